@@ -1,0 +1,7 @@
+//! The `altsh1` handshake.
+
+mod engine;
+mod error;
+pub mod identity;
+mod local;
+mod session;
