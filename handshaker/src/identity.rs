@@ -1,0 +1,21 @@
+//! Who the two sides are.
+
+mod error;
+mod key;
+mod peer;
+mod policy;
+mod signer;
+mod snapshot;
+mod spiffe;
+mod trust;
+mod verify;
+
+pub use error::{CertificateError, IdentityError};
+pub use key::{BadSignature, SignatureScheme};
+pub use peer::PeerIdentity;
+pub use policy::{Denial, Policy, Rule};
+pub use signer::{PrivateKey, Signer};
+pub use snapshot::{Identity, IdentitySource};
+pub use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};
+pub use trust::TrustBundles;
+pub use verify::{ChainVerifier, VerifiedPeer};

@@ -1,0 +1,303 @@
+//! Faults of this side's own identity, and faults of a peer's certificates.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::AlertCode;
+
+use super::spiffe::{SpiffeIdError, TrustDomain};
+
+/// Why this side's own identity cannot be used. Never the peer's doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// The fault lies in this file.
+    InFile {
+        /// The file, as it was configured.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: Box<IdentityError>,
+    },
+    /// The file cannot be read.
+    Read {
+        /// The kind of failure.
+        kind: io::ErrorKind,
+        /// The operating system's words.
+        message: String,
+    },
+    /// The file is larger than 16 MiB.
+    FileTooLarge,
+    /// Others than the owner may use the key file (on Unix: permission bits outside 0700).
+    SharedKeyFile {
+        /// The permission bits of the file, or of what the link points to.
+        mode: u32,
+    },
+    /// The text is not PEM.
+    Pem(String),
+    /// There is no certificate in it.
+    NoCertificate,
+    /// There is no private key in it.
+    NoPrivateKey,
+    /// There is more than one private key in it.
+    SeveralPrivateKeys,
+    /// The private key is encrypted. Decrypt it first.
+    EncryptedPrivateKey,
+    /// The private key is malformed, of a kind or size that is not supported, or does not fit its own public key.
+    PrivateKey(String),
+    /// The private key does not belong to the leaf certificate.
+    KeyMismatch,
+    /// The signer failed, or does not know the scheme.
+    Sign(String),
+    /// The own chain would not be accepted by a peer that has the same trust bundles.
+    Chain(CertificateError),
+    /// A certificate of a trust bundle is malformed or no certificate authority's.
+    Anchor(CertificateError),
+    /// A certificate revocation list is malformed or of a kind that is not supported.
+    RevocationList(String),
+    /// There is no trust bundle for the own trust domain.
+    NoOwnBundle(TrustDomain),
+    /// The trust domain is that of development certificates, which are refused unless allowed explicitly.
+    DevelopmentDomain(TrustDomain),
+    /// The file's trust domain is not that of the other files.
+    Watcher(String),
+    /// There is no identity yet, for a reason that the source knows.
+    Unavailable(String),
+}
+
+impl IdentityError {
+    /// The fault itself, without the file that has it.
+    pub fn fault(&self) -> &Self {
+        match self {
+            Self::InFile { fault, .. } => fault.fault(),
+            fault => fault,
+        }
+    }
+
+    /// The file that has the fault, if one is known.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::InFile { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        Self::InFile {
+            path: path.to_owned(),
+            fault: Box::new(self),
+        }
+    }
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InFile { path, fault } => write!(f, "{}: {fault}", path.display()),
+            Self::Read { message, .. } => write!(f, "cannot be read: {message}"),
+            Self::FileTooLarge => f.write_str("larger than 16 MiB"),
+            Self::SharedKeyFile { mode } => write!(
+                f,
+                "a private key that others than its owner may use (mode {mode:04o}). Make it 0600 or 0400; in Kubernetes \
+                 give the volume `defaultMode: 0400`; or set allow_shared_key_file"
+            ),
+            Self::Pem(fault) => write!(f, "not PEM: {fault}"),
+            Self::NoCertificate => f.write_str("no certificate in it"),
+            Self::NoPrivateKey => f.write_str("no private key in it (PKCS#8, PKCS#1 or SEC1)"),
+            Self::SeveralPrivateKeys => f.write_str("more than one private key in it"),
+            Self::EncryptedPrivateKey => f.write_str("the private key is encrypted"),
+            Self::PrivateKey(fault) => write!(f, "the private key cannot be used: {fault}"),
+            Self::KeyMismatch => {
+                f.write_str("the private key does not belong to the first certificate of the chain")
+            }
+            Self::Sign(fault) => write!(f, "cannot sign: {fault}"),
+            Self::Chain(fault) => write!(f, "the own certificate chain is not valid: {fault}"),
+            Self::Anchor(fault) => {
+                write!(
+                    f,
+                    "the trust bundle has a certificate that is no good: {fault}"
+                )
+            }
+            Self::RevocationList(fault) => {
+                write!(f, "the certificate revocation list is no good: {fault}")
+            }
+            Self::NoOwnBundle(domain) => {
+                write!(f, "no trust bundle for the own trust domain {domain}")
+            }
+            Self::DevelopmentDomain(domain) => write!(
+                f,
+                "the trust domain {domain} is for development; set allow_development_domain to use it"
+            ),
+            Self::Watcher(fault) => write!(f, "the files cannot be watched: {fault}"),
+            Self::Unavailable(reason) => write!(f, "no identity: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for IdentityError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::InFile { fault, .. } => Some(fault),
+            Self::Chain(fault) | Self::Anchor(fault) => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+/// Why a certificate chain was refused.
+///
+/// Positions count from 0, the leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// No certificate at all.
+    Empty,
+    /// More than 5 certificates.
+    TooMany(usize),
+    /// More than 24 KiB in all.
+    ChainTooLarge(usize),
+    /// One certificate of more than 8 KiB.
+    TooLarge {
+        /// Which one.
+        position: usize,
+        /// Its size in bytes.
+        bytes: usize,
+    },
+    /// Not the DER encoding of an X.509 version 3 certificate.
+    Malformed {
+        /// Which one.
+        position: usize,
+        /// The part of the certificate at which reading stopped.
+        part: &'static str,
+    },
+    /// The certificate's issuer is not the subject of the next one.
+    OutOfOrder {
+        /// The certificate whose issuer does not follow.
+        position: usize,
+    },
+    /// No URI among the subject's alternative names.
+    NoUri,
+    /// More than one URI among the subject's alternative names.
+    SeveralUris(usize),
+    /// The URI is not a SPIFFE ID.
+    SpiffeId(SpiffeIdError),
+    /// There is no trust bundle for the leaf's trust domain.
+    UnknownTrustDomain(TrustDomain),
+    /// The leaf is a certificate authority's.
+    AuthorityAsLeaf,
+    /// An issuer in the chain is not a certificate authority's, or may not sign certificates.
+    NotAnAuthority {
+        /// Which one.
+        position: usize,
+    },
+    /// The leaf has no keyUsage, or one without digitalSignature.
+    NoDigitalSignature,
+    /// The leaf's keyUsage allows signing certificates or revocation lists.
+    LeafMaySign,
+    /// The leaf's or an issuer's extendedKeyUsage excludes the role it is used in.
+    WrongExtendedKeyUsage,
+    /// A certificate in the chain, or all authorities that vouch for it, are not valid any more.
+    Expired,
+    /// A certificate in the chain is not valid yet.
+    NotYetValid,
+    /// A certificate in the chain is on a revocation list.
+    Revoked,
+    /// There are revocation lists for the trust domain, and no current one that covers every certificate of the chain.
+    RevocationUnknown,
+    /// No authority of the trust domain's bundle vouches for the chain, or a signature in it is wrong.
+    Untrusted,
+    /// A key of a kind that is not supported.
+    UnsupportedKey {
+        /// Which certificate has it.
+        position: usize,
+    },
+    /// An RSA key of more than 4,096 bits.
+    RsaKeyTooLarge {
+        /// Which certificate has it.
+        position: usize,
+        /// The modulus' size in bits.
+        bits: usize,
+    },
+    /// X.509's rules are broken in another way: path length, name constraints, an unknown critical extension.
+    Invalid(String),
+}
+
+impl CertificateError {
+    /// What the peer is told, once that can be said in secret.
+    pub fn code(&self) -> AlertCode {
+        match self {
+            // As in TLS, "expired" stands for "not valid at this time".
+            Self::Expired | Self::NotYetValid => AlertCode::CertificateExpired,
+            Self::Revoked => AlertCode::CertificateRevoked,
+            Self::UnknownTrustDomain(_) => AlertCode::UnknownTrustDomain,
+            _ => AlertCode::BadCertificate,
+        }
+    }
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("no certificate"),
+            Self::TooMany(count) => write!(f, "{count} certificates, of at most 5"),
+            Self::ChainTooLarge(bytes) => {
+                write!(f, "{bytes} bytes of certificates, of at most 24 KiB")
+            }
+            Self::TooLarge { position, bytes } => {
+                write!(
+                    f,
+                    "certificate {position} has {bytes} bytes, of at most 8 KiB"
+                )
+            }
+            Self::Malformed { position, part } => {
+                write!(f, "certificate {position} is malformed: {part}")
+            }
+            Self::OutOfOrder { position } => {
+                write!(
+                    f,
+                    "the issuer of certificate {position} is not the subject of the next"
+                )
+            }
+            Self::NoUri => f.write_str("no URI in subjectAltName"),
+            Self::SeveralUris(count) => write!(f, "{count} URIs in subjectAltName, of exactly 1"),
+            Self::SpiffeId(fault) => write!(f, "the URI is not a SPIFFE ID: it {fault}"),
+            Self::UnknownTrustDomain(domain) => write!(f, "no trust bundle for {domain}"),
+            Self::AuthorityAsLeaf => f.write_str("the leaf is a certificate authority's"),
+            Self::NotAnAuthority { position } => {
+                write!(f, "certificate {position} may not sign certificates")
+            }
+            Self::NoDigitalSignature => f.write_str("the leaf's keyUsage lacks digitalSignature"),
+            Self::LeafMaySign => f.write_str("the leaf's keyUsage has keyCertSign or cRLSign"),
+            Self::WrongExtendedKeyUsage => f.write_str("extendedKeyUsage excludes this role"),
+            Self::Expired => f.write_str("expired"),
+            Self::NotYetValid => f.write_str("not valid yet"),
+            Self::Revoked => f.write_str("revoked"),
+            Self::RevocationUnknown => {
+                f.write_str("no current revocation list covers every certificate")
+            }
+            Self::Untrusted => f.write_str("not signed by an authority of its trust domain"),
+            Self::UnsupportedKey { position } => {
+                write!(
+                    f,
+                    "certificate {position} has a key of a kind that is not supported"
+                )
+            }
+            Self::RsaKeyTooLarge { position, bits } => {
+                write!(
+                    f,
+                    "certificate {position} has an RSA key of {bits} bits, of at most 4,096"
+                )
+            }
+            Self::Invalid(fault) => f.write_str(fault),
+        }
+    }
+}
+
+impl std::error::Error for CertificateError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::SpiffeId(fault) => Some(fault),
+            _ => None,
+        }
+    }
+}
