@@ -1,0 +1,89 @@
+//! The sizes in which memory is kept.
+
+/// A size class: a power of two from 4 KiB to 32 MiB, with a little more room than its name says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Class(u8);
+
+impl Class {
+    /// 4 KiB: what a partial record may still be copied out of cheaply, and a page on most systems.
+    const SMALLEST_SHIFT: u32 = 12;
+    /// How many classes there are: 4 KiB up to 32 MiB.
+    pub(super) const COUNT: usize = 14;
+    /// The nominal size of the smallest class.
+    pub(super) const MIN: usize = 1 << Self::SMALLEST_SHIFT;
+    /// The nominal size of the largest class.
+    pub(super) const MAX: usize = Self::MIN << (Self::COUNT - 1);
+    /// Bytes every buffer has beyond the name of its class. Two records of 16,388 bytes, which is what
+    /// the C++ implementation of ALTS sends, fit into 32 KiB only with 8 bytes more; the rest is for a
+    /// lead-in that brings a payload to a 64-byte boundary.
+    pub(super) const EXTRA: usize = 512;
+
+    /// The smallest class of at least `size` bytes.
+    pub(super) fn fitting(size: usize) -> Option<Self> {
+        if size > Self::MAX {
+            return None;
+        }
+        let shift = size.max(Self::MIN).next_power_of_two().trailing_zeros();
+        Some(Self((shift - Self::SMALLEST_SHIFT) as u8))
+    }
+
+    /// The class of exactly this nominal size.
+    pub(super) fn exactly(size: usize) -> Option<Self> {
+        Self::fitting(size).filter(|class| class.nominal() == size)
+    }
+
+    /// The nominal size of the largest class of which one buffer fits into `bytes`; 0 if none does.
+    pub(super) fn within(bytes: usize) -> usize {
+        (0..Self::COUNT as u8)
+            .map(Self)
+            .take_while(|class| class.capacity() <= bytes)
+            .last()
+            .map_or(0, Self::nominal)
+    }
+
+    pub(super) fn nominal(self) -> usize {
+        Self::MIN << self.0
+    }
+
+    /// Bytes in a buffer of this class.
+    pub(super) fn capacity(self) -> usize {
+        self.nominal() + Self::EXTRA
+    }
+
+    pub(super) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_class_that_fits() {
+        for (size, nominal) in [
+            (0, 4096),
+            (1, 4096),
+            (4096, 4096),
+            (4097, 8192),
+            (32 << 10, 32 << 10),
+            ((32 << 10) + 1, 64 << 10),
+            (32 << 20, 32 << 20),
+        ] {
+            assert_eq!(Class::fitting(size).unwrap().nominal(), nominal, "{size}");
+        }
+        assert_eq!(Class::fitting((32 << 20) + 1), None);
+        assert_eq!(Class::fitting(usize::MAX), None);
+    }
+
+    #[test]
+    fn every_class_is_found_by_its_name() {
+        for index in 0..Class::COUNT {
+            let class = Class::exactly(Class::MIN << index).unwrap();
+            assert_eq!(class.index(), index);
+            assert_eq!(class.capacity(), class.nominal() + 512);
+        }
+        assert_eq!(Class::exactly(5000), None);
+        assert_eq!(Class::exactly(0), None);
+    }
+}

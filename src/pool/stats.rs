@@ -1,0 +1,37 @@
+//! What a pool says about itself.
+
+/// A snapshot of a pool, taken under its lock: all figures belong to one moment.
+///
+/// Bytes are capacities: the class of each buffer and the 512 bytes beyond it. How much of that the
+/// system backs with memory depends on what was touched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// The cap: `in_use_bytes + idle_bytes` never exceeds it.
+    pub cap_bytes: usize,
+    /// Buffers out under the cap, with those promised to a waiter that has not collected yet.
+    pub in_use_buffers: usize,
+    /// Their bytes.
+    pub in_use_bytes: usize,
+    /// Buffers that wait for their next use.
+    pub idle_buffers: usize,
+    /// Their bytes.
+    pub idle_bytes: usize,
+    /// Bytes of the one buffer that may exceed the cap so that a record already begun can be
+    /// completed; 0 while nobody needs it.
+    pub overdraft_bytes: usize,
+    /// Buffers taken with [`take_beyond_cap`](super::BufferPool::take_beyond_cap) and still out.
+    pub beyond_cap_buffers: usize,
+    /// Their bytes.
+    pub beyond_cap_bytes: usize,
+    /// The most bytes that were ever out at one moment, of all kinds together.
+    pub high_water_bytes: usize,
+    /// Requests served with an idle buffer.
+    pub hits: u64,
+    /// Requests that had to be mapped.
+    pub misses: u64,
+    /// Bytes given back to the operating system since the pool was made.
+    pub returned_bytes: u64,
+    /// Callers that wait for memory now.
+    pub waiting: usize,
+}

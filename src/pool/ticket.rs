@@ -1,0 +1,59 @@
+//! A place in the line of those who wait for memory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::class::Class;
+use super::shared::Shared;
+use super::state::Line;
+
+/// A place in the line of those who wait for memory, from
+/// [`BufferPool::poll_take`](super::BufferPool::poll_take) or
+/// [`poll_take_growing`](super::BufferPool::poll_take_growing).
+///
+/// Dropping it gives the place up, and what was granted but not collected goes to whoever is next.
+pub struct Ticket {
+    pool: Arc<Shared>,
+    id: u64,
+    class: Class,
+    line: Line,
+}
+
+impl Ticket {
+    pub(super) fn new(pool: Arc<Shared>, id: u64, class: Class, line: Line) -> Self {
+        Self {
+            pool,
+            id,
+            class,
+            line,
+        }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether this is a place in that line of that pool, for a buffer of that class.
+    pub(super) fn is_for(&self, pool: &Arc<Shared>, class: Class, line: Line) -> bool {
+        Arc::ptr_eq(&self.pool, pool) && self.class == class && self.line == line
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let waker = self
+            .pool
+            .change(|state, after| state.leave(self.line, self.id, after));
+        drop(waker);
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("id", &self.id)
+            .field("line", &self.line)
+            .field("bytes", &self.class.capacity())
+            .finish_non_exhaustive()
+    }
+}
