@@ -1,5 +1,8 @@
 //! Who the two sides are.
 
+mod cache;
+mod certificate;
+mod der;
 mod error;
 mod key;
 mod peer;
@@ -10,6 +13,7 @@ mod spiffe;
 mod trust;
 mod verify;
 
+pub use cache::CacheStats;
 pub use error::{CertificateError, IdentityError};
 pub use key::{BadSignature, SignatureScheme};
 pub use peer::PeerIdentity;
@@ -17,5 +21,5 @@ pub use policy::{Denial, Policy, Rule};
 pub use signer::{PrivateKey, Signer};
 pub use snapshot::{Identity, IdentitySource};
 pub use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};
-pub use trust::TrustBundles;
+pub use trust::{DEVELOPMENT_TRUST_DOMAIN, TrustBundles};
 pub use verify::{ChainVerifier, VerifiedPeer};

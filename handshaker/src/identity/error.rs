@@ -34,7 +34,7 @@ pub enum IdentityError {
         mode: u32,
     },
     /// The text is not PEM.
-    Pem(String),
+    Pem(&'static str),
     /// There is no certificate in it.
     NoCertificate,
     /// There is no private key in it.
@@ -59,7 +59,7 @@ pub enum IdentityError {
     NoOwnBundle(TrustDomain),
     /// The trust domain is that of development certificates, which are refused unless allowed explicitly.
     DevelopmentDomain(TrustDomain),
-    /// The file's trust domain is not that of the other files.
+    /// The thread that watches the files cannot be started.
     Watcher(String),
     /// There is no identity yet, for a reason that the source knows.
     Unavailable(String),
@@ -219,7 +219,7 @@ pub enum CertificateError {
         bits: usize,
     },
     /// X.509's rules are broken in another way: path length, name constraints, an unknown critical extension.
-    Invalid(String),
+    Invalid(&'static str),
 }
 
 impl CertificateError {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 
+use super::der::{Reader, tag};
+
 /// How a handshake is signed, by TLS's number for it (RFC 8446, section 4.2.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SignatureScheme(pub u16);
@@ -60,7 +62,36 @@ pub(super) enum KeyKind {
     Rsa,
 }
 
+/// Contents of object identifiers (RFC 8410, RFC 5480, RFC 8017).
+mod oid {
+    pub(super) const ED25519: &[u8] = &[0x2B, 0x65, 0x70];
+    pub(super) const EC_PUBLIC_KEY: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
+    pub(super) const P256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
+    pub(super) const P384: &[u8] = &[0x2B, 0x81, 0x04, 0x00, 0x22];
+    pub(super) const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01];
+}
+
 impl KeyKind {
+    /// Takes the contents of an algorithm identifier, as in certificates and PKCS#8.
+    pub(super) fn from_algorithm(contents: &[u8]) -> Option<Self> {
+        let mut algorithm = Reader::new(contents);
+        let kind = match algorithm.expect(tag::OID)? {
+            oid::ED25519 => Self::Ed25519,
+            oid::EC_PUBLIC_KEY => match algorithm.expect(tag::OID)? {
+                oid::P256 => Self::P256,
+                oid::P384 => Self::P384,
+                _ => return None,
+            },
+            oid::RSA => {
+                algorithm.expect(tag::NULL)?.is_empty().then_some(())?;
+                Self::Rsa
+            }
+            _ => return None,
+        };
+        algorithm.end()?;
+        Some(kind)
+    }
+
     pub(super) fn scheme(self) -> SignatureScheme {
         match self {
             Self::Ed25519 => SignatureScheme::ED25519,

@@ -1,0 +1,500 @@
+//! What we read from certificates ourselves.
+//!
+//! webpki verifies signatures, validity, path length and name constraints. It does not look at keyUsage, and passes over URIs
+//! that it cannot read, so that "exactly one URI" needs this walk. Both read the same bytes; a certificate must please both.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::der::{Reader, boolean, tag};
+use super::error::CertificateError;
+use super::key::{KeyKind, PublicKey};
+use super::spiffe::SpiffeId;
+
+/// The largest RSA key, in bits. Verifying takes time that grows with the square of it, and a peer chooses its keys.
+const MAX_RSA_BITS: usize = 4_096;
+
+/// Contents of object identifiers.
+mod oid {
+    /// `pkcs-1`: all kinds of RSA keys are directly below it.
+    pub(super) const PKCS1: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01];
+    pub(super) const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
+    pub(super) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1D, 0x11];
+    pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
+}
+
+/// The bits of keyUsage (RFC 5280, section 4.2.1.3) that matter here, all in its first byte.
+#[derive(Clone, Copy, Debug)]
+struct KeyUsage(u8);
+
+impl KeyUsage {
+    fn digital_signature(self) -> bool {
+        self.0 & 0x80 != 0
+    }
+
+    fn cert_sign(self) -> bool {
+        self.0 & 0x04 != 0
+    }
+
+    fn crl_sign(self) -> bool {
+        self.0 & 0x02 != 0
+    }
+}
+
+/// The seconds in which a certificate, or a chain of them, is valid; both ends included, as X.509 has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Validity {
+    /// Seconds since 1970.
+    pub(super) not_before: u64,
+    /// Seconds since 1970.
+    pub(super) not_after: u64,
+}
+
+impl Validity {
+    pub(super) fn check(self, now: SystemTime) -> Result<(), CertificateError> {
+        let now = seconds(now);
+        if now < self.not_before {
+            return Err(CertificateError::NotYetValid);
+        }
+        if now > self.not_after {
+            return Err(CertificateError::Expired);
+        }
+        Ok(())
+    }
+
+    /// When both are valid.
+    pub(super) fn intersect(self, other: Self) -> Self {
+        Self {
+            not_before: self.not_before.max(other.not_before),
+            not_after: self.not_after.min(other.not_after),
+        }
+    }
+
+    pub(super) fn end(self) -> SystemTime {
+        // X.509 cannot express more than the year 9999.
+        UNIX_EPOCH + Duration::from_secs(self.not_after)
+    }
+
+    pub(super) fn start(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.not_before)
+    }
+}
+
+/// Whole seconds since 1970; earlier times, when no certificate was valid, count as 1970.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// A certificate that could be read. Nothing about it is proved.
+#[derive(Debug)]
+pub(super) struct Certificate<'a> {
+    /// Where it stands in its chain, for errors.
+    position: usize,
+    pub(super) issuer: &'a [u8],
+    pub(super) subject: &'a [u8],
+    pub(super) validity: Validity,
+    pub(super) key: SubjectKey<'a>,
+    pub(super) signed: Signed<'a>,
+    is_authority: bool,
+    key_usage: Option<KeyUsage>,
+    uris: usize,
+    /// The first of `uris`.
+    uri: &'a [u8],
+}
+
+/// A subjectPublicKeyInfo.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SubjectKey<'a> {
+    /// The contents of the algorithm identifier.
+    pub(super) algorithm: &'a [u8],
+    /// subjectPublicKey.
+    pub(super) bits: &'a [u8],
+}
+
+/// What an issuer signed, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signed<'a> {
+    /// tbsCertificate with its header.
+    pub(super) message: &'a [u8],
+    /// The contents of signatureAlgorithm.
+    pub(super) algorithm: &'a [u8],
+    pub(super) signature: &'a [u8],
+}
+
+/// What is read of the extensions.
+#[derive(Debug, Default)]
+struct Extensions<'a> {
+    basic_constraints: Option<&'a [u8]>,
+    key_usage: Option<&'a [u8]>,
+    subject_alt_name: Option<&'a [u8]>,
+}
+
+impl<'a> Certificate<'a> {
+    /// Reads the certificate at `position` of its chain.
+    pub(super) fn parse(der: &'a [u8], position: usize) -> Result<Self, CertificateError> {
+        let bad = |part| CertificateError::Malformed { position, part };
+
+        let mut outer = Reader::new(der);
+        let mut certificate = outer.sequence().ok_or(bad("certificate"))?;
+        outer.end().ok_or(bad("bytes after the certificate"))?;
+        let tbs = certificate.element().ok_or(bad("tbsCertificate"))?;
+        let algorithm = certificate
+            .expect(tag::SEQUENCE)
+            .ok_or(bad("signatureAlgorithm"))?;
+        let signature = certificate.whole_bytes().ok_or(bad("signatureValue"))?;
+        certificate.end().ok_or(bad("bytes after the signature"))?;
+        if tbs.tag != tag::SEQUENCE {
+            return Err(bad("tbsCertificate"));
+        }
+
+        let mut fields = Reader::new(tbs.contents);
+        // version [0] EXPLICIT INTEGER v3(2)
+        if fields.expect(tag::context_constructed(0)) != Some(&[tag::INTEGER, 1, 2][..]) {
+            return Err(bad("version"));
+        }
+        fields.expect(tag::INTEGER).ok_or(bad("serialNumber"))?;
+        if fields.expect(tag::SEQUENCE) != Some(algorithm) {
+            return Err(bad("signature"));
+        }
+        let issuer = fields.expect(tag::SEQUENCE).ok_or(bad("issuer"))?;
+        let validity = fields
+            .sequence()
+            .and_then(validity)
+            .ok_or(bad("validity"))?;
+        let subject = fields.expect(tag::SEQUENCE).ok_or(bad("subject"))?;
+        let key = fields
+            .expect(tag::SEQUENCE)
+            .and_then(SubjectKey::parse)
+            .ok_or(bad("subjectPublicKeyInfo"))?;
+        // Without extensions there is neither a name nor a certificate authority for us.
+        let extensions = fields
+            .expect(tag::context_constructed(3))
+            .ok_or(bad("extensions"))?;
+        fields.end().ok_or(bad("bytes after the extensions"))?;
+        let extensions = Extensions::parse(extensions).ok_or(bad("extensions"))?;
+
+        let key_usage = match extensions.key_usage {
+            Some(value) => Some(key_usage(value).ok_or(bad("keyUsage"))?),
+            None => None,
+        };
+        let is_authority = match extensions.basic_constraints {
+            Some(value) => is_authority(value).ok_or(bad("basicConstraints"))?,
+            None => false,
+        };
+        let (uris, uri) = match extensions.subject_alt_name {
+            Some(value) => uris(value).ok_or(bad("subjectAltName"))?,
+            None => (0, &[][..]),
+        };
+        if let Some(bits) = key.rsa_bits().ok_or(bad("RSAPublicKey"))?
+            && bits > MAX_RSA_BITS
+        {
+            return Err(CertificateError::RsaKeyTooLarge { position, bits });
+        }
+        let signed = Signed {
+            message: tbs.whole,
+            algorithm,
+            signature,
+        };
+        Ok(Self {
+            position,
+            issuer,
+            subject,
+            validity,
+            key,
+            signed,
+            is_authority,
+            key_usage,
+            uris,
+            uri,
+        })
+    }
+
+    /// The SPIFFE ID of a leaf, if the certificate may be one.
+    pub(super) fn leaf_id(&self) -> Result<SpiffeId, CertificateError> {
+        if self.is_authority {
+            return Err(CertificateError::AuthorityAsLeaf);
+        }
+        match self.key_usage {
+            Some(usage) if usage.cert_sign() || usage.crl_sign() => {
+                return Err(CertificateError::LeafMaySign);
+            }
+            Some(usage) if usage.digital_signature() => {}
+            _ => return Err(CertificateError::NoDigitalSignature),
+        }
+        match self.uris {
+            0 => return Err(CertificateError::NoUri),
+            1 => {}
+            count => return Err(CertificateError::SeveralUris(count)),
+        }
+        let malformed = CertificateError::Malformed {
+            position: self.position,
+            part: "URI in subjectAltName",
+        };
+        let text = std::str::from_utf8(self.uri).map_err(|_| malformed)?;
+        text.parse().map_err(CertificateError::SpiffeId)
+    }
+
+    /// The key of a leaf.
+    pub(super) fn leaf_key(&self) -> Result<PublicKey, CertificateError> {
+        let kind = KeyKind::from_algorithm(self.key.algorithm).ok_or(
+            CertificateError::UnsupportedKey {
+                position: self.position,
+            },
+        )?;
+        Ok(PublicKey {
+            kind,
+            bytes: self.key.bits.into(),
+        })
+    }
+
+    /// Whether the certificate may issue others, by what it says itself.
+    pub(super) fn check_authority(&self) -> Result<(), CertificateError> {
+        // RFC 5280, section 4.2.1.3: without keyUsage, any use is allowed.
+        if self.is_authority && self.key_usage.is_none_or(KeyUsage::cert_sign) {
+            Ok(())
+        } else {
+            Err(CertificateError::NotAnAuthority {
+                position: self.position,
+            })
+        }
+    }
+}
+
+impl<'a> SubjectKey<'a> {
+    /// Takes the contents of the SEQUENCE.
+    pub(super) fn parse(contents: &'a [u8]) -> Option<Self> {
+        let mut info = Reader::new(contents);
+        let algorithm = info.expect(tag::SEQUENCE)?;
+        let bits = info.whole_bytes()?;
+        info.end()?;
+        Some(Self { algorithm, bits })
+    }
+
+    /// The size of the modulus, `Some(None)` if the key is not for RSA.
+    fn rsa_bits(self) -> Option<Option<usize>> {
+        if !Reader::new(self.algorithm)
+            .expect(tag::OID)?
+            .starts_with(oid::PKCS1)
+        {
+            return Some(None);
+        }
+        let mut key = Reader::new(self.bits).sequence()?;
+        let modulus = key.expect(tag::INTEGER)?;
+        let zeros = modulus.iter().take_while(|&&byte| byte == 0).count();
+        let top = modulus.get(zeros)?;
+        Some(Some(
+            (modulus.len() - zeros) * 8 - top.leading_zeros() as usize,
+        ))
+    }
+}
+
+impl<'a> Extensions<'a> {
+    /// Takes the contents of `[3]`.
+    fn parse(tagged: &'a [u8]) -> Option<Self> {
+        let mut tagged = Reader::new(tagged);
+        let mut list = tagged.sequence()?;
+        tagged.end()?;
+        let mut found = Self::default();
+        while !list.is_empty() {
+            let mut extension = list.sequence()?;
+            let name = extension.expect(tag::OID)?;
+            if let Some(critical) = extension.optional(tag::BOOLEAN)? {
+                boolean(critical)?;
+            }
+            let value = extension.expect(tag::OCTET_STRING)?;
+            extension.end()?;
+            let place = match name {
+                oid::BASIC_CONSTRAINTS => &mut found.basic_constraints,
+                oid::KEY_USAGE => &mut found.key_usage,
+                oid::SUBJECT_ALT_NAME => &mut found.subject_alt_name,
+                _ => continue,
+            };
+            // RFC 5280, section 4.2: no extension occurs twice.
+            if place.replace(value).is_some() {
+                return None;
+            }
+        }
+        Some(found)
+    }
+}
+
+fn is_authority(value: &[u8]) -> Option<bool> {
+    let mut outer = Reader::new(value);
+    let mut fields = outer.sequence()?;
+    outer.end()?;
+    let is_authority = match fields.optional(tag::BOOLEAN)? {
+        Some(contents) => boolean(contents)?,
+        None => false,
+    };
+    // pathLenConstraint, which webpki obeys.
+    fields.optional(tag::INTEGER)?;
+    fields.end()?;
+    Some(is_authority)
+}
+
+fn key_usage(value: &[u8]) -> Option<KeyUsage> {
+    let mut outer = Reader::new(value);
+    let contents = outer.expect(tag::BIT_STRING)?;
+    outer.end()?;
+    let (&unused, bytes) = contents.split_first()?;
+    let last = bytes.last().copied().unwrap_or(0);
+    // Unused bits are zero, and there are none without bytes.
+    if unused > 7 || (bytes.is_empty() && unused != 0) || last & !(0xFF << unused) != 0 {
+        return None;
+    }
+    Some(KeyUsage(bytes.first().copied().unwrap_or(0)))
+}
+
+/// How many URIs there are, readable or not, and the first.
+fn uris(value: &[u8]) -> Option<(usize, &[u8])> {
+    const URI: u8 = tag::context(6);
+    let mut outer = Reader::new(value);
+    let mut names = outer.sequence()?;
+    outer.end()?;
+    let (mut count, mut first) = (0, &[][..]);
+    while !names.is_empty() {
+        let name = names.element()?;
+        match name.tag {
+            URI => {
+                if count == 0 {
+                    first = name.contents;
+                }
+                count += 1;
+            }
+            // The other kinds of GeneralName (RFC 5280, section 4.2.1.6), in the form they have there.
+            0x81 | 0x82 | 0x87 | 0x88 | 0xA0 | 0xA3 | 0xA4 | 0xA5 => {}
+            _ => return None,
+        }
+    }
+    Some((count, first))
+}
+
+fn validity(mut fields: Reader<'_>) -> Option<Validity> {
+    let not_before = time(&mut fields)?;
+    let not_after = time(&mut fields)?;
+    fields.end()?;
+    (not_before <= not_after).then_some(Validity {
+        not_before,
+        not_after,
+    })
+}
+
+/// UTCTime or GeneralizedTime in the one form that RFC 5280, section 4.1.2.5 allows for each.
+fn time(fields: &mut Reader<'_>) -> Option<u64> {
+    let element = fields.element()?;
+    let text = element.contents.strip_suffix(b"Z")?;
+    let two = |at: usize| -> Option<u64> {
+        let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+        Some(digit(*text.get(at)?)? * 10 + digit(*text.get(at + 1)?)?)
+    };
+    let (year, rest) = match (element.tag, text.len()) {
+        (tag::UTC_TIME, 12) => {
+            let year = two(0)?;
+            (if year < 50 { 2000 + year } else { 1900 + year }, 2)
+        }
+        (tag::GENERALIZED_TIME, 14) => (two(0)? * 100 + two(2)?, 4),
+        _ => return None,
+    };
+    let (month, day) = (two(rest)?, two(rest + 2)?);
+    let (hour, minute, second) = (two(rest + 4)?, two(rest + 6)?, two(rest + 8)?);
+    if year < 1970 || !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+        return None;
+    }
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    Some(((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
+}
+
+fn is_leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn days_in_month(year: u64, month: u64) -> u64 {
+    match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// For dates from 1970 on.
+fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
+    let past = year - 1;
+    // Leap days from the year 1 to the end of last year, less the 477 before 1970.
+    let leap_days = past / 4 - past / 100 + past / 400 - 477;
+    let months: u64 = (1..month).map(|month| days_in_month(year, month)).sum();
+    (year - 1970) * 365 + leap_days + months + day - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(tag: u8, text: &str) -> Option<u64> {
+        let mut der = vec![tag, text.len() as u8];
+        der.extend(text.bytes());
+        time(&mut Reader::new(&der))
+    }
+
+    #[test]
+    fn times_are_seconds_since_1970() {
+        for (text, expected) in [
+            ("19700101000000Z", 0),
+            ("19991231235959Z", 946_684_799),
+            ("20000229120000Z", 951_825_600),
+            ("20260301000000Z", 1_772_323_200),
+            ("21000228235959Z", 4_107_542_399),
+            ("99991231235959Z", 253_402_300_799),
+        ] {
+            assert_eq!(read(tag::GENERALIZED_TIME, text), Some(expected), "{text}");
+        }
+        assert_eq!(read(tag::UTC_TIME, "700101000000Z"), Some(0));
+        assert_eq!(read(tag::UTC_TIME, "491231235959Z"), Some(2_524_607_999));
+    }
+
+    #[test]
+    fn other_forms_of_time_are_refused() {
+        for (tag, text) in [
+            (tag::UTC_TIME, "500101000000Z"),
+            (tag::UTC_TIME, "2601010000Z"),
+            (tag::UTC_TIME, "260101000000"),
+            (tag::UTC_TIME, "260101000000+0000"),
+            (tag::UTC_TIME, "20260101000000Z"),
+            (tag::GENERALIZED_TIME, "260101000000Z"),
+            (tag::GENERALIZED_TIME, "20260101000000.5Z"),
+            (tag::GENERALIZED_TIME, "20260001000000Z"),
+            (tag::GENERALIZED_TIME, "20261301000000Z"),
+            (tag::GENERALIZED_TIME, "20260100000000Z"),
+            (tag::GENERALIZED_TIME, "20260229000000Z"),
+            (tag::GENERALIZED_TIME, "21000229000000Z"),
+            (tag::GENERALIZED_TIME, "20260101240000Z"),
+            (tag::GENERALIZED_TIME, "20260101006000Z"),
+            (tag::GENERALIZED_TIME, "20260101000060Z"),
+            (tag::GENERALIZED_TIME, "2026010100000-Z"),
+            (tag::OCTET_STRING, "20260101000000Z"),
+        ] {
+            assert_eq!(read(tag, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn key_usage_bits_must_be_tidy() {
+        assert!(key_usage(&[3, 2, 7, 0x80]).is_some_and(KeyUsage::digital_signature));
+        assert!(
+            key_usage(&[3, 2, 1, 0x06]).is_some_and(|usage| usage.cert_sign() && usage.crl_sign())
+        );
+        assert!(key_usage(&[3, 1, 0]).is_some_and(|usage| !usage.digital_signature()));
+        for bad in [
+            &[3, 0][..],
+            &[3, 1, 1],
+            &[3, 2, 8, 0],
+            &[3, 2, 7, 0x40],
+            &[3, 2, 0, 0, 0],
+            &[4, 1, 0],
+        ] {
+            assert!(key_usage(bad).is_none(), "{bad:02x?}");
+        }
+    }
+}
