@@ -4,6 +4,7 @@ mod cache;
 mod certificate;
 mod der;
 mod error;
+mod files;
 mod key;
 mod peer;
 mod policy;
@@ -13,8 +14,12 @@ mod spiffe;
 mod trust;
 mod verify;
 
+#[cfg(feature = "dev-ca")]
+pub(crate) use certificate::authority_of;
+
 pub use cache::CacheStats;
 pub use error::{CertificateError, IdentityError};
+pub use files::{DEFAULT_WATCH_INTERVAL, IdentityFiles, IdentityFilesBuilder};
 pub use key::{BadSignature, SignatureScheme};
 pub use peer::PeerIdentity;
 pub use policy::{Denial, Policy, Rule};

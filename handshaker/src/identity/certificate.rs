@@ -9,6 +9,8 @@ use super::der::{Reader, boolean, tag};
 use super::error::CertificateError;
 use super::key::{KeyKind, PublicKey};
 use super::spiffe::SpiffeId;
+#[cfg(feature = "dev-ca")]
+use super::spiffe::{TrustDomain, split};
 
 /// The largest RSA key, in bits. Verifying takes time that grows with the square of it, and a peer chooses its keys.
 const MAX_RSA_BITS: usize = 4_096;
@@ -426,6 +428,38 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
     let leap_days = past / 4 - past / 100 + past / 400 - 477;
     let months: u64 = (1..month).map(|month| days_in_month(year, month)).sum();
     (year - 1970) * 365 + leap_days + months + day - 1
+}
+
+/// What a development authority needs to know of its own certificate.
+#[cfg(feature = "dev-ca")]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Authority<'a> {
+    pub(crate) domain: TrustDomain,
+    /// DER, without its header.
+    pub(crate) subject: Vec<u8>,
+    /// subjectPublicKey.
+    pub(crate) key: &'a [u8],
+    pub(crate) not_before: SystemTime,
+    pub(crate) not_after: SystemTime,
+}
+
+/// Reads an authority's certificate whose one URI names its trust domain: `spiffe://<trust domain>`.
+#[cfg(feature = "dev-ca")]
+pub(crate) fn authority_of(der: &[u8]) -> Result<Authority<'_>, CertificateError> {
+    let certificate = Certificate::parse(der, 0)?;
+    certificate.check_authority()?;
+    let uri = std::str::from_utf8(certificate.uri).unwrap_or_default();
+    let (domain, path) = split(uri).map_err(CertificateError::SpiffeId)?;
+    if certificate.uris != 1 || path.is_some() {
+        return Err(CertificateError::NoUri);
+    }
+    Ok(Authority {
+        domain: domain.parse().map_err(CertificateError::SpiffeId)?,
+        subject: certificate.subject.to_vec(),
+        key: certificate.key.bits,
+        not_before: certificate.validity.start(),
+        not_after: certificate.validity.end(),
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,121 @@
+//! The thread that looks at the files, and how far an identity's life has gone.
+
+use std::convert::Infallible;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use super::super::error::IdentityError;
+use super::super::snapshot::Identity;
+use super::Shared;
+
+/// The watching thread's end of life: it ends when this is dropped together with the identity.
+#[derive(Default)]
+pub(super) struct Watch(Mutex<Option<Sender<Infallible>>>);
+
+impl Watch {
+    pub(super) fn start(
+        &self,
+        shared: &Arc<Shared>,
+        interval: Duration,
+    ) -> Result<(), IdentityError> {
+        let mut alive = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if alive.is_none() {
+            let (sender, dropped) = mpsc::channel();
+            let watched = Arc::downgrade(shared);
+            thread::Builder::new()
+                .name("alts-identity".to_owned())
+                .spawn(move || watch(&watched, &dropped, interval))
+                .map_err(|fault| IdentityError::Watcher(fault.to_string()))?;
+            *alive = Some(sender);
+        }
+        Ok(())
+    }
+}
+
+fn watch(watched: &Weak<Shared>, dropped: &Receiver<Infallible>, interval: Duration) {
+    // Nothing is ever sent: the wait ends early only when the sender is gone.
+    while let Err(RecvTimeoutError::Timeout) = dropped.recv_timeout(interval) {
+        let Some(shared) = watched.upgrade() else {
+            return;
+        };
+        // Failures are logged and counted where they arise.
+        drop(shared.reload_if_changed(SystemTime::now()));
+    }
+}
+
+/// How much of its life an identity has behind it. Who issues certificates should have replaced it by half of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Life {
+    Young,
+    /// 50 % or more.
+    Half,
+    /// 80 % or more.
+    Late,
+    Over,
+}
+
+impl Life {
+    pub(super) fn of(identity: &Identity, now: SystemTime) -> Self {
+        Self::between(identity.not_before(), identity.not_after(), now)
+    }
+
+    fn between(not_before: SystemTime, not_after: SystemTime, now: SystemTime) -> Self {
+        if now > not_after {
+            return Self::Over;
+        }
+        let whole = not_after.duration_since(not_before).unwrap_or_default();
+        let lived = now.duration_since(not_before).unwrap_or_default();
+        if lived >= whole / 5 * 4 {
+            Self::Late
+        } else if lived >= whole / 2 {
+            Self::Half
+        } else {
+            Self::Young
+        }
+    }
+
+    pub(super) fn log(self, identity: &Identity) {
+        let id = identity.id();
+        match self {
+            Self::Young => {}
+            Self::Half => tracing::warn!(%id, "half of the identity's life is over"),
+            Self::Late => tracing::warn!(%id, "80 % of the identity's life are over"),
+            Self::Over => tracing::error!(%id, "the identity has expired"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_come_at_half_and_at_four_fifths_of_life() {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let life = |seconds| {
+            Life::between(
+                start,
+                start + Duration::from_secs(100),
+                start + Duration::from_secs(seconds),
+            )
+        };
+        assert_eq!(life(0), Life::Young);
+        assert_eq!(life(49), Life::Young);
+        assert_eq!(life(50), Life::Half);
+        assert_eq!(life(79), Life::Half);
+        assert_eq!(life(80), Life::Late);
+        assert_eq!(life(100), Life::Late);
+        assert_eq!(life(101), Life::Over);
+    }
+
+    #[test]
+    fn the_thread_ends_with_the_last_handle() {
+        let (sender, dropped) = mpsc::channel();
+        let thread =
+            thread::spawn(move || watch(&Weak::new(), &dropped, Duration::from_secs(86_400)));
+        drop(sender);
+        thread.join().unwrap();
+    }
+}
