@@ -9,7 +9,10 @@ use crate::identity::IdentityError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u16)]
-#[expect(missing_docs, reason = "the names say it; PROTOCOL.md has the meanings")]
+#[expect(
+    missing_docs,
+    reason = "the names say it; PROTOCOL.md has the meanings"
+)]
 pub enum AlertCode {
     HandshakeFailure = 0,
     UnexpectedMessage = 1,
@@ -33,14 +36,87 @@ pub enum AlertCode {
     RpcVersionMismatch = 19,
 }
 
+impl AlertCode {
+    /// Every code with its name in the protocol.
+    const NAMES: [(Self, &'static str); 20] = [
+        (Self::HandshakeFailure, "handshake_failure"),
+        (Self::UnexpectedMessage, "unexpected_message"),
+        (Self::DecodeError, "decode_error"),
+        (Self::UnsupportedVersion, "unsupported_version"),
+        (Self::NoCommonSuite, "no_common_suite"),
+        (Self::NoCommonRecordProtocol, "no_common_record_protocol"),
+        (Self::NoCommonAppProtocol, "no_common_app_protocol"),
+        (Self::BadCertificate, "bad_certificate"),
+        (Self::CertificateExpired, "certificate_expired"),
+        (Self::CertificateRevoked, "certificate_revoked"),
+        (Self::UnknownTrustDomain, "unknown_trust_domain"),
+        (Self::AccessDenied, "access_denied"),
+        (Self::DecryptError, "decrypt_error"),
+        (Self::TooLarge, "too_large"),
+        (Self::Timeout, "timeout"),
+        (Self::Overloaded, "overloaded"),
+        (Self::Internal, "internal"),
+        (Self::IllegalParameter, "illegal_parameter"),
+        (Self::UnsupportedExtension, "unsupported_extension"),
+        (Self::RpcVersionMismatch, "rpc_version_mismatch"),
+    ];
+
+    /// The number on the wire.
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// The code of that number; a number from a later version reads as [`HandshakeFailure`](Self::HandshakeFailure).
+    pub fn from_number(number: u16) -> Self {
+        Self::NAMES
+            .into_iter()
+            .map(|(code, _)| code)
+            .find(|code| code.number() == number)
+            .unwrap_or(Self::HandshakeFailure)
+    }
+
+    /// The name in the protocol, such as `decrypt_error`.
+    pub fn name(self) -> &'static str {
+        // The table is in the order of the numbers, which a test checks.
+        Self::NAMES[usize::from(self.number())].1
+    }
+
+    /// What may be said where anybody can listen: nothing about certificates and access.
+    pub(crate) fn in_clear(self) -> Self {
+        match self {
+            Self::BadCertificate
+            | Self::CertificateExpired
+            | Self::CertificateRevoked
+            | Self::UnknownTrustDomain
+            | Self::AccessDenied => Self::HandshakeFailure,
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for AlertCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A protocol that a peer may speak by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ForeignProtocol {
     /// HTTP/2 with prior knowledge: plaintext gRPC.
     Http2,
-    /// A TLS ClientHello or alert.
+    /// A TLS `ClientHello` or alert.
     Tls,
+}
+
+impl fmt::Display for ForeignProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http2 => "HTTP/2 without ALTS",
+            Self::Tls => "TLS",
+        })
+    }
 }
 
 /// Why a handshake failed.
@@ -92,4 +168,158 @@ pub enum Error {
     Unavailable(String),
     /// The caller asked for what cannot be.
     Misuse(Cow<'static, str>),
+}
+
+impl Error {
+    /// What the peer is told about this failure, `None` where it cannot listen or has said it itself. Codes 7 to 11 leave
+    /// only sealed; in clear they become 0.
+    pub fn alert(&self) -> Option<AlertCode> {
+        match self {
+            Self::Peer { code, .. }
+            | Self::Incompatible { code, .. }
+            | Self::Limit { code, .. } => Some(*code),
+            Self::Denied { .. } => Some(AlertCode::AccessDenied),
+            Self::Identity(_) | Self::Unavailable(_) | Self::Misuse(_) => Some(AlertCode::Internal),
+            Self::Alert { .. } | Self::Foreign(_) => None,
+        }
+    }
+
+    pub(crate) fn peer(code: AlertCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Peer {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn decode(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::peer(AlertCode::DecodeError, detail)
+    }
+
+    pub(crate) fn illegal(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::peer(AlertCode::IllegalParameter, detail)
+    }
+
+    pub(crate) fn decrypt(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::peer(AlertCode::DecryptError, detail)
+    }
+
+    pub(crate) fn incompatible(code: AlertCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Incompatible {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn misuse(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Misuse(detail.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer { code, detail } => {
+                write!(f, "the peer broke the handshake: {detail} ({code})")
+            }
+            Self::Alert {
+                code,
+                reason,
+                authenticated,
+            } => {
+                f.write_str("the peer ended the handshake: ")?;
+                write!(f, "{code}")?;
+                if !reason.is_empty() {
+                    write!(f, ", \"{reason}\"")?;
+                }
+                f.write_str(if *authenticated {
+                    ""
+                } else {
+                    " (not authenticated)"
+                })
+            }
+            Self::Foreign(protocol) => write!(f, "the peer speaks {protocol}"),
+            Self::Incompatible { code, detail } => {
+                write!(f, "nothing in common with the peer: {detail} ({code})")
+            }
+            Self::Denied { peer, detail } => write!(
+                f,
+                "the peer {} is not allowed: {detail}",
+                peer.escape_debug()
+            ),
+            Self::Limit { code, detail } => write!(f, "a limit was reached: {detail} ({code})"),
+            Self::Identity(error) => write!(f, "the own identity cannot be used: {error}"),
+            Self::Unavailable(detail) => write!(f, "the handshaker is unavailable: {detail}"),
+            Self::Misuse(detail) => write!(f, "the handshake was asked for wrongly: {detail}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Identity(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<IdentityError> for Error {
+    fn from(error: IdentityError) -> Self {
+        Self::Identity(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_keep_their_numbers() {
+        for (number, (code, _)) in AlertCode::NAMES.into_iter().enumerate() {
+            assert_eq!(usize::from(code.number()), number);
+            assert_eq!(AlertCode::from_number(code.number()), code);
+        }
+        assert_eq!(AlertCode::from_number(20), AlertCode::HandshakeFailure);
+        assert_eq!(
+            AlertCode::from_number(u16::MAX),
+            AlertCode::HandshakeFailure
+        );
+        assert_eq!(AlertCode::DecryptError.name(), "decrypt_error");
+    }
+
+    #[test]
+    fn certificates_and_access_are_not_discussed_in_clear() {
+        for number in 0..20 {
+            let told = AlertCode::from_number(number).in_clear().number();
+            assert_eq!(
+                told,
+                if (7..=11).contains(&number) {
+                    0
+                } else {
+                    number
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_peer_is_told() {
+        let denied = Error::Denied {
+            peer: "spiffe://a/b".into(),
+            detail: "no rule".into(),
+        };
+        assert_eq!(denied.alert(), Some(AlertCode::AccessDenied));
+        assert_eq!(Error::misuse("x").alert(), Some(AlertCode::Internal));
+        assert_eq!(Error::Foreign(ForeignProtocol::Tls).alert(), None);
+        let alert = Error::Alert {
+            code: AlertCode::Timeout,
+            reason: "late".into(),
+            authenticated: false,
+        };
+        assert_eq!(alert.alert(), None);
+        assert_eq!(
+            alert.to_string(),
+            "the peer ended the handshake: timeout, \"late\" (not authenticated)"
+        );
+    }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use zeroize::Zeroize;
 
 use crate::engine::SealedAlertKey;
-use crate::error::Error;
+use crate::error::{AlertCode, Error};
 use crate::identity::PeerIdentity;
 
 /// Which end of the connection a side is. The client speaks first.
@@ -23,6 +23,7 @@ pub enum Role {
 
 impl Role {
     /// The other end's role.
+    #[must_use]
     pub fn peer(self) -> Self {
         match self {
             Self::Client => Self::Server,
@@ -52,7 +53,9 @@ impl RecordProtocol {
 
     /// The protocol of that name, if it is one that this package can key.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Aes128GcmRekey, Self::Aes128Gcm].into_iter().find(|protocol| protocol.name() == name)
+        [Self::Aes128GcmRekey, Self::Aes128Gcm]
+            .into_iter()
+            .find(|protocol| protocol.name() == name)
     }
 
     /// Bytes of key material that the protocol takes: 44 (32 for key derivation, a 12-byte nonce mask) or 16.
@@ -90,7 +93,10 @@ pub struct RpcVersions {
 
 impl RpcVersions {
     /// 2.1 to 2.1: what all gRPC implementations state.
-    pub const GRPC: Self = Self { max: RpcVersion { major: 2, minor: 1 }, min: RpcVersion { major: 2, minor: 1 } };
+    pub const GRPC: Self = Self {
+        max: RpcVersion { major: 2, minor: 1 },
+        min: RpcVersion { major: 2, minor: 1 },
+    };
 
     /// gRPC's rule: the lower of the two maxima is at least the higher of the two minima.
     pub fn compatible_with(self, other: Self) -> bool {
@@ -218,10 +224,21 @@ pub trait HandshakeSession: Send + fmt::Debug {
         now: SystemTime,
         out: &mut Vec<u8>,
     ) -> Poll<Result<Step, Error>>;
+
+    /// Gives the handshake up for a reason of the driver's own, [`AlertCode::Timeout`] or [`AlertCode::Overloaded`] for
+    /// instance: appends an alert that says so to `out`, if the handshaker has alerts and the peer may still get one. Every
+    /// later step fails. Does nothing after a result or an error; this default never does anything.
+    fn fail(&mut self, code: AlertCode, out: &mut Vec<u8>) {
+        let _ = (code, out);
+    }
 }
 
 /// Makes handshake sessions: in this process, or with the help of a service.
 pub trait Handshaker: Send + Sync + fmt::Debug + 'static {
     /// Begins a handshake. Does no I/O.
-    fn start(&self, role: Role, options: &HandshakeOptions) -> Result<Box<dyn HandshakeSession>, Error>;
+    fn start(
+        &self,
+        role: Role,
+        options: &HandshakeOptions,
+    ) -> Result<Box<dyn HandshakeSession>, Error>;
 }

@@ -1,0 +1,329 @@
+//! Alerts: how a side says why it gives up. In clear (0x4F) anybody on the path can write one, so they are only advice;
+//! sealed (0x4E) they come from whoever made the keys.
+
+use std::fmt;
+
+use super::codec::{Reader, put_u16, vector8};
+use super::frame::{self, Frame, Header};
+use super::protocol::{FrameKind, HEADER_LEN, MAX_ALERT, MAX_REASON};
+use super::schedule::Secrets;
+use super::seal::MessageKey;
+use crate::error::{AlertCode, Error};
+use crate::session::Role;
+
+/// `u16 code | reason<u8>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Alert<'a> {
+    code: u16,
+    /// ASCII, at most 120 bytes. What this side sends is empty: a peer is told a code and no more.
+    reason: &'a str,
+}
+
+impl<'a> Alert<'a> {
+    fn load(body: &'a [u8]) -> Result<Self, Error> {
+        let reader = &mut Reader::new("Alert", body);
+        let code = reader.u16()?;
+        let reason = reader.vector8()?.rest();
+        reader.finish()?;
+        match std::str::from_utf8(reason) {
+            Ok(reason) if reason.len() <= MAX_REASON && reason.bytes().all(printable) => {
+                Ok(Self { code, reason })
+            }
+            _ => {
+                Err(reader.error("has a reason that is not at most 120 printable ASCII characters"))
+            }
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_u16(out, self.code);
+        vector8(out, |out| out.extend_from_slice(self.reason.as_bytes()));
+    }
+
+    fn code_and_words(&self) -> (AlertCode, String) {
+        (
+            AlertCode::from_number(self.code),
+            self.reason.escape_debug().to_string(),
+        )
+    }
+}
+
+fn printable(byte: u8) -> bool {
+    (0x20..=0x7e).contains(&byte)
+}
+
+/// Opens the one alert that a peer may have sealed.
+///
+/// A client is done before the server has seen its certificate. If the server refuses it, what arrives in place of the first
+/// record is a sealed alert: [`frame_len`](Self::frame_len) recognises it, [`open`](Self::open) reads it. The key is to be
+/// dropped when the first record opens.
+pub struct SealedAlertKey(MessageKey);
+
+impl SealedAlertKey {
+    /// Bytes that decide whether a frame is a sealed alert.
+    pub const HEADER_LEN: usize = HEADER_LEN;
+
+    /// Bytes of the longest sealed alert, header included.
+    pub const MAX_FRAME_LEN: usize = MAX_ALERT;
+
+    /// If `header` begins a sealed alert: the length in bytes of the whole frame, header included.
+    pub fn frame_len(header: [u8; Self::HEADER_LEN]) -> Option<usize> {
+        match Header::load(header) {
+            Ok(Header {
+                kind: FrameKind::SealedAlert,
+                frame_len,
+            }) => Some(frame_len),
+            _ => None,
+        }
+    }
+
+    /// Opens a whole frame, header included, and gives the code and the peer's words, escaped. An error means that this
+    /// peer did not write it.
+    pub fn open(&self, frame: &[u8]) -> Result<(AlertCode, String), Error> {
+        let frame_len = frame.first_chunk().copied().and_then(Self::frame_len);
+        if frame_len != Some(frame.len()) {
+            return Err(Error::decode("a sealed alert with a bad header"));
+        }
+        self.open_frame(&mut Frame::new(FrameKind::SealedAlert, frame.to_vec()))
+    }
+
+    fn open_frame(&self, frame: &mut Frame) -> Result<(AlertCode, String), Error> {
+        Ok(Alert::load(frame.open(&self.0)?)?.code_and_words())
+    }
+}
+
+impl fmt::Debug for SealedAlertKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedAlertKey")
+    }
+}
+
+/// How this side may still speak, and what it can understand.
+pub(super) struct Alerts {
+    voice: Voice,
+    peer: Option<SealedAlertKey>,
+}
+
+enum Voice {
+    /// The peer has no keys of ours yet.
+    Clear,
+    Sealed(MessageKey),
+    /// The one alert was sent, or there is nobody to send one to.
+    Spent,
+}
+
+impl Alerts {
+    /// Before keys are agreed on.
+    pub(super) fn clear() -> Self {
+        Self {
+            voice: Voice::Clear,
+            peer: None,
+        }
+    }
+
+    pub(super) fn sealed(own: Role, secrets: &Secrets) -> Self {
+        let (own, peer) = match own {
+            Role::Client => (&secrets.client, &secrets.server),
+            Role::Server => (&secrets.server, &secrets.client),
+        };
+        Self {
+            voice: Voice::Sealed(own.alert_key()),
+            peer: Some(SealedAlertKey(peer.alert_key())),
+        }
+    }
+
+    /// Nothing will be sent or understood any more.
+    pub(super) fn spent() -> Self {
+        Self {
+            voice: Voice::Spent,
+            peer: None,
+        }
+    }
+
+    pub(super) fn opens_sealed(&self) -> bool {
+        self.peer.is_some()
+    }
+
+    /// Writes this side's only alert.
+    pub(super) fn send(self, code: AlertCode, out: &mut Vec<u8>) {
+        let body = |code: AlertCode, out: &mut Vec<u8>| {
+            Alert {
+                code: code.number(),
+                reason: "",
+            }
+            .encode(out);
+        };
+        match self.voice {
+            Voice::Clear => frame::write(out, FrameKind::Alert, |out| body(code.in_clear(), out)),
+            Voice::Sealed(key) => {
+                let mut plaintext = Vec::new();
+                body(code, &mut plaintext);
+                frame::write_sealed(out, FrameKind::SealedAlert, key, &plaintext);
+            }
+            Voice::Spent => {}
+        }
+    }
+
+    /// What an alert of the peer says, or what is wrong with it. In clear it says no more than it may.
+    pub(super) fn receive(&self, frame: &mut Frame) -> Error {
+        let result = match (&self.peer, frame.kind()) {
+            (Some(key), FrameKind::SealedAlert) => key
+                .open_frame(frame)
+                .map(|(code, reason)| (code, reason, true)),
+            _ => Alert::load(frame.body()).map(|alert| {
+                let (code, reason) = alert.code_and_words();
+                (code.in_clear(), reason, false)
+            }),
+        };
+        match result {
+            Ok((code, reason, authenticated)) => Error::Alert {
+                code,
+                reason,
+                authenticated,
+            },
+            Err(error) => error,
+        }
+    }
+
+    /// What a client keeps after its end of the handshake.
+    pub(super) fn into_late(self) -> Option<SealedAlertKey> {
+        self.peer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::schedule::SharedSecret;
+
+    fn frame(bytes: &[u8]) -> Frame {
+        let header = Header::load(*bytes.first_chunk().unwrap()).unwrap();
+        assert_eq!(header.frame_len, bytes.len());
+        Frame::new(header.kind, bytes.to_vec())
+    }
+
+    fn pair() -> (Alerts, Alerts) {
+        let secrets = Secrets::new(&SharedSecret([5; 32]), &[6; 32]);
+        (
+            Alerts::sealed(Role::Client, &secrets),
+            Alerts::sealed(Role::Server, &secrets),
+        )
+    }
+
+    #[test]
+    fn in_clear_only_what_anybody_may_know() {
+        for number in 0..20 {
+            let code = AlertCode::from_number(number);
+            let mut out = Vec::new();
+            Alerts::clear().send(code, &mut out);
+            let told = if (7..=11).contains(&number) {
+                0
+            } else {
+                number as u8
+            };
+            assert_eq!(out, [7, 0, 0, 0, 0x4f, 0, 0, 0, 0, told, 0]);
+            assert_eq!(
+                Alerts::clear().receive(&mut frame(&out)),
+                Error::Alert {
+                    code: code.in_clear(),
+                    reason: String::new(),
+                    authenticated: false
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_clear_alert_about_certificates_says_nothing() {
+        for number in 7..=11 {
+            let bytes = [7, 0, 0, 0, 0x4f, 0, 0, 0, 0, number, 0];
+            assert_eq!(
+                Alerts::clear().receive(&mut frame(&bytes)),
+                Error::Alert {
+                    code: AlertCode::HandshakeFailure,
+                    reason: String::new(),
+                    authenticated: false
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn sealed_both_ways_with_different_keys() {
+        for number in 0..20 {
+            let code = AlertCode::from_number(number);
+            let told = Error::Alert {
+                code,
+                reason: String::new(),
+                authenticated: true,
+            };
+            let (client, server) = pair();
+            let mut out = Vec::new();
+            client.send(code, &mut out);
+            assert_eq!(out.len(), 8 + 3 + 16);
+            assert_eq!(server.receive(&mut frame(&out)), told);
+
+            let (client, server) = pair();
+            let mut back = Vec::new();
+            server.send(code, &mut back);
+            assert_eq!(client.receive(&mut frame(&back)), told);
+            assert_ne!(out[8..], back[8..]);
+            let key = client.into_late().unwrap();
+            assert_eq!(
+                SealedAlertKey::frame_len(*back.first_chunk().unwrap()),
+                Some(back.len())
+            );
+            assert_eq!(key.open(&back), Ok((code, String::new())));
+            assert!(key.open(&out).is_err());
+            for at in 0..back.len() {
+                let mut back = back.clone();
+                back[at] ^= 0x10;
+                assert!(key.open(&back).is_err(), "byte {at}");
+                assert!(key.open(&back[..at]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn records_are_not_alerts() {
+        assert_eq!(SealedAlertKey::frame_len([27, 0, 0, 0, 6, 0, 0, 0]), None);
+        assert_eq!(
+            SealedAlertKey::frame_len([27, 0, 0, 0, 0x4f, 0, 0, 0]),
+            None
+        );
+        assert_eq!(
+            SealedAlertKey::frame_len([27, 1, 0, 0, 0x4e, 0, 0, 0]),
+            None
+        );
+        assert_eq!(
+            SealedAlertKey::frame_len([27, 0, 0, 0, 0x4e, 0, 0, 1]),
+            None
+        );
+    }
+
+    #[test]
+    fn the_words_of_a_peer_are_escaped() {
+        let load = |body: &[u8]| Alert::load(body).map(|alert| alert.code_and_words());
+        assert_eq!(
+            load(b"\x00\x0b\x04no\"\\").unwrap(),
+            (AlertCode::AccessDenied, "no\\\"\\\\".to_owned())
+        );
+        assert_eq!(
+            load(b"\x12\x34\x00").unwrap().0,
+            AlertCode::HandshakeFailure
+        );
+        assert!(load(&[&[0, 1, 120][..], &[b'a'; 120]].concat()).is_ok());
+        assert!(load(&[&[0, 1, 121][..], &[b'a'; 121]].concat()).is_err());
+        for byte in [0, b'\n', 0x1b, 0x1f, 0x7f, 0x80, 0xff] {
+            assert!(load(&[0, 1, 1, byte]).is_err(), "{byte:#x}");
+        }
+        assert!(load(&[0, 1, 0, 0]).is_err());
+        assert!(load(&[0, 1]).is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let key = pair().0.into_late().unwrap();
+        assert_eq!(format!("{key:?}"), "SealedAlertKey");
+    }
+}

@@ -1,0 +1,86 @@
+//! What one handshake is done with.
+
+use std::sync::Arc;
+
+use super::key_share::{Ephemerals, Suite};
+use super::names::refuse_duplicates;
+use super::negotiate::Agreed;
+use super::options;
+use super::protocol::{Hash, MAX_CERTIFICATE, MAX_CHAIN, MAX_CHAIN_BYTES, MAX_SHARES};
+use super::schedule::MasterSecret;
+use crate::error::Error;
+use crate::identity::{ChainVerifier, Identity, Policy, VerifiedPeer};
+use crate::session::{HandshakeOptions, HandshakeResult, Role};
+
+/// Everything that a side brings to a handshake. Checked once, then used throughout.
+pub(crate) struct Config {
+    /// One snapshot: the key that signs belongs to the chain that is shown.
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) verifier: Arc<ChainVerifier>,
+    /// Who may be the peer. A client may have target identities instead.
+    pub(crate) policy: Option<Arc<Policy>>,
+    /// The favourite first. A client offers a share for each.
+    pub(crate) suites: Arc<[Suite]>,
+    pub(crate) options: HandshakeOptions,
+    pub(crate) ephemerals: Arc<dyn Ephemerals>,
+}
+
+impl Config {
+    /// Refuses what cannot work before anything is sent.
+    pub(super) fn validate(&self, role: Role) -> Result<(), Error> {
+        options::validate(role, &self.options)?;
+        if self.policy.is_none() && self.options.target_identities.is_empty() {
+            return Err(Error::misuse(
+                "a client needs a server policy or target_identities: nothing says who may be the server",
+            ));
+        }
+        if self.suites.is_empty()
+            || self.suites.len() > MAX_SHARES
+            || refuse_duplicates(&self.suites, "suites").is_err()
+        {
+            return Err(Error::misuse("suites must be 1 or 2 different ones"));
+        }
+        self.validate_chain()
+    }
+
+    /// The peer would refuse a chain above the protocol's limits.
+    fn validate_chain(&self) -> Result<(), Error> {
+        let chain = self.identity.chain();
+        let bytes: usize = chain.iter().map(|certificate| 2 + certificate.len()).sum();
+        if !(1..=MAX_CHAIN).contains(&chain.len())
+            || chain
+                .iter()
+                .any(|certificate| certificate.len() > MAX_CERTIFICATE)
+            || bytes > MAX_CHAIN_BYTES
+        {
+            return Err(Error::misuse(format!(
+                "the own chain has {} certificates and {bytes} bytes; the limits are {MAX_CHAIN} certificates, \
+                 {MAX_CERTIFICATE} bytes each, {MAX_CHAIN_BYTES} bytes in all",
+                chain.len()
+            )));
+        }
+        Ok(())
+    }
+
+    /// What the handshake was for.
+    pub(super) fn result(
+        &self,
+        agreed: Agreed,
+        peer: &VerifiedPeer,
+        master: &MasterSecret,
+        th7: &Hash,
+    ) -> HandshakeResult {
+        HandshakeResult {
+            key_data: master.key_data(agreed.record_protocol, th7),
+            record_protocol: agreed.record_protocol,
+            application_protocol: agreed.application_protocol,
+            peer: Arc::clone(peer.peer()),
+            local: self.identity.id().to_string(),
+            peer_rpc_versions: agreed.peer_rpc_versions,
+            peer_max_frame_size: agreed.peer_max_frame_size,
+            close_notify: agreed.close_notify,
+            log_id: master.log_id(th7),
+            late_alert: None,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! `u32le length (4 + body) | u32le type | body`, as ALTS frames its records.
+
+use super::protocol::{FrameKind, HEADER_LEN, MAX_ALERT, MAX_CLIENT_INIT, MAX_FRAME, TAG_LEN};
+use super::seal::MessageKey;
+use crate::error::{AlertCode, Error};
+
+impl FrameKind {
+    const ALL: [Self; 6] = [
+        Self::ClientInit,
+        Self::ServerInit,
+        Self::ServerFinished,
+        Self::ClientFinished,
+        Self::SealedAlert,
+        Self::Alert,
+    ];
+
+    /// All 32 bits count.
+    fn from_word(word: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u32 == word)
+    }
+
+    /// The longest frame of this kind, header included.
+    pub(super) fn max_len(self) -> usize {
+        match self {
+            Self::ClientInit => MAX_CLIENT_INIT,
+            Self::ServerInit | Self::ServerFinished | Self::ClientFinished => MAX_FRAME,
+            Self::SealedAlert => MAX_ALERT,
+            Self::Alert => MAX_ALERT - TAG_LEN,
+        }
+    }
+}
+
+/// What the first 8 bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) kind: FrameKind,
+    /// Bytes of the whole frame, this header included.
+    pub(super) frame_len: usize,
+}
+
+impl Header {
+    /// Everything that can be refused from 8 bytes is, except kinds that do not fit the state.
+    pub(super) fn load(bytes: [u8; HEADER_LEN]) -> Result<Self, Error> {
+        let [l0, l1, l2, l3, t0, t1, t2, t3] = bytes;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]);
+        let word = u32::from_le_bytes([t0, t1, t2, t3]);
+        if length < 4 {
+            return Err(Error::decode(format!("a frame says it has {length} bytes")));
+        }
+        // Compared as u64: the sum does not fit 32 bits for the largest lengths.
+        let frame_len = u64::from(length) + 4;
+        if frame_len > MAX_FRAME as u64 {
+            return Err(too_large(frame_len));
+        }
+        let Some(kind) = FrameKind::from_word(word) else {
+            return Err(Error::peer(
+                AlertCode::UnexpectedMessage,
+                format!("a frame of the unknown type {word:#x}"),
+            ));
+        };
+        if frame_len > kind.max_len() as u64 {
+            return Err(too_large(frame_len));
+        }
+        Ok(Self {
+            kind,
+            frame_len: frame_len as usize,
+        })
+    }
+
+    fn encode(self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        bytes[..4].copy_from_slice(&((self.frame_len - 4) as u32).to_le_bytes());
+        bytes[4..].copy_from_slice(&(self.kind as u32).to_le_bytes());
+        bytes
+    }
+}
+
+fn too_large(frame_len: u64) -> Error {
+    Error::peer(
+        AlertCode::TooLarge,
+        format!("a frame says it has {frame_len} bytes"),
+    )
+}
+
+/// A whole frame that arrived.
+pub(super) struct Frame {
+    kind: FrameKind,
+    bytes: Vec<u8>,
+}
+
+impl Frame {
+    /// `bytes` are all of the frame, as its checked header says.
+    pub(super) fn new(kind: FrameKind, bytes: Vec<u8>) -> Self {
+        Self { kind, bytes }
+    }
+
+    pub(super) fn kind(&self) -> FrameKind {
+        self.kind
+    }
+
+    /// Header and body: what the transcript takes of clear messages.
+    pub(super) fn whole(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        &self.bytes[HEADER_LEN..]
+    }
+
+    /// The plaintext of a sealed frame.
+    pub(super) fn open(&mut self, key: &MessageKey) -> Result<&[u8], Error> {
+        let (header, sealed) = self.bytes.split_at_mut(HEADER_LEN);
+        match key.open(header, sealed) {
+            Ok(plaintext) => Ok(plaintext),
+            Err(_) => Err(Error::decrypt(format!("{:?} does not open", self.kind))),
+        }
+    }
+}
+
+/// Appends a frame in clear. The limits of the protocol bound what `body` writes.
+pub(super) fn write(out: &mut Vec<u8>, kind: FrameKind, body: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_LEN]);
+    body(out);
+    let header = Header {
+        kind,
+        frame_len: out.len() - start,
+    };
+    out[start..start + HEADER_LEN].copy_from_slice(&header.encode());
+}
+
+/// Appends a sealed frame.
+pub(super) fn write_sealed(out: &mut Vec<u8>, kind: FrameKind, key: MessageKey, plaintext: &[u8]) {
+    let start = out.len();
+    let header = Header {
+        kind,
+        frame_len: HEADER_LEN + plaintext.len() + TAG_LEN,
+    };
+    out.reserve(header.frame_len);
+    out.extend_from_slice(&header.encode());
+    out.extend_from_slice(plaintext);
+    key.seal(out, start);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(length: u32, word: u32) -> Result<Header, AlertCode> {
+        let mut bytes = [0; HEADER_LEN];
+        bytes[..4].copy_from_slice(&length.to_le_bytes());
+        bytes[4..].copy_from_slice(&word.to_le_bytes());
+        Header::load(bytes).map_err(|error| error.alert().unwrap())
+    }
+
+    #[test]
+    fn lengths() {
+        for length in 0..4 {
+            assert_eq!(load(length, 0x41), Err(AlertCode::DecodeError));
+        }
+        let header = Header {
+            kind: FrameKind::ClientInit,
+            frame_len: 8,
+        };
+        assert_eq!(load(4, 0x41), Ok(header));
+        assert_eq!(load(4_092, 0x41).unwrap().frame_len, 4_096);
+        assert_eq!(load(4_093, 0x41), Err(AlertCode::TooLarge));
+        for word in [0x42, 0x43, 0x44] {
+            assert_eq!(load(32_764, word).unwrap().frame_len, 32_768);
+            assert_eq!(load(32_765, word), Err(AlertCode::TooLarge));
+        }
+        assert_eq!(load(4 + 2 + 1 + 120, 0x4f).unwrap().frame_len, 131);
+        assert_eq!(load(4 + 2 + 1 + 121, 0x4f), Err(AlertCode::TooLarge));
+        assert_eq!(load(4 + 2 + 1 + 120 + 16, 0x4e).unwrap().frame_len, 147);
+        assert_eq!(load(4 + 2 + 1 + 121 + 16, 0x4e), Err(AlertCode::TooLarge));
+        for length in [0x7fff_ffff, u32::MAX - 4, u32::MAX - 3, u32::MAX] {
+            assert_eq!(load(length, 0x42), Err(AlertCode::TooLarge));
+        }
+    }
+
+    #[test]
+    fn the_whole_type_word_counts() {
+        for word in [0, 6, 0x40, 0x45, 0x4d, 0x50, 0x141, 0x4100_0000, u32::MAX] {
+            assert_eq!(
+                load(64, word),
+                Err(AlertCode::UnexpectedMessage),
+                "{word:#x}"
+            );
+        }
+    }
+
+    #[test]
+    fn sealed_frames_open_once_untouched() {
+        let key = MessageKey {
+            key: [7; 16],
+            iv: [9; 12],
+        };
+        let mut out = b"before".to_vec();
+        write_sealed(
+            &mut out,
+            FrameKind::ServerFinished,
+            key.clone(),
+            b"plaintext",
+        );
+        let bytes = out.split_off(6);
+        assert_eq!(bytes.len(), 8 + 9 + 16);
+        let header = Header::load(bytes[..8].try_into().unwrap()).unwrap();
+        assert_eq!(
+            header,
+            Header {
+                kind: FrameKind::ServerFinished,
+                frame_len: bytes.len()
+            }
+        );
+        assert_eq!(
+            Frame::new(header.kind, bytes.clone()).open(&key).unwrap(),
+            b"plaintext"
+        );
+        for at in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            assert!(
+                Frame::new(header.kind, bytes).open(&key).is_err(),
+                "byte {at}"
+            );
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Ephemeral key agreement: one pair per side and handshake, so that long-term keys reveal nothing afterwards.
+
+use std::fmt;
+
+use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::schedule::SharedSecret;
+use crate::error::Error;
+
+/// A key agreement with what goes with it: SHA-256 and AES-128-GCM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Suite {
+    /// X25519 (RFC 7748). Every implementation has it.
+    X25519,
+    /// ECDH on P-256, uncompressed points; the shared secret is the x-coordinate.
+    P256,
+}
+
+impl Suite {
+    /// The number on the wire.
+    pub(super) fn number(self) -> u16 {
+        match self {
+            Self::X25519 => 0x0001,
+            Self::P256 => 0x0002,
+        }
+    }
+
+    fn algorithm(self) -> &'static agreement::Algorithm {
+        match self {
+            Self::X25519 => &agreement::X25519,
+            Self::P256 => &agreement::ECDH_P256,
+        }
+    }
+}
+
+/// Where a handshake takes what must never repeat from. *ring* does not let tests choose it, hence this seam.
+pub(crate) trait Ephemerals: Send + Sync + fmt::Debug {
+    /// The `random` of a hello.
+    fn random(&self) -> Result<[u8; 32], Error>;
+
+    /// A fresh key pair.
+    fn key_share(&self, suite: Suite) -> Result<Box<dyn KeyShare>, Error>;
+}
+
+/// Half of an agreement.
+pub(crate) trait KeyShare: Send {
+    fn suite(&self) -> Suite;
+
+    /// What the peer gets.
+    fn public(&self) -> &[u8];
+
+    /// Consumes the private key. A share that is no point, or that makes the secret predictable, is refused.
+    fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error>;
+}
+
+/// The operating system's randomness.
+#[derive(Debug)]
+pub(crate) struct SystemEphemerals;
+
+impl Ephemerals for SystemEphemerals {
+    fn random(&self) -> Result<[u8; 32], Error> {
+        let mut random = [0; 32];
+        SystemRandom::new()
+            .fill(&mut random)
+            .map_err(|_| no_randomness())?;
+        Ok(random)
+    }
+
+    fn key_share(&self, suite: Suite) -> Result<Box<dyn KeyShare>, Error> {
+        let private = EphemeralPrivateKey::generate(suite.algorithm(), &SystemRandom::new())
+            .map_err(|_| no_randomness())?;
+        let public = private.compute_public_key().map_err(|_| no_randomness())?;
+        Ok(Box::new(RingShare {
+            suite,
+            private,
+            public,
+        }))
+    }
+}
+
+fn no_randomness() -> Error {
+    Error::Unavailable("the operating system gives no randomness".to_owned())
+}
+
+struct RingShare {
+    suite: Suite,
+    private: EphemeralPrivateKey,
+    public: agreement::PublicKey,
+}
+
+impl KeyShare for RingShare {
+    fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    fn public(&self) -> &[u8] {
+        self.public.as_ref()
+    }
+
+    fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
+        let peer = UnparsedPublicKey::new(self.suite.algorithm(), peer);
+        // ring checks the length, that a point is on the curve, and that an X25519 secret is not all zero.
+        agreement::agree_ephemeral(self.private, &peer, |secret| {
+            let mut shared = SharedSecret([0; 32]);
+            shared.0.copy_from_slice(secret);
+            shared
+        })
+        .map_err(|_| Error::decrypt("the peer's key share is not valid"))
+    }
+}

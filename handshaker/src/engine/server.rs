@@ -1,0 +1,144 @@
+//! The server: `ClientInit` in, `ServerInit` and `ServerFinished` out, `ClientFinished` in.
+
+use std::time::SystemTime;
+
+use super::alert::Alerts;
+use super::client_init::ClientInit;
+use super::config::Config;
+use super::extensions::Extensions;
+use super::finished::{self, ClientParameters, Finished, ServerParameters};
+use super::frame::{self, Frame};
+use super::negotiate::{self, Agreed};
+use super::proof::{self, Proved};
+use super::protocol::{FrameKind, Stage, Th4, Transcript, VERSION};
+use super::schedule::{DirectionSecret, MasterSecret, Secrets};
+use super::server_init::ServerInit;
+use crate::error::Error;
+use crate::session::{HandshakeResult, Role};
+
+/// Nothing has come.
+pub(super) struct AwaitClientInit {
+    config: Config,
+}
+
+impl AwaitClientInit {
+    pub(super) fn new(config: Config) -> Result<Self, Error> {
+        config.validate(Role::Server)?;
+        Ok(Self { config })
+    }
+
+    /// Answers the offer with both messages of the server. On an error `out` is untouched: the client has no keys.
+    pub(super) fn client_init(
+        self,
+        frame: &Frame,
+        out: &mut Vec<u8>,
+    ) -> Result<(AwaitClientFinished, Alerts), Error> {
+        let Self { config } = self;
+        let identity = &*config.identity;
+        let init = ClientInit::load(frame.body())?;
+        let (chosen, agreed) = negotiate::choose(&config.options, &config.suites, &init)?;
+        let scheme = proof::choose_scheme(identity, &init.signature_schemes)?;
+
+        let share = config.ephemerals.key_share(chosen.suite)?;
+        let mut flight = Vec::new();
+        let answer = ServerInit {
+            version: VERSION,
+            random: config.ephemerals.random()?,
+            suite: chosen.suite.number(),
+            share: share.public(),
+            extensions: Extensions::default(),
+        };
+        frame::write(&mut flight, FrameKind::ServerInit, |out| answer.encode(out));
+        let shared = share.agree(chosen.peer)?;
+        let transcript = Transcript::new()
+            .client_init(frame.whole())
+            .server_init(&flight);
+        let secrets = Secrets::new(&shared, &transcript.hash());
+
+        let parameters = ServerParameters {
+            record_protocol: agreed.record_protocol.name(),
+            app_protocol: &agreed.application_protocol,
+            rpc_versions: config.options.rpc_versions,
+            max_frame_size: config.options.max_frame_size,
+            signature_schemes: proof::offered_schemes(),
+            extensions: Extensions::ours(agreed.close_notify),
+        };
+        let mut plaintext = Vec::new();
+        finished::encode_statement(&mut plaintext, &parameters, identity.chain(), scheme.0);
+        let transcript = transcript.server_statement(&plaintext);
+        let signature = proof::sign(identity, scheme, Role::Server, &transcript.hash())?;
+        let item = plaintext.len();
+        finished::encode_signature(&mut plaintext, &signature);
+        let transcript = transcript.server_signature(&plaintext[item..]);
+        let mac = secrets.server.mac(&transcript.hash());
+        plaintext.extend_from_slice(&mac);
+        finished::encode_padding(&mut plaintext);
+        let transcript = transcript.server_mac(&mac);
+        frame::write_sealed(
+            &mut flight,
+            FrameKind::ServerFinished,
+            secrets.server.message_key(),
+            &plaintext,
+        );
+        out.append(&mut flight);
+
+        let alerts = Alerts::sealed(Role::Server, &secrets);
+        let Secrets {
+            server: _,
+            client,
+            master,
+        } = secrets;
+        Ok((
+            AwaitClientFinished {
+                config,
+                agreed,
+                client,
+                master,
+                transcript,
+            },
+            alerts,
+        ))
+    }
+}
+
+/// The server has proved who it is; the client has not.
+pub(super) struct AwaitClientFinished {
+    config: Config,
+    agreed: Agreed,
+    client: DirectionSecret,
+    master: MasterSecret,
+    transcript: Th4,
+}
+
+impl AwaitClientFinished {
+    /// Verifies and authorises the client; only then is there a result.
+    pub(super) fn client_finished(
+        self,
+        frame: &mut Frame,
+        now: SystemTime,
+    ) -> Result<HandshakeResult, Error> {
+        let Self {
+            config,
+            agreed,
+            client,
+            master,
+            transcript,
+        } = self;
+        let plaintext = frame.open(&client.message_key())?;
+        let finished = Finished::<ClientParameters<'_>>::load(plaintext)?;
+
+        let transcript = transcript.client_statement(finished.statement);
+        let statement = transcript.hash();
+        let transcript = transcript.client_signature(finished.signature_item);
+        let proved = Proved {
+            statement,
+            signature: transcript.hash(),
+        };
+        let peer = proof::verify(&config, Role::Client, &finished, &proved, &client, now)?;
+        let th7 = transcript.client_mac(&finished.mac).hash();
+        // The server offers no extensions.
+        finished.parameters.extensions.check_answer(false)?;
+        proof::authorise(&config, &peer)?;
+        Ok(config.result(agreed, &peer, &master, &th7))
+    }
+}

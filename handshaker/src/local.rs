@@ -1,0 +1,112 @@
+//! Handshakes in this process.
+
+use std::sync::Arc;
+
+use crate::engine::{Config, Ephemerals, Handshake, Suite, SystemEphemerals};
+use crate::error::Error;
+use crate::identity::{ChainVerifier, IdentitySource, Policy};
+use crate::session::{HandshakeOptions, HandshakeSession, Handshaker, Role};
+
+/// Makes handshakes that need no service: this process holds the identity and verifies peers. Cheap to clone; clones share
+/// the cache of verified chains.
+///
+/// A server lets in every identity of its own trust domain unless [`client_policy`](LocalHandshakerBuilder::client_policy)
+/// says otherwise. A client must say who may be the server: with
+/// [`server_policy`](LocalHandshakerBuilder::server_policy), with
+/// [`target_identities`](HandshakeOptions::target_identities), or with both, which then must both agree.
+#[derive(Clone, Debug)]
+pub struct LocalHandshaker {
+    identity: Arc<dyn IdentitySource>,
+    verifier: Arc<ChainVerifier>,
+    server_policy: Option<Arc<Policy>>,
+    client_policy: Arc<Policy>,
+    suites: Option<Arc<[Suite]>>,
+    ephemerals: Arc<dyn Ephemerals>,
+}
+
+impl LocalHandshaker {
+    /// Handshakes under the identity that `identity` has when each begins.
+    pub fn builder(identity: Arc<dyn IdentitySource>) -> LocalHandshakerBuilder {
+        LocalHandshakerBuilder(Self {
+            identity,
+            verifier: Arc::new(ChainVerifier::new()),
+            server_policy: None,
+            client_policy: Arc::new(Policy::own_trust_domain()),
+            suites: None,
+            ephemerals: Arc::new(SystemEphemerals),
+        })
+    }
+
+    /// Begins a handshake, as [`start`](Handshaker::start) does, and gives it unboxed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misuse`] names what is wrong with `options`, or that nothing says who may be the server.
+    /// [`Error::Identity`] when there is no identity at this moment.
+    pub fn handshake(&self, role: Role, options: &HandshakeOptions) -> Result<Handshake, Error> {
+        let (policy, suites) = match role {
+            Role::Client => (self.server_policy.clone(), &[Suite::X25519][..]),
+            Role::Server => (
+                Some(Arc::clone(&self.client_policy)),
+                &[Suite::X25519, Suite::P256][..],
+            ),
+        };
+        let config = Config {
+            identity: self.identity.snapshot()?,
+            verifier: Arc::clone(&self.verifier),
+            policy,
+            suites: self.suites.clone().unwrap_or_else(|| suites.into()),
+            options: options.clone(),
+            ephemerals: Arc::clone(&self.ephemerals),
+        };
+        Handshake::new(role, config)
+    }
+}
+
+impl Handshaker for LocalHandshaker {
+    fn start(
+        &self,
+        role: Role,
+        options: &HandshakeOptions,
+    ) -> Result<Box<dyn HandshakeSession>, Error> {
+        Ok(Box::new(self.handshake(role, options)?))
+    }
+}
+
+/// Settles what a [`LocalHandshaker`] does. Every setting has a default, except that clients need to know their servers.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct LocalHandshakerBuilder(LocalHandshaker);
+
+impl LocalHandshakerBuilder {
+    /// Who may be the server, when this side is the client. There is no default: a client that accepts anybody's valid
+    /// certificate has not authenticated its server.
+    pub fn server_policy(mut self, policy: Policy) -> Self {
+        self.0.server_policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Who may be a client, when this side is the server. Default: [`Policy::own_trust_domain`].
+    pub fn client_policy(mut self, policy: Policy) -> Self {
+        self.0.client_policy = Arc::new(policy);
+        self
+    }
+
+    /// What verifies chains. Share one among handshakers to share its cache. Default: a new [`ChainVerifier`].
+    pub fn verifier(mut self, verifier: Arc<ChainVerifier>) -> Self {
+        self.0.verifier = verifier;
+        self
+    }
+
+    /// The key agreements, the favourite first: 1 or 2. A client makes and sends a key share for each, a server takes its
+    /// favourite among those. Default: X25519 for clients, X25519 and P-256 for servers.
+    pub fn suites(mut self, suites: impl Into<Arc<[Suite]>>) -> Self {
+        self.0.suites = Some(suites.into());
+        self
+    }
+
+    /// The handshaker.
+    pub fn build(self) -> LocalHandshaker {
+        self.0
+    }
+}
