@@ -1,0 +1,47 @@
+//! The command line of alts-handshaker. One module for each subcommand.
+
+mod dev_ca;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Identities for ALTS connections.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make certificates for development: an authority of its own, never to be trusted by anything real.
+    #[command(subcommand, arg_required_else_help = true)]
+    DevCa(dev_ca::DevCaCommand),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::DevCa(command) => command.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}
