@@ -97,15 +97,19 @@ impl BufferPool {
     }
 
     fn from_checked(builder: &BufferPoolBuilder) -> Self {
-        Self {
-            shared: Arc::new(Shared::new(builder)),
-        }
+        Self { shared: Arc::new(Shared::new(builder)) }
     }
 
     /// The nominal size of a read, in bytes: what to ask for unless there is a reason for another size.
     #[inline]
     pub fn buffer_size(&self) -> usize {
         self.shared.buffer_size
+    }
+
+    /// How many bytes a buffer asked for with `size` has; `None` beyond the largest class.
+    #[inline]
+    pub fn capacity_for(size: usize) -> Option<usize> {
+        Class::fitting(size).map(Class::capacity)
     }
 
     /// A buffer of at least `size` bytes, if there is room and nobody waits. All of it is visible, the
@@ -117,8 +121,7 @@ impl BufferPool {
     /// not give it, [`PoolError::Map`] if the system refused memory.
     #[inline]
     pub fn take(&self, size: usize) -> Result<PooledBuf, PoolError> {
-        self.shared
-            .take(self.class_within_cap(size)?, Line::Ordinary)
+        self.shared.take(self.class_within_cap(size)?, Line::Ordinary)
     }
 
     /// Like [`take`](Self::take), and waits in order where that would say `AtCap`.
@@ -140,8 +143,7 @@ impl BufferPool {
         size: usize,
     ) -> Poll<Result<PooledBuf, PoolError>> {
         let class = self.class_within_cap(size)?;
-        self.shared
-            .poll_take(cx.waker(), ticket, class, Line::Ordinary)
+        self.shared.poll_take(cx.waker(), ticket, class, Line::Ordinary)
     }
 
     /// Like [`poll_take`](Self::poll_take), for the rest of a record of which the caller already holds a
@@ -161,8 +163,7 @@ impl BufferPool {
         size: usize,
     ) -> Poll<Result<PooledBuf, PoolError>> {
         let class = class_of(size)?;
-        self.shared
-            .poll_take(cx.waker(), ticket, class, Line::Growing)
+        self.shared.poll_take(cx.waker(), ticket, class, Line::Growing)
     }
 
     /// A buffer that does not count towards the cap, for sealed bytes that wait for the kernel. It may be
@@ -198,18 +199,12 @@ impl BufferPool {
         if class.capacity() <= self.shared.cap {
             return Ok(class);
         }
-        Err(PoolError::TooLarge {
-            requested: size,
-            largest: Class::within(self.shared.cap),
-        })
+        Err(PoolError::TooLarge { requested: size, largest: Class::within(self.shared.cap) })
     }
 }
 
 fn class_of(size: usize) -> Result<Class, PoolError> {
-    Class::fitting(size).ok_or(PoolError::TooLarge {
-        requested: size,
-        largest: Class::MAX,
-    })
+    Class::fitting(size).ok_or(PoolError::TooLarge { requested: size, largest: Class::MAX })
 }
 
 impl Default for BufferPool {
@@ -221,9 +216,7 @@ impl Default for BufferPool {
 impl Clone for BufferPool {
     fn clone(&self) -> Self {
         self.shared.add_handle();
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 

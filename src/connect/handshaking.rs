@@ -1,0 +1,130 @@
+//! One handshake over a socket, whatever drives the socket.
+
+use std::io;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use alts_handshaker::{AlertCode, HandshakeResult, HandshakeSession, Role};
+
+use super::endpoint::Endpoint;
+use crate::error::{Error, Truncation};
+use crate::pool::{BufferPool, PooledBuf, Ticket};
+use crate::transport::{self, Sink, Source};
+
+/// A peer that has sent this much has shown that it speaks: the header of its first frame.
+const FIRST_BYTES: usize = 8;
+
+/// The three things there are to do, for a loop to call in turn: [`send`](Self::send) until all is sent, then, unless there
+/// is a result, [`receive`](Self::receive) once, then [`step`](Self::step).
+#[derive(Debug)]
+pub(super) struct Handshaking {
+    session: Box<dyn HandshakeSession>,
+    /// A client begins without input.
+    begun: bool,
+    out: Vec<u8>,
+    sent: usize,
+    received: usize,
+    input: Option<PooledBuf>,
+    place: Option<Ticket>,
+    result: Option<HandshakeResult>,
+}
+
+impl Handshaking {
+    pub(super) fn start(
+        endpoint: &Endpoint,
+        options: &alts_handshaker::HandshakeOptions,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            session: endpoint.handshaker.start(endpoint.role, options)?,
+            begun: endpoint.role == Role::Server,
+            out: Vec::new(),
+            sent: 0,
+            received: 0,
+            input: None,
+            place: None,
+            result: None,
+        })
+    }
+
+    /// Sends what is due.
+    pub(super) fn send(&mut self, sink: &mut impl Sink) -> io::Result<()> {
+        while self.sent < self.out.len() {
+            match sink.write(&self.out[self.sent..])? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => self.sent += count,
+            }
+        }
+        if self.sent > 0 {
+            sink.flush()?;
+            self.out = Vec::new();
+            self.sent = 0;
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Sees to input for the next step, if it takes any.
+    pub(super) fn receive(
+        &mut self,
+        source: &mut impl Source,
+        pool: &BufferPool,
+    ) -> io::Result<()> {
+        if !self.begun || self.input.is_some() {
+            return Ok(());
+        }
+        let Some(input) = transport::read_ready(source, pool, &mut self.place)? else {
+            return Err(Error::Truncated { at: Truncation::Handshake }.into());
+        };
+        self.received = self.received.saturating_add(input.len());
+        self.input = Some(input);
+        Ok(())
+    }
+
+    /// Whether the handshake itself is over.
+    pub(super) fn has_result(&self) -> bool {
+        self.result.is_some()
+    }
+
+    /// Whether the peer has yet to show that it speaks.
+    pub(super) fn awaits_first_bytes(&self) -> bool {
+        self.received < FIRST_BYTES
+    }
+
+    /// Gives the input to the session.
+    pub(super) fn step(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: SystemTime,
+    ) -> Poll<Result<(), Error>> {
+        let received = self.input.as_deref().unwrap_or_default();
+        let step = std::task::ready!(self.session.poll_step(cx, received, now, &mut self.out))?;
+        self.begun = true;
+        let given = received.len();
+        if step.consumed > given || (step.consumed < given && step.result.is_none()) {
+            let fault = "the handshaker did not take the bytes it was given";
+            return Poll::Ready(Err(alts_handshaker::Error::Unavailable(fault.into()).into()));
+        }
+        match &mut self.input {
+            Some(input) if step.consumed < given => input.advance(step.consumed),
+            input => *input = None,
+        }
+        self.result = step.result;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Prepares an alert about a limit of this side.
+    pub(super) fn fail(&mut self, code: AlertCode) {
+        self.session.fail(code, &mut self.out);
+    }
+
+    /// The result, once there is one and all is sent, and what the peer sent after the handshake.
+    pub(super) fn finish(&mut self) -> Option<(HandshakeResult, Option<PooledBuf>)> {
+        if self.has_unsent() {
+            return None;
+        }
+        Some((self.result.take()?, self.input.take()))
+    }
+}

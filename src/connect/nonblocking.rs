@@ -1,0 +1,138 @@
+//! Connecting and accepting in an event loop without tokio.
+
+use std::io;
+use std::task::{Context, Poll, Waker};
+use std::time::{Instant, SystemTime};
+
+use alts_handshaker::{AlertCode, HandshakeOptions};
+
+use super::endpoint::{Acceptor, Connector, Endpoint};
+use super::handshaking::Handshaking;
+use crate::error::Error;
+use crate::stream::AltsStream;
+use crate::transport::NonBlocking;
+use std::sync::Arc;
+
+impl Acceptor {
+    /// Begins the server's side of a handshake over a non-blocking socket.
+    ///
+    /// Limits on concurrent handshakes are the event loop's to keep here; deadlines are kept when
+    /// [`advance`](MidHandshake::advance) is called.
+    pub fn start<S: io::Read + io::Write>(&self, io: S) -> Result<MidHandshake<S>, Error> {
+        MidHandshake::new(&self.0, io, &self.0.settings.handshake)
+    }
+}
+
+impl Connector {
+    /// Begins the client's side of a handshake over a non-blocking socket, which may still be connecting.
+    pub fn start<S: io::Read + io::Write>(&self, io: S) -> Result<MidHandshake<S>, Error> {
+        self.start_with(io, &self.0.settings.handshake)
+    }
+
+    /// As [`start`](Self::start), with options for this connection.
+    pub fn start_with<S: io::Read + io::Write>(
+        &self,
+        io: S,
+        options: &HandshakeOptions,
+    ) -> Result<MidHandshake<S>, Error> {
+        MidHandshake::new(&self.0, io, options)
+    }
+}
+
+/// A handshake over a non-blocking socket.
+#[derive(Debug)]
+pub struct MidHandshake<S> {
+    endpoint: Arc<Endpoint>,
+    handshaking: Handshaking,
+    io: S,
+    start: Instant,
+}
+
+/// How far a handshake came.
+#[derive(Debug)]
+pub enum Advance<S> {
+    /// It waits for the socket, or at the pool's cap for a buffer.
+    Pending(MidHandshake<S>),
+    /// It is finished.
+    Done(AltsStream<S>),
+}
+
+impl<S: io::Read + io::Write> MidHandshake<S> {
+    fn new(endpoint: &Arc<Endpoint>, io: S, options: &HandshakeOptions) -> Result<Self, Error> {
+        let handshaking = Handshaking::start(endpoint, options)?;
+        Ok(Self { endpoint: Arc::clone(endpoint), handshaking, io, start: Instant::now() })
+    }
+
+    /// Goes as far as the socket allows: call it when the socket is readable, or writable while
+    /// [`wants_write`](Self::wants_write), and at the [`deadline`](Self::deadline).
+    ///
+    /// # Errors
+    /// The socket is closed with the handshake; an alert has been sent if there was room for it.
+    pub fn advance(mut self) -> Result<Advance<S>, Error> {
+        let result = match self.advance_inner() {
+            Ok(()) => Ok(()),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy => {
+                    if Instant::now() < self.deadline() {
+                        return Ok(Advance::Pending(self));
+                    }
+                    let code = AlertCode::Timeout;
+                    self.handshaking.fail(code);
+                    let detail = "the handshake took too long".into();
+                    Err(Error::Handshake(alts_handshaker::Error::Limit { code, detail }))
+                }
+                io::ErrorKind::NotConnected if Error::of(&error).is_none() => {
+                    return Ok(Advance::Pending(self));
+                }
+                _ => Err(error.into()),
+            },
+        };
+        if let Err(error) = result {
+            // The handshake has failed already, and for a better reason.
+            let _ = self.handshaking.send(&mut NonBlocking(&mut self.io));
+            return Err(error);
+        }
+        match self.handshaking.finish() {
+            Some((result, received)) => {
+                Ok(Advance::Done(self.endpoint.stream(self.io, result, received)?))
+            }
+            None => Ok(Advance::Pending(self)),
+        }
+    }
+
+    fn advance_inner(&mut self) -> io::Result<()> {
+        let pool = &self.endpoint.settings.pool;
+        loop {
+            self.handshaking.send(&mut NonBlocking(&mut self.io))?;
+            if self.handshaking.has_result() {
+                return Ok(());
+            }
+            self.handshaking.receive(&mut NonBlocking(&mut self.io), pool)?;
+            let mut cx = Context::from_waker(Waker::noop());
+            match self.handshaking.step(&mut cx, SystemTime::now()) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
+            }
+        }
+    }
+
+    /// Whether it waits for the socket to become writable.
+    pub fn wants_write(&self) -> bool {
+        self.handshaking.has_unsent()
+    }
+
+    /// When it will have failed.
+    pub fn deadline(&self) -> Instant {
+        let settings = &self.endpoint.settings;
+        let patience = match self.handshaking.awaits_first_bytes() {
+            true => settings.first_bytes.min(settings.deadline),
+            false => settings.deadline,
+        };
+        self.start + patience
+    }
+
+    /// The socket, for instance to register it with an event loop.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.io
+    }
+}

@@ -1,0 +1,220 @@
+//! Connecting and accepting on tokio.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use alts_handshaker::{AlertCode, HandshakeOptions};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
+
+use super::endpoint::{Acceptor, Connector, Endpoint};
+use super::handshaking::Handshaking;
+use crate::error::Error;
+use crate::ready::{Opaque, ReadyReader};
+use crate::stream::AltsStream;
+use crate::transport::{Polled, into_poll};
+
+/// A transport that can be secured. What is said here is all optional.
+pub trait Socket: ReadyReader + AsyncRead + AsyncWrite + Send + Unpin {
+    /// Where the peer connects from, for the limits per source. `None`: not limited by source.
+    fn source(&self) -> Option<IpAddr> {
+        None
+    }
+
+    /// Asks for small segments to be sent at once.
+    fn set_nodelay(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Socket for TcpStream {
+    fn source(&self) -> Option<IpAddr> {
+        self.peer_addr().ok().map(|address| address.ip())
+    }
+
+    fn set_nodelay(&self) -> io::Result<()> {
+        Self::set_nodelay(self, true)
+    }
+}
+
+#[cfg(unix)]
+impl Socket for UnixStream {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for Opaque<S> {}
+
+impl<S: Socket> Socket for AltsStream<S> {
+    fn source(&self) -> Option<IpAddr> {
+        self.get_ref().source()
+    }
+}
+
+impl Acceptor {
+    /// Performs the server's side of a handshake over `io`.
+    ///
+    /// The future is boxed, so that a task which awaits it does not keep room for it for the rest of its life. Dropping it
+    /// closes the socket. It needs a runtime with time enabled.
+    pub fn accept<S: Socket + 'static>(&self, io: S) -> Handshake<S> {
+        let source = io.source();
+        self.accept_from(io, source)
+    }
+
+    /// As [`accept`](Self::accept), for a peer whose address the caller knows better: behind a proxy, say.
+    pub fn accept_from<S: Socket + 'static>(&self, io: S, source: Option<IpAddr>) -> Handshake<S> {
+        let endpoint = Arc::clone(&self.0);
+        let options = endpoint.settings.handshake.clone();
+        Handshake::begin(endpoint, options, io, source)
+    }
+}
+
+impl Connector {
+    /// Performs the client's side of a handshake over `io`. Who may be the server is the handshaker's policy.
+    ///
+    /// As with [`Acceptor::accept`], the future is boxed, and dropping it closes the socket.
+    pub fn connect<S: Socket + 'static>(&self, io: S) -> Handshake<S> {
+        self.connect_with(io, self.settings().handshake.clone())
+    }
+
+    /// As [`connect`](Self::connect), with options for this connection: which identities the server may have, say.
+    pub fn connect_with<S: Socket + 'static>(
+        &self,
+        io: S,
+        options: HandshakeOptions,
+    ) -> Handshake<S> {
+        Handshake::begin(Arc::clone(&self.0), options, io, None)
+    }
+}
+
+/// A handshake under way: a future of the stream.
+#[must_use = "a handshake does nothing unless it is awaited"]
+pub struct Handshake<S>(Pin<Box<dyn Future<Output = Result<AltsStream<S>, Error>> + Send>>);
+
+impl<S: Socket + 'static> Handshake<S> {
+    fn begin(
+        endpoint: Arc<Endpoint>,
+        options: HandshakeOptions,
+        io: S,
+        source: Option<IpAddr>,
+    ) -> Self {
+        let shown = source.map(tracing::field::display);
+        let span = tracing::debug_span!("alts_handshake", role = ?endpoint.role, source = shown);
+        Self(Box::pin(logged(endpoint, options, io, source).instrument(span)))
+    }
+}
+
+impl<S> Future for Handshake<S> {
+    type Output = Result<AltsStream<S>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl<S> fmt::Debug for Handshake<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").finish_non_exhaustive()
+    }
+}
+
+async fn logged<S: Socket>(
+    endpoint: Arc<Endpoint>,
+    options: HandshakeOptions,
+    io: S,
+    source: Option<IpAddr>,
+) -> Result<AltsStream<S>, Error> {
+    let result = secure(&endpoint, &options, io, source).await;
+    match &result {
+        Ok(stream) => {
+            let negotiated = stream.negotiated();
+            tracing::debug!(
+                peer = negotiated.peer.name(),
+                protocol = %negotiated.record_protocol,
+                "handshake done",
+            );
+        }
+        Err(error) => tracing::info!(%error, fault = ?error.fault(), "handshake failed"),
+    }
+    result
+}
+
+async fn secure<S: Socket>(
+    endpoint: &Endpoint,
+    options: &HandshakeOptions,
+    mut io: S,
+    source: Option<IpAddr>,
+) -> Result<AltsStream<S>, Error> {
+    let settings = &endpoint.settings;
+    let start = Instant::now();
+    let deadline = start + settings.deadline;
+    let mut handshaking = Handshaking::start(endpoint, options)?;
+    let outcome = async {
+        if settings.nodelay {
+            io.set_nodelay()?;
+        }
+        let _place = within(deadline, settings.limits.enter(source)).await??;
+        loop {
+            let sending =
+                poll_fn(|cx| into_poll(handshaking.send(&mut Polled { io: &mut io, cx })));
+            within(deadline, sending).await??;
+            if let Some(finished) = handshaking.finish() {
+                return Ok(finished);
+            }
+            let patience = match handshaking.awaits_first_bytes() {
+                true => deadline.min(start + settings.first_bytes),
+                false => deadline,
+            };
+            let receiving = poll_fn(|cx| {
+                into_poll(handshaking.receive(&mut Polled { io: &mut io, cx }, &settings.pool))
+            });
+            within(patience, receiving).await??;
+            let _core = within(deadline, settings.limits.crypto()).await?;
+            let step = poll_fn(|cx| handshaking.step(cx, SystemTime::now()));
+            within(deadline, step).await??;
+        }
+    }
+    .await;
+    match outcome {
+        Ok((result, received)) => endpoint.stream(io, result, received),
+        Err(error) => {
+            if let Error::Handshake(alts_handshaker::Error::Limit { code, .. }) = error {
+                handshaking.fail(code);
+            }
+            tell(&mut handshaking, &mut io, deadline).await;
+            Err(error)
+        }
+    }
+}
+
+/// Sends the alert, if there is one, as long as it takes no patience beyond the handshake's own, or a moment after it.
+async fn tell<S: Socket>(handshaking: &mut Handshaking, io: &mut S, deadline: Instant) {
+    const A_MOMENT: std::time::Duration = std::time::Duration::from_millis(100);
+    if !handshaking.has_unsent() {
+        return;
+    }
+    let patience = deadline.max(Instant::now() + A_MOMENT);
+    let telling = poll_fn(|cx| {
+        let mut polled = Polled { io: &mut *io, cx };
+        into_poll(handshaking.send(&mut polled))
+    });
+    // The handshake has failed already, and for a better reason.
+    if let Ok(Ok(())) = within(patience, telling).await {
+        let _ = within(patience, poll_fn(|cx| Pin::new(&mut *io).poll_shutdown(cx))).await;
+    }
+}
+
+/// Runs out with the error of a deadline.
+async fn within<T>(deadline: Instant, future: impl Future<Output = T>) -> Result<T, Error> {
+    timeout_at(deadline, future).await.map_err(|_| {
+        let detail = "the handshake took too long".into();
+        Error::Handshake(alts_handshaker::Error::Limit { code: AlertCode::Timeout, detail })
+    })
+}

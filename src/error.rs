@@ -1,0 +1,188 @@
+//! What can go wrong with a connection, and whose fault it is.
+
+use std::fmt;
+use std::io;
+
+use crate::pool::PoolError;
+use crate::record::RecordError;
+
+/// Who or what has to change so that it works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The peer broke the protocol, or is not who it has to be; or somebody on the path interferes.
+    Peer,
+    /// The two sides have nothing in common, or the peer speaks another protocol.
+    Incompatible,
+    /// This side: a call that cannot be, an identity that cannot be used.
+    Local,
+    /// A limit of this side was reached.
+    Limit,
+    /// The handshaker service cannot be reached or fails.
+    Handshaker,
+    /// The network or the operating system.
+    Network,
+}
+
+/// Why a connection cannot be made or cannot go on.
+///
+/// Through the traits of `std::io` and tokio it comes inside an [`io::Error`]; [`Error::of`] finds it there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The handshake failed.
+    Handshake(alts_handshaker::Error),
+    /// A record cannot be opened or sealed.
+    Record(RecordError),
+    /// The byte stream ended inside a record, inside the handshake, or without the authenticated close that was agreed on.
+    Truncated {
+        /// Where it ended.
+        at: Truncation,
+    },
+    /// No buffer could be had.
+    Pool(PoolError),
+    /// Part of a record was held for too long without progress, while others waited for buffers.
+    Stalled,
+    /// The write half was shut down before.
+    WriteAfterShutdown,
+    /// The operating system refused.
+    Io {
+        /// Its kind.
+        kind: io::ErrorKind,
+        /// The system's error number, if it came from there.
+        code: Option<i32>,
+    },
+}
+
+/// Where a byte stream ended that should have gone on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Truncation {
+    /// Inside the handshake.
+    Handshake,
+    /// Inside a record.
+    Record,
+    /// Between records, but the peer had agreed to announce the end.
+    MissingClose,
+}
+
+impl Error {
+    /// The error inside an [`io::Error`] that came from this crate.
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        use alts_handshaker::Error as Handshake;
+        match self {
+            Self::Handshake(error) => match error {
+                Handshake::Foreign(_) | Handshake::Incompatible { .. } => Fault::Incompatible,
+                Handshake::Limit { .. } => Fault::Limit,
+                Handshake::Identity(_) | Handshake::Misuse(_) => Fault::Local,
+                Handshake::Unavailable(_) => Fault::Handshaker,
+                _ => Fault::Peer,
+            },
+            Self::Record(error) => match error {
+                RecordError::KeyLength { .. } | RecordError::NoRoom { .. } => Fault::Local,
+                RecordError::CounterExhausted | RecordError::KeyExhausted => Fault::Limit,
+                _ => Fault::Peer,
+            },
+            Self::Truncated { .. } => Fault::Peer,
+            Self::Pool(_) | Self::Stalled => Fault::Limit,
+            Self::WriteAfterShutdown => Fault::Local,
+            Self::Io { .. } => Fault::Network,
+        }
+    }
+
+    fn io_kind(&self) -> io::ErrorKind {
+        use alts_handshaker::{AlertCode, Error as Handshake};
+        match self {
+            Self::Handshake(error) => match error {
+                Handshake::Limit { code: AlertCode::Timeout, .. } => io::ErrorKind::TimedOut,
+                Handshake::Limit { .. } => io::ErrorKind::QuotaExceeded,
+                Handshake::Denied { .. } => io::ErrorKind::PermissionDenied,
+                Handshake::Alert { .. } => io::ErrorKind::ConnectionRefused,
+                Handshake::Misuse(_) | Handshake::Identity(_) => io::ErrorKind::InvalidInput,
+                Handshake::Unavailable(_) => io::ErrorKind::NotConnected,
+                _ => io::ErrorKind::InvalidData,
+            },
+            Self::Record(_) => io::ErrorKind::InvalidData,
+            Self::Truncated { .. } => io::ErrorKind::UnexpectedEof,
+            Self::Pool(PoolError::AtCap) => io::ErrorKind::ResourceBusy,
+            Self::Pool(_) => io::ErrorKind::OutOfMemory,
+            Self::Stalled => io::ErrorKind::TimedOut,
+            Self::WriteAfterShutdown => io::ErrorKind::BrokenPipe,
+            Self::Io { kind, .. } => *kind,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handshake(_) => f.write_str("the handshake failed"),
+            Self::Record(_) => f.write_str("the record layer failed"),
+            Self::Truncated { at } => f.write_str(match at {
+                Truncation::Handshake => "the stream ended inside the handshake",
+                Truncation::Record => "the stream ended inside a record",
+                Truncation::MissingClose => "the stream ended without the authenticated close",
+            }),
+            Self::Pool(_) => f.write_str("no buffer could be had"),
+            Self::Stalled => {
+                f.write_str("a partial record made no progress while others waited for buffers")
+            }
+            Self::WriteAfterShutdown => f.write_str("the stream was shut down for writing"),
+            Self::Io { kind, code: Some(code) } => write!(f, "{kind} (os error {code})"),
+            Self::Io { kind, code: None } => write!(f, "{kind}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Handshake(error) => Some(error),
+            Self::Record(error) => Some(error),
+            Self::Pool(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<alts_handshaker::Error> for Error {
+    fn from(error: alts_handshaker::Error) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+impl From<RecordError> for Error {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        Self::Pool(error)
+    }
+}
+
+/// An error of this crate that passed through `std::io` comes out as it was.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match Self::of(&error) {
+            Some(inner) => inner.clone(),
+            None => Self::Io { kind: error.kind(), code: error.raw_os_error() },
+        }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io { code: Some(code), .. } => Self::from_raw_os_error(code),
+            error => Self::new(error.io_kind(), error),
+        }
+    }
+}

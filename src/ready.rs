@@ -1,0 +1,66 @@
+//! On-ready reads: a source says when bytes are waiting, and only then is memory taken for them.
+//!
+//! Everything that holds many quiet connections pays for the read buffers that wait in them. A [`ReadyReader`] has none: it
+//! waits for readability with nothing in hand, then takes a buffer from the [`BufferPool`], reads once, and hands the buffer
+//! up. Dropping it, or the last slice of it after [`PooledBuf::freeze`], gives the memory back.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use crate::pool::{BufferPool, PooledBuf, Ticket};
+
+#[cfg(feature = "mio")]
+mod mio;
+#[cfg(feature = "tokio")]
+mod opaque;
+#[cfg(feature = "tokio")]
+mod tokio;
+
+#[cfg(feature = "tokio")]
+pub use opaque::Opaque;
+
+/// A byte source that says when bytes are waiting, and only then takes memory for them.
+///
+/// Implemented for tokio's `TcpStream` and `UnixStream` and their owned read halves, for
+/// [`AltsStream`](crate::AltsStream), and through [`Opaque`] for any `AsyncRead`.
+pub trait ReadyReader {
+    /// Waits for readability. Holds nothing while pending. The readiness may be false, and it does not go away until a read
+    /// finds nothing.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Waits as above, then reads once into a buffer taken from `pool`. `None` is the end of the stream; a buffer is never
+    /// empty.
+    ///
+    /// At the pool's cap it queues for a buffer. `place` is the caller's place in that queue: keep it between the calls that
+    /// answer `Pending`, drop it to give up.
+    fn poll_read_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        pool: &BufferPool,
+        place: &mut Option<Ticket>,
+    ) -> Poll<io::Result<Option<PooledBuf>>>;
+
+    /// [`poll_read_ready`](Self::poll_read_ready) as a future. Dropping it loses nothing.
+    fn read_ready<'read>(
+        &'read mut self,
+        pool: &'read BufferPool,
+    ) -> impl Future<Output = io::Result<Option<PooledBuf>>> + use<'read, Self>
+    where
+        Self: Sized,
+    {
+        let mut place = None;
+        std::future::poll_fn(move |cx| self.poll_read_ready(cx, pool, &mut place))
+    }
+}
+
+/// The non-blocking half of [`ReadyReader`], for event loops that wait by themselves: mio's sockets and
+/// [`AltsStream`](crate::AltsStream) over them.
+pub trait TryReadyReader {
+    /// Reads once into a buffer taken from `pool`, which goes back at once if nothing has arrived. `None` is the end of the
+    /// stream; a buffer is never empty.
+    ///
+    /// # Errors
+    /// `WouldBlock` only when the socket said so: wait for the next readiness event. `ResourceBusy` at the pool's cap: nothing
+    /// was read, so call again when buffers have come back, without waiting for an event.
+    fn try_read_ready(&mut self, pool: &BufferPool) -> io::Result<Option<PooledBuf>>;
+}

@@ -1,0 +1,135 @@
+//! From key material to AES keys and nonces.
+
+use std::fmt;
+
+use alts_handshaker::RecordProtocol;
+use ring::aead::{AES_128_GCM, LessSafeKey, Nonce, UnboundKey};
+use ring::hmac;
+use zeroize::Zeroize;
+
+use super::RecordError;
+
+/// Length of an AES-128 key in bytes.
+const AES_KEY_LEN: usize = 16;
+/// Key material of `ALTSRP_GCM_AES128_REKEY`: a 32-byte KDF key and a 12-byte nonce mask.
+const MATERIAL_LEN: usize = KDF_KEY_LEN + 12;
+const KDF_KEY_LEN: usize = 32;
+
+/// What a connection keeps of its keys while it is idle: the material, and the AES key of the last epoch used, which saves an
+/// HMAC at each wake-up. No expanded key is in here. An epoch is the run of records that share an AES key: bytes 2 to 7 of
+/// the counter.
+#[derive(Clone)]
+pub(crate) struct TrafficKeys {
+    material: [u8; MATERIAL_LEN],
+    aes_key: [u8; AES_KEY_LEN],
+    epoch: [u8; 6],
+    protocol: RecordProtocol,
+}
+
+impl TrafficKeys {
+    pub(crate) fn new(protocol: RecordProtocol, key_data: &[u8]) -> Result<Self, RecordError> {
+        let expected = protocol.key_len();
+        if key_data.len() != expected {
+            return Err(RecordError::KeyLength { expected, found: key_data.len() });
+        }
+        let mut material = [0; MATERIAL_LEN];
+        material[..expected].copy_from_slice(key_data);
+        let mut keys = Self { material, aes_key: [0; AES_KEY_LEN], epoch: [0; 6], protocol };
+        keys.aes_key = keys.derive(keys.epoch);
+        Ok(keys)
+    }
+
+    pub(crate) fn protocol(&self) -> RecordProtocol {
+        self.protocol
+    }
+
+    /// The AES key of an epoch. With rekeying it is the first block of HKDF-Expand (RFC 5869) over the epoch, of which 16
+    /// bytes are used; without, the material is the key.
+    fn derive(&self, epoch: [u8; 6]) -> [u8; AES_KEY_LEN] {
+        let mut key = [0; AES_KEY_LEN];
+        match self.protocol {
+            RecordProtocol::Aes128Gcm => key.copy_from_slice(&self.material[..AES_KEY_LEN]),
+            _ => {
+                let kdf_key = hmac::Key::new(hmac::HMAC_SHA256, &self.material[..KDF_KEY_LEN]);
+                let mut info = [1; 7];
+                info[..6].copy_from_slice(&epoch);
+                key.copy_from_slice(&hmac::sign(&kdf_key, &info).as_ref()[..AES_KEY_LEN]);
+            }
+        }
+        key
+    }
+
+    /// The epoch that a counter belongs to.
+    pub(crate) fn epoch_of(&self, counter: [u8; 12]) -> [u8; 6] {
+        if self.protocol == RecordProtocol::Aes128Gcm {
+            return [0; 6];
+        }
+        let [_, _, epoch @ .., _, _, _, _] = counter;
+        epoch
+    }
+
+    /// The nonce for a counter: masked with the last 12 bytes of the material where the protocol has a mask.
+    fn nonce(&self, counter: [u8; 12]) -> Nonce {
+        let mut nonce = counter;
+        if self.protocol != RecordProtocol::Aes128Gcm {
+            for (byte, mask) in nonce.iter_mut().zip(&self.material[KDF_KEY_LEN..]) {
+                *byte ^= mask;
+            }
+        }
+        Nonce::assume_unique_for_key(nonce)
+    }
+
+    /// The expanded key for `counter`, which `slot` keeps until the epoch ends, and the nonce.
+    pub(crate) fn expand<'slot>(
+        &mut self,
+        counter: [u8; 12],
+        slot: &'slot mut Option<EpochKey>,
+    ) -> (&'slot LessSafeKey, Nonce) {
+        let epoch = self.epoch_of(counter);
+        let nonce = self.nonce(counter);
+        if slot.as_ref().is_none_or(|held| held.epoch != epoch) {
+            if self.epoch != epoch {
+                self.aes_key = self.derive(epoch);
+                self.epoch = epoch;
+            }
+            let key = UnboundKey::new(&AES_128_GCM, &self.aes_key)
+                .expect("an AES-128 key is 16 bytes long");
+            *slot = Some(EpochKey { epoch, key: LessSafeKey::new(key) });
+        }
+        let held = slot.as_ref().expect("the slot was filled above");
+        (&held.key, nonce)
+    }
+}
+
+impl Drop for TrafficKeys {
+    fn drop(&mut self) {
+        self.material.zeroize();
+        self.aes_key.zeroize();
+    }
+}
+
+impl fmt::Debug for TrafficKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrafficKeys").field("protocol", &self.protocol).finish_non_exhaustive()
+    }
+}
+
+/// An expanded AES key and the epoch it serves. The same in both directions while they are in the same epoch. 544 bytes, so
+/// only held while records move; ring does not wipe it.
+pub(crate) struct EpochKey {
+    epoch: [u8; 6],
+    key: LessSafeKey,
+}
+
+impl EpochKey {
+    /// Whether this is the key of `epoch`.
+    pub(crate) fn serves(&self, epoch: [u8; 6]) -> bool {
+        self.epoch == epoch
+    }
+}
+
+impl fmt::Debug for EpochKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EpochKey").finish_non_exhaustive()
+    }
+}

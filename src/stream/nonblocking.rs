@@ -1,0 +1,64 @@
+//! Streams over non-blocking sockets of mio and the standard library, for event loops without tokio.
+
+use std::io::{self, IoSlice};
+
+use super::AltsStream;
+use crate::pool::{BufferPool, PooledBuf};
+use crate::ready::TryReadyReader;
+use crate::transport::NonBlocking;
+
+impl<S: io::Write> AltsStream<S> {
+    /// Sends what the kernel refused before, as far as it takes it. A reader does this too: its peer may be waiting for just
+    /// these bytes.
+    fn try_drain(&mut self) -> io::Result<()> {
+        match self.channel.drain(&mut NonBlocking(&mut self.io)) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the sending direction with an authenticated close, if that was agreed on, and flushes. Then shut the socket's
+    /// write half down.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the kernel does not take all of it yet: call again when the socket is writable.
+    pub fn try_close(&mut self) -> io::Result<()> {
+        self.channel.shutdown(&mut NonBlocking(&mut self.io))
+    }
+
+    /// Whether sealed bytes wait for the socket to become writable.
+    pub fn wants_write(&self) -> bool {
+        self.channel.has_outbound()
+    }
+}
+
+/// Over mio's sockets, and any other that answer `WouldBlock`.
+impl<S: io::Read + io::Write> TryReadyReader for AltsStream<S> {
+    fn try_read_ready(&mut self, pool: &BufferPool) -> io::Result<Option<PooledBuf>> {
+        self.try_drain()?;
+        self.channel.read_ready(&mut NonBlocking(&mut self.io), pool, &mut None)
+    }
+}
+
+/// Answers `WouldBlock` where the socket does, and `ResourceBusy` at the pool's cap.
+impl<S: io::Read + io::Write> io::Read for AltsStream<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.try_drain()?;
+        self.channel.read(&mut NonBlocking(&mut self.io), buf)
+    }
+}
+
+/// Answers `WouldBlock` only if nothing was sealed; see [`AltsStream::wants_write`].
+impl<S: io::Write> io::Write for AltsStream<S> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.channel.write(&mut NonBlocking(&mut self.io), bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.channel.flush(&mut NonBlocking(&mut self.io))
+    }
+}

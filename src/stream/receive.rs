@@ -1,0 +1,404 @@
+//! Receiving: from the socket's readiness to plaintext, and back to holding nothing.
+
+use std::io;
+use std::sync::Arc;
+
+use alts_handshaker::{RecordProtocol, SealedAlertKey};
+
+use super::channel::{Channel, MAX_EXACT_PARTIAL, Reading};
+use super::window::{LEAD_IN, Window};
+use crate::error::{Error, Truncation};
+use crate::pool::{BufferPool, PooledBuf, Ticket};
+use crate::record::{Head, RecordError, open_record};
+use crate::transport::Source;
+
+/// Socket reads in a row before other tasks get a turn. A 64-byte ping beside busy streams waits for this many buffers of each.
+const READS_BEFORE_YIELD: u8 = 2;
+/// Empty records skipped in a row before other tasks get a turn. They cost us an AES-GCM opening each and carry nothing.
+const EMPTY_RECORDS_BEFORE_YIELD: u32 = 64;
+/// Records per direction under the one key of `ALTSRP_GCM_AES128`: 2^24 over both, at which AES-GCM's confidentiality margin
+/// is still beyond 2^-60 with records of 16 KiB.
+pub(super) const MAX_PLAIN_RECORDS: u64 = 1 << 23;
+
+/// What waiting for the socket came to.
+enum Filled {
+    Bytes,
+    EndOfStream,
+}
+
+impl Channel {
+    /// Reads plaintext into `dst`. 0 is the end of the stream, unless `dst` is empty.
+    pub(crate) fn read(&mut self, source: &mut impl Source, dst: &mut [u8]) -> io::Result<usize> {
+        if dst.is_empty() {
+            return Ok(0);
+        }
+        if !self.receive(source, None)? {
+            return Ok(0);
+        }
+        let mut copied = 0;
+        while let Some(window) = self.window() {
+            let plaintext = window.plaintext();
+            let count = plaintext.len().min(dst.len() - copied);
+            dst[copied..copied + count].copy_from_slice(&plaintext[..count]);
+            window.consume(count);
+            copied += count;
+            // More whole records may be here already. What is wrong with them is for the next call to tell.
+            if copied == dst.len() || !matches!(self.open_next(), Ok(true)) {
+                break;
+            }
+        }
+        self.drop_drained_window();
+        Ok(copied)
+    }
+
+    /// Reads plaintext into a buffer from `pool`, or from the stream's own if none is given. `None` is the end of the stream.
+    pub(crate) fn read_ready(
+        &mut self,
+        source: &mut impl Source,
+        pool: &BufferPool,
+        place: &mut Option<Ticket>,
+    ) -> io::Result<Option<PooledBuf>> {
+        if !self.receive(source, Some((pool, place)))? {
+            return Ok(None);
+        }
+        while matches!(self.open_next(), Ok(true)) {}
+        let rest = self.move_rest_out(source, pool, place)?;
+        let Some(moving) = &mut self.moving else { return Ok(None) };
+        let window = std::mem::replace(&mut moving.window, rest);
+        self.tidy();
+        Ok(window.map(Window::into_plaintext))
+    }
+
+    /// Waits until a read has something to say. May be wrong about it.
+    pub(crate) fn readable(&mut self, source: &mut impl Source) -> io::Result<()> {
+        let told = self.failure().is_some()
+            || matches!(self.reading, Reading::Ended | Reading::EndedAuthenticated)
+            || self.has_received();
+        if told {
+            return Ok(());
+        }
+        let result = source.readable();
+        if would_block(&result) {
+            self.park(source, true)?;
+        }
+        result
+    }
+
+    /// Plaintext or a whole record is here.
+    fn has_received(&self) -> bool {
+        let window = self.moving.as_ref().and_then(|moving| moving.window.as_ref());
+        window.is_some_and(|window| {
+            !window.plaintext().is_empty() || !matches!(window.next_record(), Ok(None))
+        }) || self.partial_is_whole()
+    }
+
+    /// Part of a record can be whole records when it came with the end of the handshake.
+    fn partial_is_whole(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| match Head::parse(&held.partial) {
+            Ok(Head::Record { wire_len }) => wire_len <= held.partial.len(),
+            Ok(Head::Unknown) => false,
+            Err(_) => true,
+        })
+    }
+
+    /// Sees to it that there is plaintext in the window. `false` is the end of the stream.
+    ///
+    /// The order matters: plaintext first, then whole records, then the socket. Otherwise a read waits for bytes that are
+    /// here already.
+    fn receive(
+        &mut self,
+        source: &mut impl Source,
+        mut pool: Option<(&BufferPool, &mut Option<Ticket>)>,
+    ) -> io::Result<bool> {
+        let mut empty_records = 0;
+        loop {
+            if self.window().is_some_and(|window| !window.plaintext().is_empty()) {
+                return Ok(true);
+            }
+            if let Some(error) = self.failure() {
+                return Err(error.clone().into());
+            }
+            if matches!(self.reading, Reading::Ended | Reading::EndedAuthenticated) {
+                return Ok(false);
+            }
+            if self.open_next()? {
+                empty_records += 1;
+                if empty_records % EMPTY_RECORDS_BEFORE_YIELD == 0 && source.yield_now() {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                continue;
+            }
+            if matches!(self.reading, Reading::Ended | Reading::EndedAuthenticated) {
+                continue;
+            }
+            self.drop_drained_window();
+            let filled = match &mut pool {
+                Some((pool, place)) => self.fill(source, pool, place),
+                None => {
+                    // The stream's own pool and place, kept apart for the call, which changes the channel.
+                    let shared = Arc::clone(&self.shared);
+                    let mut place = self.held.as_mut().and_then(|held| held.place.take());
+                    let filled = self.fill(source, &shared.pool, &mut place);
+                    if place.is_some() {
+                        self.held().place = place;
+                    }
+                    filled
+                }
+            };
+            match filled {
+                Ok(Filled::Bytes) => {}
+                Ok(Filled::EndOfStream) => self.end_of_stream()?,
+                Err(error) => {
+                    self.tidy();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Opens the next record, if all of it is here. An empty one is the peer's close if that was agreed on; otherwise it
+    /// is skipped, and the result is `true` as well.
+    fn open_next(&mut self) -> io::Result<bool> {
+        let protocol = self.keys.protocol();
+        let Some(moving) = self.moving.as_mut() else { return Ok(false) };
+        let (key, Some(window)) = moving.to_open() else { return Ok(false) };
+        let record = match window.next_record() {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(false),
+            Err(error) => return self.refuse(error),
+        };
+        if protocol == RecordProtocol::Aes128Gcm && self.opened.records() >= MAX_PLAIN_RECORDS {
+            return Err(self.fail(RecordError::KeyExhausted));
+        }
+        let opened = window.open_next(record, |buffer, record, to| {
+            open_record(&mut self.keys, &mut self.opened, key, buffer, record, to)
+        });
+        let count = match opened {
+            Ok(count) => count,
+            Err(error) => return Err(self.fail(error)),
+        };
+        let trailing = !window.sealed().is_empty();
+        if let Some(held) = &mut self.held {
+            held.late_alert = None;
+        }
+        if count == 0 && self.shared.negotiated.close_notify {
+            if trailing {
+                return Err(self.fail(RecordError::AfterClose));
+            }
+            self.reading = Reading::EndedAuthenticated;
+            self.drop_drained_window();
+            self.tidy();
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// A frame that is no record. In the place of the first one a client may find the server's alert about its certificate.
+    /// `Ok` if it is an alert of which more has to arrive.
+    fn refuse(&mut self, error: RecordError) -> io::Result<bool> {
+        let alert = self.held.as_mut().and_then(|held| held.late_alert.take());
+        let Some(key) = alert else { return Err(self.fail(error)) };
+        let sealed = self.window().map_or(&[][..], |window| window.sealed());
+        match sealed.first_chunk().copied().and_then(SealedAlertKey::frame_len) {
+            Some(frame_len) if sealed.len() < frame_len => {
+                self.held().late_alert = Some(key);
+                Ok(false)
+            }
+            Some(frame_len) => match key.open(&sealed[..frame_len]) {
+                Ok((code, reason)) => {
+                    let alert = alts_handshaker::Error::Alert { code, reason, authenticated: true };
+                    Err(self.fail(alert))
+                }
+                Err(_) => Err(self.fail(error)),
+            },
+            None => Err(self.fail(error)),
+        }
+    }
+
+    /// Waits for the socket, then reads once.
+    fn fill(
+        &mut self,
+        source: &mut impl Source,
+        pool: &BufferPool,
+        place: &mut Option<Ticket>,
+    ) -> io::Result<Filled> {
+        // What came with the end of the handshake needs a window, but nothing from the socket.
+        let preloaded = self.partial_is_whole();
+        if !preloaded {
+            let readable = source.readable();
+            if would_block(&readable) {
+                self.park(source, true)?;
+            }
+            readable?;
+            // Only now: a socket that has nothing more to say is waited for, not yielded for.
+            if self.reads >= READS_BEFORE_YIELD {
+                self.reads = 0;
+                if source.yield_now() {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+            }
+        }
+        if let Err(error) = self.make_room(source, pool, place) {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                self.park(source, false)?;
+            }
+            return Err(error);
+        }
+        if preloaded {
+            return Ok(Filled::Bytes);
+        }
+        let result = match self.window() {
+            Some(window) => window.fill(|buf| source.read(buf)),
+            None => Ok(0),
+        };
+        if would_block(&result) {
+            self.park(source, true)?;
+        }
+        let count = result?;
+        self.reading = Reading::Busy;
+        self.reads = self.reads.saturating_add(1);
+        if let Some(held) = &mut self.held {
+            held.stall = None;
+        }
+        self.tidy();
+        Ok(if count == 0 { Filled::EndOfStream } else { Filled::Bytes })
+    }
+
+    /// Sees to a window with room for more bytes: a fresh one, the same one with its bytes moved to the front, or a larger
+    /// one. It grows with what has arrived, not with what the peer claims.
+    fn make_room(
+        &mut self,
+        source: &mut impl Source,
+        pool: &BufferPool,
+        place: &mut Option<Ticket>,
+    ) -> io::Result<()> {
+        let standard = pool.buffer_size();
+        let Some(window) = self.window() else {
+            let partial_len = self.held.as_ref().map_or(0, |held| held.partial.len());
+            // At least as much again as is here, so that little reads cannot make many.
+            let buf = source.take(pool, place, standard.max(LEAD_IN + 2 * partial_len))?;
+            let mut window = Window::new(buf);
+            if let Some(held) = &mut self.held {
+                window.append(&held.partial);
+                held.partial = Box::default();
+            }
+            self.moving.get_or_insert_default().window = Some(window);
+            return Ok(());
+        };
+        let record = match Head::parse(window.sealed()) {
+            Ok(Head::Record { wire_len }) => wire_len,
+            _ => 0,
+        };
+        let whole = window.room_for_record();
+        let wanted = if window.sealed().len() == whole {
+            2 * window.capacity()
+        } else if record > whole && window.capacity() < standard {
+            standard
+        } else {
+            0
+        };
+        if wanted > 0 {
+            let buf = source.grow(pool, place, wanted.min((LEAD_IN + record).max(standard)))?;
+            window.move_to(buf);
+        } else if window.room() < whole / 2 {
+            window.compact();
+        }
+        Ok(())
+    }
+
+    /// The reader waits now. Expanded keys go, and with them the window, but for the part of a record in it: that moves to the
+    /// smallest place that holds what has arrived. If it is the peer that keeps us waiting (`idle`), a large part may not
+    /// stay for ever while others wait for buffers.
+    fn park(&mut self, source: &mut impl Source, idle: bool) -> io::Result<()> {
+        self.reads = 0;
+        self.reading = Reading::Parked;
+        let Some(moving) = self.moving.as_mut() else { return Ok(()) };
+        let partial = match &mut moving.window {
+            Some(window) if !window.sealed().is_empty() => window,
+            _ => {
+                self.moving = None;
+                return Ok(());
+            }
+        };
+        let arrived = partial.sealed().len();
+        if arrived <= MAX_EXACT_PARTIAL {
+            let exact: Box<[u8]> = partial.sealed().into();
+            self.moving = None;
+            let held = self.held();
+            held.partial = exact;
+            held.stall = None;
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let smallest = BufferPool::capacity_for(LEAD_IN + arrived);
+        if smallest.is_some_and(|capacity| capacity < partial.capacity())
+            && let Ok(buf) = shared.pool.take(LEAD_IN + arrived)
+        {
+            partial.move_to(buf);
+        }
+        moving.forget_keys();
+        if idle {
+            let mut stall = self.held().stall.take();
+            if source.stalled(&mut stall, shared.options.stall_limit, &shared.pool) {
+                return Err(self.fail(Error::Stalled));
+            }
+            self.held().stall = stall;
+        }
+        Ok(())
+    }
+
+    /// The bytes of an incomplete record go elsewhere, so that the window can be handed up: into a window of their own, or into
+    /// an exact allocation.
+    fn move_rest_out(
+        &mut self,
+        source: &mut impl Source,
+        pool: &BufferPool,
+        place: &mut Option<Ticket>,
+    ) -> io::Result<Option<Window>> {
+        let Some(window) = self.window() else { return Ok(None) };
+        let len = window.sealed().len();
+        if len > MAX_EXACT_PARTIAL {
+            let mut rest = Window::new(source.grow(pool, place, LEAD_IN + len)?);
+            rest.append(window.sealed());
+            return Ok(Some(rest));
+        }
+        if len > 0 {
+            let exact = window.sealed().into();
+            self.held().partial = exact;
+        }
+        Ok(None)
+    }
+
+    /// The socket reported the end.
+    fn end_of_stream(&mut self) -> io::Result<()> {
+        let partial = self.held.as_ref().is_some_and(|held| !held.partial.is_empty())
+            || self.window().is_some_and(|window| !window.sealed().is_empty());
+        if partial {
+            return Err(self.fail(Error::Truncated { at: Truncation::Record }));
+        }
+        if self.shared.negotiated.close_notify {
+            return Err(self.fail(Error::Truncated { at: Truncation::MissingClose }));
+        }
+        self.reading = Reading::Ended;
+        self.drop_drained_window();
+        self.tidy();
+        Ok(())
+    }
+
+    fn window(&mut self) -> Option<&mut Window> {
+        self.moving.as_mut()?.window.as_mut()
+    }
+
+    /// Gives the buffer back when there is nothing in it. Expanded keys stay until the reader waits.
+    fn drop_drained_window(&mut self) {
+        if let Some(moving) = &mut self.moving
+            && moving.window.as_ref().is_some_and(Window::is_empty)
+        {
+            moving.window = None;
+        }
+    }
+}
+
+fn would_block<T>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}

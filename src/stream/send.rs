@@ -1,0 +1,149 @@
+//! Sending: many records for one system call, and nothing held that the kernel took.
+
+use std::io;
+
+use alts_handshaker::RecordProtocol;
+
+use super::channel::{Channel, Writing};
+use super::receive::MAX_PLAIN_RECORDS;
+use super::window::LEAD_IN;
+use crate::error::Error;
+use crate::record::{HEADER_LEN, OVERHEAD, RecordError, seal_record};
+use crate::transport::Sink;
+
+impl Channel {
+    /// Seals as much of `payload` as one batch takes and hands it to the socket. The result is how much that was; bytes that
+    /// the kernel refused are kept and go out first with whatever is called next.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing was sealed, because an earlier batch is still waiting.
+    pub(crate) fn write(
+        &mut self,
+        sink: &mut impl Sink,
+        payload: &[io::IoSlice<'_>],
+    ) -> io::Result<usize> {
+        if self.writing != Writing::Open {
+            return Err(Error::WriteAfterShutdown.into());
+        }
+        self.drain(sink)?;
+        let total = payload.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
+        if total == 0 {
+            return Ok(0);
+        }
+        let wanted = total.min(self.shared.options.write_batch.max(1));
+        let count = self.seal(payload, wanted)?;
+        let sent = self.drain(sink);
+        self.tidy();
+        match sent {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(count),
+        }
+    }
+
+    /// Hands the kernel what it refused before, as far as it takes it.
+    ///
+    /// # Errors
+    /// `WouldBlock` if something is left.
+    pub(crate) fn drain(&mut self, sink: &mut impl Sink) -> io::Result<()> {
+        let Some(held) = &mut self.held else { return Ok(()) };
+        let Some(outbound) = &mut held.outbound else { return Ok(()) };
+        while !outbound.is_empty() {
+            match sink.write(outbound)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                sent => outbound.advance(sent),
+            }
+        }
+        held.outbound = None;
+        self.tidy();
+        Ok(())
+    }
+
+    /// Everything that was written is with the kernel after this.
+    pub(crate) fn flush(&mut self, sink: &mut impl Sink) -> io::Result<()> {
+        self.drain(sink)?;
+        sink.flush()
+    }
+
+    /// Ends the sending direction: with an authenticated close, if that was agreed on, then on the socket.
+    pub(crate) fn shutdown(&mut self, sink: &mut impl Sink) -> io::Result<()> {
+        self.drain(sink)?;
+        if self.writing == Writing::Open {
+            if self.shared.negotiated.close_notify {
+                self.seal(&[], 0)?;
+            }
+            self.writing = Writing::Closing;
+        }
+        self.flush(sink)?;
+        if self.writing == Writing::Closing {
+            sink.shutdown()?;
+            self.writing = Writing::Closed;
+        }
+        Ok(())
+    }
+
+    /// Seals the first `count` bytes of `payload` as records into one buffer, which then waits for the kernel; no bytes make one
+    /// empty record. The result is less than `count` only when the counter ends.
+    ///
+    /// The buffer is outside the cap that readers share, so that a writer never waits for them, nor they for it.
+    fn seal(&mut self, payload: &[io::IoSlice<'_>], count: usize) -> io::Result<usize> {
+        let max_payload = self.shared.max_payload();
+        let records = count.div_ceil(max_payload).max(1);
+        let wire_len = count + records * OVERHEAD;
+        let mut batch =
+            self.shared.pool.take_beyond_cap(LEAD_IN + wire_len).map_err(Error::Pool)?;
+        batch.set_range(LEAD_IN..LEAD_IN + wire_len);
+        let mut payload = Gather { slices: payload, offset: 0 };
+        let mut sealed = 0;
+        let mut sealed_wire_len = 0;
+        for record in batch.chunks_mut(max_payload + OVERHEAD) {
+            let len = (count - sealed).min(max_payload);
+            payload.copy_to(&mut record[HEADER_LEN..HEADER_LEN + len]);
+            match self.seal_next(record) {
+                Ok(()) => {}
+                Err(_) if sealed > 0 => break,
+                Err(error) => return Err(Error::Record(error).into()),
+            }
+            sealed += len;
+            sealed_wire_len += record.len();
+        }
+        batch.truncate(sealed_wire_len);
+        self.held().outbound = Some(batch);
+        Ok(sealed)
+    }
+
+    fn seal_next(&mut self, record: &mut [u8]) -> Result<(), RecordError> {
+        let plain = self.keys.protocol() == RecordProtocol::Aes128Gcm;
+        if plain && self.sealed.records() >= MAX_PLAIN_RECORDS {
+            return Err(RecordError::KeyExhausted);
+        }
+        let epoch = self.keys.epoch_of(self.sealed.current()?);
+        self.moving.get_or_insert_default().with_seal_key(epoch, |slot| {
+            seal_record(&mut self.keys, &mut self.sealed, slot, record)
+        })
+    }
+}
+
+/// Reads through slices in order.
+struct Gather<'payload> {
+    slices: &'payload [io::IoSlice<'payload>],
+    offset: usize,
+}
+
+impl Gather<'_> {
+    /// Fills `to`; the slices have that much left.
+    fn copy_to(&mut self, mut to: &mut [u8]) {
+        while !to.is_empty() {
+            let Some((slice, rest)) = self.slices.split_first() else { return };
+            let from = &slice[self.offset..];
+            let count = from.len().min(to.len());
+            let (now, later) = to.split_at_mut(count);
+            now.copy_from_slice(&from[..count]);
+            to = later;
+            self.offset += count;
+            if count == from.len() {
+                self.slices = rest;
+                self.offset = 0;
+            }
+        }
+    }
+}

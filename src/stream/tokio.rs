@@ -1,0 +1,87 @@
+//! Streams over tokio's sockets.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::AltsStream;
+use crate::pool::{BufferPool, PooledBuf, Ticket};
+use crate::ready::ReadyReader;
+use crate::transport::{Polled, into_poll};
+
+impl<S: AsyncWrite + Unpin> AltsStream<S> {
+    /// Sends what the kernel refused before. A reader does this too: its peer may be waiting for just these bytes.
+    fn drain(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.channel.drain(&mut Polled { io: &mut self.io, cx }) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> ReadyReader for AltsStream<S> {
+    /// Plaintext that is here already, an error and the end of the stream count as readable.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.drain(cx)?;
+        into_poll(self.channel.readable(&mut Polled { io: &mut self.io, cx }))
+    }
+
+    fn poll_read_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        pool: &BufferPool,
+        place: &mut Option<Ticket>,
+    ) -> Poll<io::Result<Option<PooledBuf>>> {
+        self.drain(cx)?;
+        into_poll(self.channel.read_ready(&mut Polled { io: &mut self.io, cx }, pool, place))
+    }
+}
+
+impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AsyncRead for AltsStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.drain(cx)?;
+        let source = &mut Polled { io: &mut this.io, cx };
+        into_poll(this.channel.read(source, buf.initialize_unfilled()))
+            .map_ok(|count| buf.advance(count))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for AltsStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        into_poll(this.channel.write(&mut Polled { io: &mut this.io, cx }, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        into_poll(this.channel.flush(&mut Polled { io: &mut this.io, cx }))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        into_poll(this.channel.shutdown(&mut Polled { io: &mut this.io, cx }))
+    }
+}
