@@ -234,3 +234,84 @@ impl fmt::Debug for BufferPool {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Whoever keeps the pool's state alive: handles, buffers, tickets, the janitor.
+    fn owners(pool: &Arc<Shared>) -> usize {
+        Arc::strong_count(pool) - 1
+    }
+
+    fn released_after(time: Duration) -> (BufferPool, Arc<Shared>) {
+        let pool = BufferPool::builder().retention(Retention::ReleaseAfter(time)).build().unwrap();
+        let shared = Arc::clone(&pool.shared);
+        (pool, shared)
+    }
+
+    #[test]
+    fn the_last_handle_unmaps_what_is_idle() {
+        let pool = BufferPool::new();
+        let (kept, idle) = (pool.take(1).unwrap(), pool.take(1).unwrap());
+        drop(idle);
+        let (clone, shared) = (pool.clone(), Arc::clone(&pool.shared));
+        drop(pool);
+        assert_eq!(shared.lock().stats().idle_buffers, 1);
+        drop(clone);
+        assert_eq!(shared.lock().stats().idle_buffers, 0);
+        drop(kept);
+        let stats = shared.lock().stats();
+        assert_eq!((stats.in_use_buffers, stats.idle_buffers), (0, 0));
+        assert_eq!(owners(&shared), 0);
+    }
+
+    #[test]
+    fn a_grant_nobody_collects_dies_with_its_ticket() {
+        let pool = BufferPool::builder().buffer_size(4096).cap(4608).build().unwrap();
+        let shared = Arc::clone(&pool.shared);
+        let held = pool.take(1).unwrap();
+        let mut ticket = None;
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        assert!(pool.poll_take(cx, &mut ticket, 1).is_pending());
+        drop(held);
+        drop(pool);
+        drop(ticket);
+        assert_eq!(shared.lock().stats().in_use_buffers, 0);
+        assert_eq!(shared.lock().stats().returned_bytes, 4608);
+        assert_eq!(owners(&shared), 0);
+    }
+
+    #[test]
+    fn the_janitor_is_there_while_something_is_idle() {
+        let (pool, shared) = released_after(Duration::from_hours(1));
+        let buffer = pool.take(1).unwrap();
+        assert_eq!(owners(&shared), 2, "the handle and the buffer");
+        drop(buffer);
+        drop((pool.take(1).unwrap(), pool.take(1).unwrap()));
+        assert_eq!(owners(&shared), 2, "the handle and one janitor");
+        pool.trim();
+        while owners(&shared) > 1 {
+            thread::yield_now();
+        }
+        drop(pool.take(1).unwrap());
+        assert_eq!(owners(&shared), 2, "another one");
+        drop(pool);
+        while owners(&shared) > 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_janitor_leaves_when_its_work_is_done() {
+        let (pool, shared) = released_after(Duration::from_millis(1));
+        drop(pool.take(1).unwrap());
+        while owners(&shared) > 1 {
+            thread::yield_now();
+        }
+        assert_eq!(pool.stats().idle_buffers, 0);
+    }
+}

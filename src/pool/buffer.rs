@@ -37,27 +37,17 @@ pub struct PooledBuf {
 impl PooledBuf {
     pub(super) fn new(pool: Arc<Shared>, slab: Box<Slab>, charge: Charge) -> Self {
         let end = slab.capacity() as u32;
-        Self {
-            pool,
-            slab: Some(slab),
-            start: 0,
-            end,
-            charge,
-        }
+        Self { pool, slab: Some(slab), start: 0, end, charge }
     }
 
     #[inline]
     fn slab(&self) -> &Slab {
-        self.slab
-            .as_deref()
-            .expect("a buffer has its memory until it is dropped")
+        self.slab.as_deref().expect("a buffer has its memory until it is dropped")
     }
 
     #[inline]
     fn slab_mut(&mut self) -> &mut Slab {
-        self.slab
-            .as_deref_mut()
-            .expect("a buffer has its memory until it is dropped")
+        self.slab.as_deref_mut().expect("a buffer has its memory until it is dropped")
     }
 
     /// All bytes it has, visible or not: its class and 512 more.
@@ -103,11 +93,7 @@ impl PooledBuf {
     /// If fewer are visible.
     #[inline]
     pub fn advance(&mut self, count: usize) {
-        assert!(
-            count <= self.len(),
-            "cannot advance {count} bytes of {}",
-            self.len()
-        );
+        assert!(count <= self.len(), "cannot advance {count} bytes of {}", self.len());
         self.start += count as u32;
     }
 
@@ -151,8 +137,7 @@ impl Drop for PooledBuf {
     #[inline]
     fn drop(&mut self) {
         if let Some(slab) = self.slab.take() {
-            self.pool
-                .change(|state, after| state.put(self.charge, slab, after));
+            self.pool.change(|state, after| state.put(self.charge, slab, after));
         }
     }
 }

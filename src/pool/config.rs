@@ -53,11 +53,7 @@ pub struct BufferPoolBuilder {
 
 impl Default for BufferPoolBuilder {
     fn default() -> Self {
-        Self {
-            buffer_size: DEFAULT_BUFFER_SIZE,
-            cap: DEFAULT_CAP,
-            retention: Retention::default(),
-        }
+        Self { buffer_size: DEFAULT_BUFFER_SIZE, cap: DEFAULT_CAP, retention: Retention::default() }
     }
 }
 
@@ -92,10 +88,7 @@ impl BufferPoolBuilder {
         let class = Class::exactly(self.buffer_size)
             .ok_or(PoolConfigError::BufferSize(self.buffer_size))?;
         if self.cap < class.capacity() {
-            return Err(PoolConfigError::CapTooSmall {
-                cap: self.cap,
-                least: class.capacity(),
-            });
+            return Err(PoolConfigError::CapTooSmall { cap: self.cap, least: class.capacity() });
         }
         if self.retention == Retention::ReleaseAfter(Duration::ZERO) {
             return Err(PoolConfigError::ReleaseAfterZero);

@@ -21,14 +21,12 @@ const MIN_PERIOD: Duration = Duration::from_millis(1);
 pub(super) fn spawn(pool: Arc<Shared>, release_after: Duration) -> io::Result<()> {
     let period = (release_after / PERIODS).max(MIN_PERIOD);
     // At most 15 bytes, or Linux cuts the name.
-    thread::Builder::new()
-        .name("alts-pool-idle".into())
-        .spawn(move || {
-            while pool.janitor_sleep(period) {
-                let mut after = AfterUnlock::default();
-                pool.lock().expire(PERIODS, &mut after);
-                pool.settle(after);
-            }
-        })?;
+    thread::Builder::new().name("alts-pool-idle".into()).spawn(move || {
+        while pool.janitor_sleep(period) {
+            let mut after = AfterUnlock::default();
+            pool.lock().expire(PERIODS, &mut after);
+            pool.settle(after);
+        }
+    })?;
     Ok(())
 }

@@ -33,11 +33,7 @@ impl Slab {
         // huge pages refuses the advice, and needs none.
         #[cfg(target_os = "linux")]
         let _ = memory.advise(memmap2::Advice::NoHugePage);
-        Ok(Box::new(Self {
-            memory,
-            class,
-            fell_idle: 0,
-        }))
+        Ok(Box::new(Self { memory, class, fell_idle: 0 }))
     }
 
     #[inline]
@@ -48,9 +44,7 @@ impl Slab {
 
 impl fmt::Debug for Slab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slab")
-            .field("class", &self.class)
-            .finish_non_exhaustive()
+        f.debug_struct("Slab").field("class", &self.class).finish_non_exhaustive()
     }
 }
 
@@ -156,16 +150,7 @@ impl Shared {
         let (class, charge) = (claim.class, claim.charge);
         let slab = match claim.slab {
             Some(slab) => slab,
-            None => self.map(class).map_err(|kind| {
-                (
-                    Claim {
-                        class,
-                        charge,
-                        slab: None,
-                    },
-                    kind,
-                )
-            })?,
+            None => self.map(class).map_err(|kind| (Claim { class, charge, slab: None }, kind))?,
         };
         Ok(PooledBuf::new(Arc::clone(self), slab, charge))
     }
@@ -187,10 +172,7 @@ impl Shared {
         class: Class,
         line: Line,
     ) -> Poll<Result<PooledBuf, PoolError>> {
-        if ticket
-            .as_ref()
-            .is_some_and(|ticket| !ticket.is_for(self, class, line))
-        {
+        if ticket.as_ref().is_some_and(|ticket| !ticket.is_for(self, class, line)) {
             *ticket = None;
         }
         let claimed = match ticket {
@@ -199,9 +181,8 @@ impl Shared {
                 let mut waker = waker.clone();
                 self.change(|state, _| state.collect(line, ticket.id(), &mut waker))
             }
-            None => self
-                .change(|state, after| state.claim_at_once(class, line, after))
-                .or_else(|| {
+            None => {
+                self.change(|state, after| state.claim_at_once(class, line, after)).or_else(|| {
                     let waker = waker.clone();
                     self.change(|state, after| {
                         // Room may have appeared in between, with nobody to tell us.
@@ -211,14 +192,21 @@ impl Shared {
                             None
                         })
                     })
-                }),
+                })
+            }
         };
         let Some(claim) = claimed else {
             return Poll::Pending;
         };
         let spent = ticket.take();
+        let to_be_mapped = claim.slab.is_none();
         match self.honour(claim) {
-            Ok(buffer) => Poll::Ready(Ok(buffer)),
+            Ok(buffer) => {
+                if to_be_mapped && let Some(ticket) = &spent {
+                    self.change(|state, after| state.mapping_succeeded(ticket.id(), after));
+                }
+                Poll::Ready(Ok(buffer))
+            }
             Err((claim, kind)) => {
                 let waker = waker.clone();
                 let id = spent.as_ref().map(Ticket::id);

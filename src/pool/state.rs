@@ -5,7 +5,7 @@
 //! * `used + idle <= cap`, in bytes; `idle <= idle_limit`.
 //! * The overdraft holds at most one buffer.
 //! * Nobody waits whom the free room, or the free overdraft, would serve in turn. The one exception is
-//!   `mappings_refused`.
+//!   a system that refuses memory, see [`Supply`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
@@ -78,6 +78,19 @@ struct Pile {
     last_asked: u64,
 }
 
+/// Whether the system still maps memory for those who wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Supply {
+    Ample,
+    /// It refused somebody who waits now. Each return lets the first in line try, and nobody else: or
+    /// those with the luck of a fitting buffer would pass the others again and again.
+    Refused,
+    /// Something came back since.
+    OneMayTry,
+    /// Whoever has this ticket is trying.
+    OnTrial(u64),
+}
+
 struct Waiter {
     class: Class,
     waker: Waker,
@@ -101,9 +114,7 @@ pub(super) struct State {
     /// Served, and not collected yet.
     granted: BTreeMap<u64, Claim>,
     next_ticket: u64,
-    /// The system refused a mapping to someone who waits now: nobody else is sent to fail likewise until
-    /// memory comes back.
-    mappings_refused: bool,
+    supply: Supply,
     /// Counted up by the janitor; the clock of idle buffers.
     period: u32,
     /// Whether idle buffers need a janitor, and whether it is there.
@@ -133,7 +144,7 @@ impl State {
             ordinary: BTreeMap::new(),
             granted: BTreeMap::new(),
             next_ticket: 0,
-            mappings_refused: false,
+            supply: Supply::Ample,
             period: 0,
             needs_janitor: matches!(retention, Retention::ReleaseAfter(_)),
             has_janitor: false,
@@ -179,11 +190,7 @@ impl State {
         }
         self.account(charge).add(size);
         self.high_water = self.high_water.max(self.out().bytes);
-        Claim {
-            class,
-            charge,
-            slab,
-        }
+        Claim { class, charge, slab }
     }
 
     /// The account that can bear a buffer of this class now.
@@ -238,7 +245,7 @@ impl State {
             self.evict_to(room - size, after);
             self.shelve(slab);
         } else {
-            self.mappings_refused = false;
+            self.something_came_back();
             self.shelve(slab);
             self.grant(after);
             self.evict_to(self.idle_room(), after);
@@ -284,10 +291,14 @@ impl State {
 
     /// Puts a caller at the end of its line and says under which number.
     pub(super) fn join(&mut self, line: Line, class: Class, waker: Waker) -> u64 {
-        let id = self.next_ticket;
-        self.next_ticket += 1;
+        let id = self.new_ticket();
         self.line(line).insert(id, Waiter { class, waker });
         id
+    }
+
+    fn new_ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
     }
 
     /// What was granted under this number. If nothing yet, `waker` is exchanged for the stored one.
@@ -301,12 +312,16 @@ impl State {
 
     /// Gives up a place or a grant. The waker is returned so that it is dropped outside the lock.
     pub(super) fn leave(&mut self, line: Line, id: u64, after: &mut AfterUnlock) -> Option<Waker> {
+        if self.supply == Supply::OnTrial(id) {
+            self.supply = Supply::OneMayTry;
+        }
         if let Some(claim) = self.granted.remove(&id) {
             self.refund(claim, after);
             return None;
         }
         let waiter = self.line(line).remove(&id)?;
         // It may have been the one that the others could not pass.
+        self.something_came_back();
         self.grant(after);
         Some(waiter.waker)
     }
@@ -323,34 +338,49 @@ impl State {
         after: &mut AfterUnlock,
     ) -> Option<u64> {
         self.account(claim.charge).sub(claim.class.capacity());
-        // Another thread may have returned a buffer since; then this one is granted again at once.
-        let hopeless = self.out().buffers == 0 && self.idle.buffers == 0;
-        let id = if hopeless {
+        let on_trial = matches!(self.supply, Supply::OnTrial(other) if Some(other) != id);
+        if !on_trial {
+            self.supply = Supply::Refused;
+        }
+        if self.idle.buffers > 0 {
+            // Another thread has returned a buffer since: this caller may well be granted again at once.
+            self.something_came_back();
+        }
+        let id = if self.out().buffers == 0 && self.idle.buffers == 0 {
             after.wake.push(waker);
             None
         } else {
-            let id = id.unwrap_or_else(|| {
-                self.next_ticket += 1;
-                self.next_ticket - 1
-            });
-            self.line(line).insert(
-                id,
-                Waiter {
-                    class: claim.class,
-                    waker,
-                },
-            );
-            self.mappings_refused = self.idle.buffers == 0;
+            let id = id.unwrap_or_else(|| self.new_ticket());
+            self.line(line).insert(id, Waiter { class: claim.class, waker });
             Some(id)
         };
         self.grant(after);
         id
     }
 
+    /// The system did map what had been granted to this ticket.
+    pub(super) fn mapping_succeeded(&mut self, id: u64, after: &mut AfterUnlock) {
+        if self.supply == Supply::OnTrial(id) {
+            self.supply = Supply::Ample;
+            self.grant(after);
+        }
+    }
+
+    fn something_came_back(&mut self) {
+        if self.supply == Supply::Refused {
+            self.supply = Supply::OneMayTry;
+        }
+    }
+
     /// Serves both lines as far as room goes: who grows a record before the others.
     fn grant(&mut self, after: &mut AfterUnlock) {
-        if self.nobody_waits() || self.out().buffers == 0 {
-            self.mappings_refused = false;
+        if self.nobody_waits() {
+            self.supply = Supply::Ample;
+            return;
+        }
+        if self.out().buffers == 0 {
+            // Nothing will come back by itself: they learn it by trying, one after the other.
+            self.something_came_back();
         }
         for line in [Line::Growing, Line::Ordinary] {
             while let Some((&id, waiter)) = self.line(line).first_key_value() {
@@ -358,7 +388,7 @@ impl State {
                 let Some(charge) = self.affordable(class, line) else {
                     break;
                 };
-                if self.mappings_refused && self.piles[class.index()].slabs.is_empty() {
+                if matches!(self.supply, Supply::Refused | Supply::OnTrial(_)) {
                     return;
                 }
                 let Some(waiter) = self.line(line).remove(&id) else {
@@ -366,6 +396,10 @@ impl State {
                 };
                 after.wake.push(waiter.waker);
                 let claim = self.claim(class, charge, after);
+                if self.supply == Supply::OneMayTry {
+                    let served = claim.slab.is_some();
+                    self.supply = if served { Supply::Refused } else { Supply::OnTrial(id) };
+                }
                 self.granted.insert(id, claim);
             }
             if self.growing_comes_first() {

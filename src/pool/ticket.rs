@@ -21,12 +21,7 @@ pub struct Ticket {
 
 impl Ticket {
     pub(super) fn new(pool: Arc<Shared>, id: u64, class: Class, line: Line) -> Self {
-        Self {
-            pool,
-            id,
-            class,
-            line,
-        }
+        Self { pool, id, class, line }
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -41,9 +36,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let waker = self
-            .pool
-            .change(|state, after| state.leave(self.line, self.id, after));
+        let waker = self.pool.change(|state, after| state.leave(self.line, self.id, after));
         drop(waker);
     }
 }
