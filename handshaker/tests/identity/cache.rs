@@ -1,0 +1,235 @@
+//! The cache of good chains.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use alts_handshaker::Role;
+use alts_handshaker::identity::{
+    CacheStats, CertificateError, ChainVerifier, Identity, TrustBundles, VerifiedPeer,
+};
+use rcgen::SerialNumber;
+
+use super::authority::{
+    Authority, HOUR, NOW, World, at, date, domain, leaf_params, now, trust, us,
+};
+
+fn stats(hits: u64, misses: u64) -> CacheStats {
+    let mut stats = CacheStats::default();
+    (stats.hits, stats.misses) = (hits, misses);
+    stats
+}
+
+#[test]
+fn a_chain_is_verified_once() {
+    let world = World::new();
+    let leaf = world.home.leaf("spiffe://example.org/peer");
+    let first = world.verify(&[&leaf.der]).unwrap();
+    let second = world.verify(&[&leaf.der]).unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+    assert_eq!(world.verifier.cache_stats(), stats(1, 1));
+}
+
+#[test]
+fn chains_are_told_apart_by_all_their_bytes() {
+    let world = World::new();
+    let middle = world.home.intermediate("middle");
+    let leaf = middle.leaf("spiffe://example.org/peer");
+    assert!(world.verify(&[&leaf.der, &middle.der]).is_ok());
+    // The same bytes, divided otherwise.
+    let glued = [&leaf.der[..], &middle.der].concat();
+    assert!(world.verify(&[&glued]).is_err());
+    assert!(world.verify(&[&leaf.der]).is_err());
+    assert!(world.verify(&[&leaf.der, &middle.der, &world.home.der]).is_ok());
+    assert_eq!(world.verifier.cache_stats().hits, 0);
+}
+
+#[test]
+fn a_role_is_verified_on_its_own_and_shares_the_identity() {
+    let world = World::new();
+    let mut params = leaf_params("spiffe://example.org/peer");
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let server_only = world.home.issue(&params);
+    assert!(world.verify_at(&[&server_only.der], Role::Server, now()).is_ok());
+    assert_eq!(
+        world.verify_at(&[&server_only.der], Role::Client, now()),
+        Err(CertificateError::WrongExtendedKeyUsage)
+    );
+
+    let both = world.home.leaf("spiffe://example.org/both");
+    let client = world.verify_at(&[&both.der], Role::Client, now()).unwrap();
+    let server = world.verify_at(&[&both.der], Role::Server, now()).unwrap();
+    assert_eq!(world.verifier.cache_stats(), stats(0, 4));
+    assert!(Arc::ptr_eq(client.peer(), server.peer()));
+}
+
+#[test]
+fn an_entry_lasts_five_minutes_and_its_identity_longer() {
+    let world = World::new();
+    let leaf = world.home.leaf("spiffe://example.org/peer");
+    let verify = |time| world.verify_at(&[&leaf.der], Role::Client, time).unwrap();
+    let first = verify(at(NOW));
+    verify(at(NOW + 299));
+    assert_eq!(world.verifier.cache_stats(), stats(1, 1));
+    let later = verify(at(NOW + 300));
+    assert_eq!(world.verifier.cache_stats(), stats(1, 2));
+    assert!(Arc::ptr_eq(&first, &later), "equal results are shared");
+    verify(at(NOW + 599));
+    assert_eq!(world.verifier.cache_stats(), stats(2, 2));
+    // A clock set back makes nothing fresh.
+    verify(at(NOW + 100));
+    assert_eq!(world.verifier.cache_stats(), stats(2, 3));
+}
+
+#[test]
+fn nobody_can_ask_for_more_than_five_minutes() {
+    let World { home, us, .. } = World::new();
+    let leaf = home.leaf("spiffe://example.org/peer");
+    let verifier = ChainVerifier::with_cache(10, Duration::from_secs(3_600));
+    for time in [NOW, NOW + 300] {
+        verifier.verify(&us, &[&leaf.der], Role::Client, at(time)).unwrap();
+    }
+    assert_eq!(verifier.cache_stats(), stats(0, 2));
+}
+
+#[test]
+fn a_hit_is_still_subject_to_validity() {
+    let world = World::new();
+    let mut params = leaf_params("spiffe://example.org/peer");
+    params.not_before = date(NOW - 10);
+    params.not_after = date(NOW + 10);
+    let leaf = world.home.issue(&params);
+    let verify = |time| world.verify_at(&[&leaf.der], Role::Client, time).map(drop);
+    assert_eq!(verify(at(NOW)), Ok(()));
+    assert_eq!(verify(at(NOW + 10)), Ok(()));
+    assert_eq!(verify(at(NOW + 11)), Err(CertificateError::Expired));
+    assert_eq!(world.verifier.cache_stats(), stats(2, 1));
+    assert_eq!(verify(at(NOW - 11)), Err(CertificateError::NotYetValid));
+    assert_eq!(verify(at(NOW)), Ok(()));
+}
+
+#[test]
+fn failures_are_not_remembered() {
+    let world = World::new();
+    let leaf = world.home.leaf("spiffe://example.org/peer");
+    let verify = |time| world.verify_at(&[&leaf.der], Role::Client, time).map(drop);
+    assert_eq!(verify(at(NOW - HOUR - 1)), Err(CertificateError::NotYetValid));
+    assert_eq!(verify(at(NOW - HOUR)), Ok(()));
+    assert_eq!(world.verifier.cache_stats(), stats(0, 2));
+}
+
+/// A reload: the same name, with these bundles.
+fn reloaded(home: &Authority, change: impl FnOnce(&mut TrustBundles)) -> Arc<Identity> {
+    let mut bundles = trust(&[("example.org", home)]);
+    change(&mut bundles);
+    us(home, bundles)
+}
+
+fn verify(
+    verifier: &ChainVerifier,
+    us: &Identity,
+    der: &[u8],
+    now: SystemTime,
+) -> Result<Arc<VerifiedPeer>, CertificateError> {
+    verifier.verify(us, &[der], Role::Client, now)
+}
+
+#[test]
+fn a_new_revocation_list_takes_effect_at_once() {
+    let home = Authority::root("home");
+    let mut params = leaf_params("spiffe://example.org/peer");
+    params.serial_number = Some(SerialNumber::from(9_u64));
+    let leaf = home.issue(&params);
+    let verifier = ChainVerifier::new();
+    let before = reloaded(&home, |_| {});
+    assert!(verify(&verifier, &before, &leaf.der, now()).is_ok());
+    let after = reloaded(&home, |bundles| {
+        let list = home.crl(&[9], NOW + HOUR);
+        bundles.insert_crl_pem(&domain("example.org"), list.as_bytes()).unwrap();
+    });
+    assert_eq!(verify(&verifier, &after, &leaf.der, now()), Err(CertificateError::Revoked));
+    // A handshake that began before the reload ends as it began.
+    assert!(verify(&verifier, &before, &leaf.der, now()).is_ok());
+}
+
+#[test]
+fn a_removed_authority_is_gone_at_once() {
+    let (old, new) = (Authority::root("old"), Authority::root("new"));
+    let leaf = old.leaf("spiffe://example.org/peer");
+    let verifier = ChainVerifier::new();
+    let before = reloaded(&new, |bundles| {
+        bundles.insert_pem(&domain("example.org"), old.pem.as_bytes()).unwrap();
+    });
+    assert!(verify(&verifier, &before, &leaf.der, now()).is_ok());
+    let after = reloaded(&new, |_| {});
+    assert_eq!(verify(&verifier, &after, &leaf.der, now()), Err(CertificateError::Untrusted));
+}
+
+#[test]
+fn identities_are_shared_across_reloads() {
+    let home = Authority::root("home");
+    let leaf = home.leaf("spiffe://example.org/peer");
+    let verifier = ChainVerifier::new();
+    let first = verify(&verifier, &reloaded(&home, |_| {}), &leaf.der, now()).unwrap();
+    // A new own certificate under the same bundles leaves the cache as it is.
+    let second = verify(&verifier, &reloaded(&home, |_| {}), &leaf.der, now()).unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+    assert_eq!(verifier.cache_stats(), stats(1, 1));
+    // New bundles do not, but the result is the same.
+    let partner = Authority::root("partner");
+    let more = reloaded(&home, |bundles| {
+        bundles.insert_pem(&domain("partner.org"), partner.pem.as_bytes()).unwrap();
+    });
+    let third = verify(&verifier, &more, &leaf.der, now()).unwrap();
+    assert!(Arc::ptr_eq(&first, &third));
+    assert_eq!(verifier.cache_stats(), stats(1, 2));
+}
+
+#[test]
+fn the_oldest_entry_makes_room() {
+    let World { home, us, .. } = World::new();
+    let leaves: Vec<_> =
+        (0..3).map(|place| home.leaf(&format!("spiffe://example.org/{place}"))).collect();
+    let verifier = ChainVerifier::with_cache(2, Duration::from_secs(300));
+    for (age, leaf) in leaves.iter().enumerate() {
+        verify(&verifier, &us, &leaf.der, at(NOW + age as u64)).unwrap();
+    }
+    let hits = |leaf: usize| {
+        let before = verifier.cache_stats().hits;
+        verify(&verifier, &us, &leaves[leaf].der, at(NOW + 10)).unwrap();
+        verifier.cache_stats().hits > before
+    };
+    assert!(hits(1));
+    assert!(hits(2));
+    assert!(!hits(0));
+    assert!(hits(2));
+    assert!(!hits(1));
+}
+
+#[test]
+fn a_cache_may_be_empty() {
+    let World { home, us, .. } = World::new();
+    let leaf = home.leaf("spiffe://example.org/peer");
+    let verifier = ChainVerifier::with_cache(0, Duration::from_secs(300));
+    let first = verify(&verifier, &us, &leaf.der, now()).unwrap();
+    let second = verify(&verifier, &us, &leaf.der, now()).unwrap();
+    assert_eq!(first, second);
+    assert_eq!(verifier.cache_stats(), stats(0, 2));
+}
+
+#[test]
+fn threads_share_one_cache() {
+    let world = World::new();
+    let leaf = world.home.leaf("spiffe://example.org/peer");
+    let first = world.verify(&[&leaf.der]).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let again = world.verify(&[&leaf.der]).unwrap();
+                    assert!(Arc::ptr_eq(&first, &again));
+                }
+            });
+        }
+    });
+    assert_eq!(world.verifier.cache_stats(), stats(400, 1));
+}

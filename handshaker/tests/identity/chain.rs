@@ -1,0 +1,364 @@
+//! Chains: sizes, order, validity, signatures, trust domains.
+
+use alts_handshaker::identity::{CertificateError, ChainVerifier, Identity, SpiffeIdError};
+use alts_handshaker::{AlertCode, Role};
+use rcgen::{BasicConstraints, CustomExtension, IsCa, KeyUsagePurpose};
+
+use super::authority::{
+    Authority, HOUR, NOW, World, at, authority_params, date, domain, leaf_params, now, trust, us,
+};
+
+#[test]
+fn a_good_leaf_is_accepted_in_both_roles() {
+    let world = World::new();
+    let leaf = world.home.leaf("spiffe://example.org/peer");
+    for role in [Role::Client, Role::Server] {
+        let peer = world.verify_at(&[&leaf.der], role, now()).unwrap();
+        assert_eq!(peer.id().as_str(), "spiffe://example.org/peer");
+        assert_eq!(peer.peer().name(), "spiffe://example.org/peer");
+        assert_eq!(peer.peer().spiffe_id(), Some(peer.id()));
+        assert_eq!(peer.peer().not_after(), Some(at(NOW + HOUR)));
+        assert!(peer.peer().attributes().is_empty());
+    }
+}
+
+#[test]
+fn four_intermediates_are_accepted_and_five_are_not() {
+    let world = World::new();
+    let mut chain = Vec::new();
+    let mut issuer = world.home.intermediate("level 1");
+    for level in 2..=6 {
+        let next = issuer.intermediate(&format!("level {level}"));
+        chain.insert(0, issuer.der.clone());
+        let leaf = issuer.leaf("spiffe://example.org/peer");
+        let mut whole = vec![&leaf.der[..]];
+        whole.extend(chain.iter().map(|der| &der[..]));
+        let verified = world.verify(&whole);
+        if whole.len() <= 5 {
+            assert!(verified.is_ok(), "{} certificates", whole.len());
+        } else {
+            assert_eq!(verified, Err(CertificateError::TooMany(6)));
+        }
+        issuer = next;
+    }
+}
+
+#[test]
+fn the_root_may_come_along() {
+    let world = World::new();
+    let middle = world.home.intermediate("middle");
+    let leaf = middle.leaf("spiffe://example.org/peer");
+    assert!(world.verify(&[&leaf.der, &middle.der, &world.home.der]).is_ok());
+}
+
+#[test]
+fn no_certificate_is_no_chain() {
+    assert_eq!(World::new().verify(&[]), Err(CertificateError::Empty));
+}
+
+#[test]
+fn validity_ends_with_the_second_of_not_after() {
+    let world = World::new();
+    let leaf = world.home.leaf("spiffe://example.org/peer");
+    // Without a cache, lest that one answers.
+    let verifier = ChainVerifier::with_cache(0, std::time::Duration::ZERO);
+    let verify = |now| verifier.verify(&world.us, &[&leaf.der], Role::Client, now).map(drop);
+    let almost_a_second = std::time::Duration::from_millis(999);
+
+    assert_eq!(verify(at(NOW - HOUR)), Ok(()));
+    assert_eq!(verify(at(NOW - HOUR - 1)), Err(CertificateError::NotYetValid));
+    assert_eq!(verify(at(NOW - HOUR - 1) + almost_a_second), Err(CertificateError::NotYetValid));
+    assert_eq!(verify(at(NOW + HOUR)), Ok(()));
+    assert_eq!(verify(at(NOW + HOUR) + almost_a_second), Ok(()));
+    assert_eq!(verify(at(NOW + HOUR + 1)), Err(CertificateError::Expired));
+    assert_eq!(verify(at(0)), Err(CertificateError::NotYetValid));
+    let before_1970 = at(0) - std::time::Duration::from_secs(1);
+    assert_eq!(verify(before_1970), Err(CertificateError::NotYetValid));
+
+    assert_eq!(CertificateError::Expired.code(), AlertCode::CertificateExpired);
+    assert_eq!(CertificateError::NotYetValid.code(), AlertCode::CertificateExpired);
+}
+
+#[test]
+fn an_issuer_can_be_expired_or_too_young_too() {
+    let world = World::new();
+    for (not_before, not_after, expected) in [
+        (NOW - 10, NOW - 1, CertificateError::Expired),
+        (NOW + 1, NOW + 10, CertificateError::NotYetValid),
+    ] {
+        let mut params = authority_params("middle");
+        params.not_before = date(not_before);
+        params.not_after = date(not_after);
+        let middle = world.home.intermediate_with(params);
+        let leaf = middle.leaf("spiffe://example.org/peer");
+        assert_eq!(world.verify(&[&leaf.der, &middle.der]), Err(expected));
+    }
+}
+
+#[test]
+fn an_authority_is_not_used_outside_its_validity() {
+    let mut params = authority_params("home");
+    params.not_after = date(NOW + 60);
+    let home = Authority::root_with(params);
+    let us = us(&home, trust(&[("example.org", &home)]));
+    assert_eq!(us.not_after(), at(NOW + 60));
+    let leaf = home.leaf("spiffe://example.org/peer");
+    let verifier = ChainVerifier::new();
+    let peer = verifier.verify(&us, &[&leaf.der], Role::Client, now()).unwrap();
+    assert_eq!(peer.not_after(), at(NOW + 60));
+    let late = ChainVerifier::new().verify(&us, &[&leaf.der], Role::Client, at(NOW + 61));
+    assert_eq!(late, Err(CertificateError::Expired));
+}
+
+#[test]
+fn not_after_is_that_of_the_first_to_expire() {
+    let world = World::new();
+    let mut params = authority_params("middle");
+    params.not_after = date(NOW + 7);
+    let middle = world.home.intermediate_with(params);
+    let leaf = middle.leaf("spiffe://example.org/peer");
+    let peer = world.verify(&[&leaf.der, &middle.der]).unwrap();
+    assert_eq!(peer.peer().not_after(), Some(at(NOW + 7)));
+}
+
+#[test]
+fn an_unknown_trust_domain_is_named() {
+    let world = World::new();
+    let stranger = Authority::root("stranger").leaf("spiffe://stranger.org/peer");
+    let fault = world.verify(&[&stranger.der]).unwrap_err();
+    assert_eq!(fault, CertificateError::UnknownTrustDomain(domain("stranger.org")));
+    assert_eq!(fault.code(), AlertCode::UnknownTrustDomain);
+    // It does not help that a known authority issued it.
+    let leaf = world.home.leaf("spiffe://stranger.org/peer");
+    assert_eq!(world.verify(&[&leaf.der]), Err(fault));
+}
+
+#[test]
+fn an_authority_speaks_for_its_own_trust_domain_only() {
+    let home = Authority::root("home");
+    let partner = Authority::root("partner");
+    let us = us(&home, trust(&[("example.org", &home), ("partner.org", &partner)]));
+    let verify = |issuer: &Authority, id: &str| {
+        let leaf = issuer.leaf(id);
+        ChainVerifier::new().verify(&us, &[&leaf.der], Role::Client, now()).map(drop)
+    };
+    assert_eq!(verify(&home, "spiffe://example.org/peer"), Ok(()));
+    assert_eq!(verify(&partner, "spiffe://partner.org/peer"), Ok(()));
+    // The federated authority issues for the home domain, and the other way round.
+    assert_eq!(verify(&partner, "spiffe://example.org/peer"), Err(CertificateError::Untrusted));
+    assert_eq!(verify(&home, "spiffe://partner.org/peer"), Err(CertificateError::Untrusted));
+    assert_eq!(CertificateError::Untrusted.code(), AlertCode::BadCertificate);
+
+    // Nor may an intermediate of it.
+    let middle = partner.intermediate("middle");
+    let leaf = middle.leaf("spiffe://example.org/peer");
+    let verified = ChainVerifier::new().verify(&us, &[&leaf.der, &middle.der], Role::Client, now());
+    assert_eq!(verified, Err(CertificateError::Untrusted));
+}
+
+#[test]
+fn a_namesake_of_the_authority_is_not_trusted() {
+    let world = World::new();
+    let leaf = Authority::root("home").leaf("spiffe://example.org/peer");
+    assert_eq!(world.verify(&[&leaf.der]), Err(CertificateError::Untrusted));
+}
+
+#[test]
+fn the_order_is_leaf_to_root() {
+    let world = World::new();
+    let upper = world.home.intermediate("upper");
+    let lower = upper.intermediate("lower");
+    let leaf = lower.leaf("spiffe://example.org/peer");
+    assert!(world.verify(&[&leaf.der, &lower.der, &upper.der]).is_ok());
+    assert_eq!(
+        world.verify(&[&leaf.der, &upper.der, &lower.der]),
+        Err(CertificateError::OutOfOrder { position: 0 })
+    );
+    assert_eq!(
+        world.verify(&[&leaf.der, &lower.der, &lower.der]),
+        Err(CertificateError::OutOfOrder { position: 1 })
+    );
+    assert_eq!(world.verify(&[&lower.der, &leaf.der]), Err(CertificateError::AuthorityAsLeaf),);
+    assert_eq!(world.verify(&[&leaf.der]), Err(CertificateError::Untrusted));
+    assert_eq!(world.verify(&[&leaf.der, &lower.der]), Err(CertificateError::Untrusted));
+    // A certificate that belongs to no path.
+    let other = world.home.leaf("spiffe://example.org/other");
+    assert_eq!(
+        world.verify(&[&leaf.der, &other.der]),
+        Err(CertificateError::NotAnAuthority { position: 1 })
+    );
+}
+
+#[test]
+fn issuers_of_one_name_are_sorted_out_by_their_keys() {
+    let world = World::new();
+    let upper = world.home.intermediate("the same");
+    let middle = upper.intermediate("the same");
+    let lower = middle.intermediate("the same");
+    let leaf = lower.leaf("spiffe://example.org/peer");
+    assert!(world.verify(&[&leaf.der, &lower.der, &middle.der, &upper.der]).is_ok());
+    // By their names, these are in order.
+    assert_eq!(
+        world.verify(&[&leaf.der, &middle.der, &lower.der, &upper.der]),
+        Err(CertificateError::Untrusted)
+    );
+    // Anybody can make up issuers that are all called as the authority is.
+    let mut chain = vec![];
+    let mut issuer = Authority::root("home");
+    for _ in 0..4 {
+        chain.insert(0, issuer.der.clone());
+        issuer = issuer.intermediate("home");
+    }
+    let leaf = issuer.leaf("spiffe://example.org/peer");
+    let mut whole = vec![&leaf.der[..]];
+    whole.extend(chain.iter().map(|der| &der[..]));
+    assert_eq!(world.verify(&whole), Err(CertificateError::Untrusted));
+}
+
+#[test]
+fn issuers_must_be_authorities() {
+    let world = World::new();
+    let refused = Err(CertificateError::NotAnAuthority { position: 1 });
+    let verify = |spoil: &dyn Fn(&mut rcgen::CertificateParams)| {
+        let mut params = authority_params("middle");
+        spoil(&mut params);
+        let middle = world.home.intermediate_with(params);
+        let leaf = middle.leaf("spiffe://example.org/peer");
+        world.verify(&[&leaf.der, &middle.der]).map(drop)
+    };
+    assert_eq!(verify(&|_| {}), Ok(()));
+    assert_eq!(verify(&|params| params.is_ca = IsCa::NoCa), refused);
+    assert_eq!(verify(&|params| params.is_ca = IsCa::ExplicitNoCa), refused);
+    assert_eq!(verify(&|params| params.key_usages = vec![KeyUsagePurpose::CrlSign]), refused);
+    // RFC 5280: without keyUsage, a key may be used for anything.
+    assert_eq!(verify(&|params| params.key_usages.clear()), Ok(()));
+}
+
+#[test]
+fn path_length_constraints_hold() {
+    let world = World::new();
+    let mut params = authority_params("upper");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let upper = world.home.intermediate_with(params);
+    let leaf = upper.leaf("spiffe://example.org/peer");
+    assert!(world.verify(&[&leaf.der, &upper.der]).is_ok());
+    let lower = upper.intermediate("lower");
+    let leaf = lower.leaf("spiffe://example.org/peer");
+    let fault = world.verify(&[&leaf.der, &lower.der, &upper.der]).unwrap_err();
+    assert_eq!(fault.to_string(), "an issuer's path length constraint is exceeded");
+}
+
+/// A certificate that is `bytes` too large to be reasonable.
+fn stuffed(id: &str, bytes: usize) -> rcgen::CertificateParams {
+    let mut params = leaf_params(id);
+    params.custom_extensions =
+        vec![CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![0; bytes])];
+    params
+}
+
+#[test]
+fn a_certificate_has_at_most_8_kib() {
+    let world = World::new();
+    let der = world.home.issue(&stuffed("spiffe://example.org/peer", 7 * 1024)).der;
+    assert!(der.len() < 8 * 1024);
+    assert!(world.verify(&[&der]).is_ok());
+    let der = world.home.issue(&stuffed("spiffe://example.org/peer", 8 * 1024)).der;
+    let fault = CertificateError::TooLarge { position: 0, bytes: der.len() };
+    assert_eq!(world.verify(&[&der]), Err(fault));
+}
+
+#[test]
+fn sizes_are_checked_before_anything_is_read() {
+    let world = World::new();
+    let most = vec![0; 8 * 1024];
+    let too_large = vec![0; 8 * 1024 + 1];
+    let fault = CertificateError::TooLarge { position: 1, bytes: too_large.len() };
+    assert_eq!(world.verify(&[&most, &too_large]), Err(fault));
+    assert_eq!(
+        world.verify(&[&most, &most, &most, &[0]]),
+        Err(CertificateError::ChainTooLarge(24 * 1024 + 1))
+    );
+    assert!(matches!(
+        world.verify(&[&most, &most, &most]),
+        Err(CertificateError::Malformed { position: 0, .. })
+    ));
+    assert_eq!(world.verify(&[&[0][..]; 6]), Err(CertificateError::TooMany(6)));
+}
+
+#[test]
+fn bytes_after_a_certificate_are_refused() {
+    let world = World::new();
+    let middle = world.home.intermediate("middle");
+    let leaf = middle.leaf("spiffe://example.org/peer");
+    let part = "bytes after the certificate";
+    let mut garbage = leaf.der.clone();
+    garbage.push(0);
+    assert_eq!(
+        world.verify(&[&garbage, &middle.der]),
+        Err(CertificateError::Malformed { position: 0, part })
+    );
+    let mut garbage = middle.der.clone();
+    garbage.extend(&leaf.der);
+    assert_eq!(
+        world.verify(&[&leaf.der, &garbage]),
+        Err(CertificateError::Malformed { position: 1, part })
+    );
+}
+
+#[test]
+fn no_part_of_a_certificate_is_a_certificate() {
+    let world = World::new();
+    let leaf = world.home.leaf("spiffe://example.org/peer");
+    for length in 0..leaf.der.len() {
+        let fault = world.verify(&[&leaf.der[..length]]).unwrap_err();
+        assert!(matches!(fault, CertificateError::Malformed { .. }), "{length}: {fault}");
+    }
+}
+
+#[test]
+fn no_byte_of_a_certificate_can_be_changed() {
+    let world = World::new();
+    let leaf = world.home.leaf("spiffe://example.org/peer");
+    for place in 0..leaf.der.len() {
+        for flip in [0x01, 0x02, 0x20, 0x80, 0xFF] {
+            let mut changed = leaf.der.clone();
+            changed[place] ^= flip;
+            assert!(world.verify(&[&changed]).is_err(), "byte {place}, {flip:02x}");
+        }
+    }
+}
+
+#[test]
+fn the_own_chain_must_be_good_as_well() {
+    use alts_handshaker::identity::IdentityError;
+
+    let home = Authority::root("home");
+    let trusting = || trust(&[("example.org", &home)]);
+    let identity = |leaf: &super::authority::Leaf, trust, now| {
+        Identity::from_pem(leaf.pem.as_bytes(), leaf.key_pem.as_bytes(), trust, now).map(drop)
+    };
+    let leaf = home.leaf("spiffe://example.org/us");
+    assert_eq!(identity(&leaf, trusting(), now()), Ok(()));
+    assert_eq!(
+        identity(&leaf, trusting(), at(NOW + HOUR + 1)),
+        Err(IdentityError::Chain(CertificateError::Expired))
+    );
+    assert_eq!(
+        identity(&leaf, trusting(), at(NOW - HOUR - 1)),
+        Err(IdentityError::Chain(CertificateError::NotYetValid))
+    );
+    assert_eq!(
+        identity(&leaf, trust(&[("partner.org", &home)]), now()),
+        Err(IdentityError::NoOwnBundle(domain("example.org")))
+    );
+    let leaf = Authority::root("other").leaf("spiffe://example.org/us");
+    assert_eq!(
+        identity(&leaf, trusting(), now()),
+        Err(IdentityError::Chain(CertificateError::Untrusted))
+    );
+    let leaf = home.leaf("spiffe://example.org");
+    assert_eq!(
+        identity(&leaf, trusting(), now()),
+        Err(IdentityError::Chain(CertificateError::SpiffeId(SpiffeIdError::NoPath)))
+    );
+}
