@@ -36,6 +36,8 @@ mod schedule;
 mod seal;
 mod server;
 mod server_init;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::mem;
@@ -89,11 +91,7 @@ impl Waiting {
             Self::ClientInit(_) => (FrameKind::ClientInit, true),
             Self::ClientFinished(_) => (FrameKind::ClientFinished, false),
         };
-        Expected {
-            message,
-            sealed_alert: alerts.opens_sealed(),
-            first,
-        }
+        Expected { message, sealed_alert: alerts.opens_sealed(), first }
     }
 }
 
@@ -106,12 +104,7 @@ impl Handshake {
                 State::Waiting(Waiting::ClientInit(Box::new(state)))
             }
         };
-        Ok(Self {
-            role,
-            inbox: Inbox::default(),
-            alerts: Alerts::clear(),
-            state,
-        })
+        Ok(Self { role, inbox: Inbox::default(), alerts: Alerts::clear(), state })
     }
 
     /// Which side this is.
@@ -134,10 +127,7 @@ impl Handshake {
     ) -> Result<Step, Error> {
         let mut rest = received;
         match self.advance(&mut rest, now, out) {
-            Ok(result) => Ok(Step {
-                consumed: received.len() - rest.len(),
-                result,
-            }),
+            Ok(result) => Ok(Step { consumed: received.len() - rest.len(), result }),
             Err(error) => {
                 self.end(error.clone(), error.alert(), out);
                 Err(error)
@@ -149,10 +139,7 @@ impl Handshake {
     /// peer's alert is appended to `out`. Does nothing when the handshake has ended already.
     pub fn fail(&mut self, code: AlertCode, out: &mut Vec<u8>) {
         if !matches!(self.state, State::Over(_)) {
-            let error = Error::Limit {
-                code,
-                detail: "the handshake was given up".into(),
-            };
+            let error = Error::Limit { code, detail: "the handshake was given up".into() };
             self.end(error, Some(code), out);
         }
     }
@@ -188,10 +175,7 @@ impl Handshake {
                 Waiting::ServerFinished(state) => {
                     let result = state.server_finished(&mut frame, now, out)?;
                     let late_alert = self.take_alerts().into_late();
-                    return Ok(Some(HandshakeResult {
-                        late_alert,
-                        ..result
-                    }));
+                    return Ok(Some(HandshakeResult { late_alert, ..result }));
                 }
                 Waiting::ClientInit(state) => {
                     let (state, alerts) = state.client_init(&frame, out)?;

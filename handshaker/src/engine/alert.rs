@@ -41,10 +41,7 @@ impl<'a> Alert<'a> {
     }
 
     fn code_and_words(&self) -> (AlertCode, String) {
-        (
-            AlertCode::from_number(self.code),
-            self.reason.escape_debug().to_string(),
-        )
+        (AlertCode::from_number(self.code), self.reason.escape_debug().to_string())
     }
 }
 
@@ -69,10 +66,7 @@ impl SealedAlertKey {
     /// If `header` begins a sealed alert: the length in bytes of the whole frame, header included.
     pub fn frame_len(header: [u8; Self::HEADER_LEN]) -> Option<usize> {
         match Header::load(header) {
-            Ok(Header {
-                kind: FrameKind::SealedAlert,
-                frame_len,
-            }) => Some(frame_len),
+            Ok(Header { kind: FrameKind::SealedAlert, frame_len }) => Some(frame_len),
             _ => None,
         }
     }
@@ -115,10 +109,7 @@ enum Voice {
 impl Alerts {
     /// Before keys are agreed on.
     pub(super) fn clear() -> Self {
-        Self {
-            voice: Voice::Clear,
-            peer: None,
-        }
+        Self { voice: Voice::Clear, peer: None }
     }
 
     pub(super) fn sealed(own: Role, secrets: &Secrets) -> Self {
@@ -126,18 +117,12 @@ impl Alerts {
             Role::Client => (&secrets.client, &secrets.server),
             Role::Server => (&secrets.server, &secrets.client),
         };
-        Self {
-            voice: Voice::Sealed(own.alert_key()),
-            peer: Some(SealedAlertKey(peer.alert_key())),
-        }
+        Self { voice: Voice::Sealed(own.alert_key()), peer: Some(SealedAlertKey(peer.alert_key())) }
     }
 
     /// Nothing will be sent or understood any more.
     pub(super) fn spent() -> Self {
-        Self {
-            voice: Voice::Spent,
-            peer: None,
-        }
+        Self { voice: Voice::Spent, peer: None }
     }
 
     pub(super) fn opens_sealed(&self) -> bool {
@@ -147,11 +132,7 @@ impl Alerts {
     /// Writes this side's only alert.
     pub(super) fn send(self, code: AlertCode, out: &mut Vec<u8>) {
         let body = |code: AlertCode, out: &mut Vec<u8>| {
-            Alert {
-                code: code.number(),
-                reason: "",
-            }
-            .encode(out);
+            Alert { code: code.number(), reason: "" }.encode(out);
         };
         match self.voice {
             Voice::Clear => frame::write(out, FrameKind::Alert, |out| body(code.in_clear(), out)),
@@ -167,20 +148,16 @@ impl Alerts {
     /// What an alert of the peer says, or what is wrong with it. In clear it says no more than it may.
     pub(super) fn receive(&self, frame: &mut Frame) -> Error {
         let result = match (&self.peer, frame.kind()) {
-            (Some(key), FrameKind::SealedAlert) => key
-                .open_frame(frame)
-                .map(|(code, reason)| (code, reason, true)),
+            (Some(key), FrameKind::SealedAlert) => {
+                key.open_frame(frame).map(|(code, reason)| (code, reason, true))
+            }
             _ => Alert::load(frame.body()).map(|alert| {
                 let (code, reason) = alert.code_and_words();
                 (code.in_clear(), reason, false)
             }),
         };
         match result {
-            Ok((code, reason, authenticated)) => Error::Alert {
-                code,
-                reason,
-                authenticated,
-            },
+            Ok((code, reason, authenticated)) => Error::Alert { code, reason, authenticated },
             Err(error) => error,
         }
     }
@@ -204,10 +181,7 @@ mod tests {
 
     fn pair() -> (Alerts, Alerts) {
         let secrets = Secrets::new(&SharedSecret([5; 32]), &[6; 32]);
-        (
-            Alerts::sealed(Role::Client, &secrets),
-            Alerts::sealed(Role::Server, &secrets),
-        )
+        (Alerts::sealed(Role::Client, &secrets), Alerts::sealed(Role::Server, &secrets))
     }
 
     #[test]
@@ -216,19 +190,11 @@ mod tests {
             let code = AlertCode::from_number(number);
             let mut out = Vec::new();
             Alerts::clear().send(code, &mut out);
-            let told = if (7..=11).contains(&number) {
-                0
-            } else {
-                number as u8
-            };
+            let told = if (7..=11).contains(&number) { 0 } else { number as u8 };
             assert_eq!(out, [7, 0, 0, 0, 0x4f, 0, 0, 0, 0, told, 0]);
             assert_eq!(
                 Alerts::clear().receive(&mut frame(&out)),
-                Error::Alert {
-                    code: code.in_clear(),
-                    reason: String::new(),
-                    authenticated: false
-                }
+                Error::Alert { code: code.in_clear(), reason: String::new(), authenticated: false }
             );
         }
     }
@@ -252,11 +218,7 @@ mod tests {
     fn sealed_both_ways_with_different_keys() {
         for number in 0..20 {
             let code = AlertCode::from_number(number);
-            let told = Error::Alert {
-                code,
-                reason: String::new(),
-                authenticated: true,
-            };
+            let told = Error::Alert { code, reason: String::new(), authenticated: true };
             let (client, server) = pair();
             let mut out = Vec::new();
             client.send(code, &mut out);
@@ -269,10 +231,7 @@ mod tests {
             assert_eq!(client.receive(&mut frame(&back)), told);
             assert_ne!(out[8..], back[8..]);
             let key = client.into_late().unwrap();
-            assert_eq!(
-                SealedAlertKey::frame_len(*back.first_chunk().unwrap()),
-                Some(back.len())
-            );
+            assert_eq!(SealedAlertKey::frame_len(*back.first_chunk().unwrap()), Some(back.len()));
             assert_eq!(key.open(&back), Ok((code, String::new())));
             assert!(key.open(&out).is_err());
             for at in 0..back.len() {
@@ -287,18 +246,9 @@ mod tests {
     #[test]
     fn records_are_not_alerts() {
         assert_eq!(SealedAlertKey::frame_len([27, 0, 0, 0, 6, 0, 0, 0]), None);
-        assert_eq!(
-            SealedAlertKey::frame_len([27, 0, 0, 0, 0x4f, 0, 0, 0]),
-            None
-        );
-        assert_eq!(
-            SealedAlertKey::frame_len([27, 1, 0, 0, 0x4e, 0, 0, 0]),
-            None
-        );
-        assert_eq!(
-            SealedAlertKey::frame_len([27, 0, 0, 0, 0x4e, 0, 0, 1]),
-            None
-        );
+        assert_eq!(SealedAlertKey::frame_len([27, 0, 0, 0, 0x4f, 0, 0, 0]), None);
+        assert_eq!(SealedAlertKey::frame_len([27, 1, 0, 0, 0x4e, 0, 0, 0]), None);
+        assert_eq!(SealedAlertKey::frame_len([27, 0, 0, 0, 0x4e, 0, 0, 1]), None);
     }
 
     #[test]
@@ -308,10 +258,7 @@ mod tests {
             load(b"\x00\x0b\x04no\"\\").unwrap(),
             (AlertCode::AccessDenied, "no\\\"\\\\".to_owned())
         );
-        assert_eq!(
-            load(b"\x12\x34\x00").unwrap().0,
-            AlertCode::HandshakeFailure
-        );
+        assert_eq!(load(b"\x12\x34\x00").unwrap().0, AlertCode::HandshakeFailure);
         assert!(load(&[&[0, 1, 120][..], &[b'a'; 120]].concat()).is_ok());
         assert!(load(&[&[0, 1, 121][..], &[b'a'; 121]].concat()).is_err());
         for byte in [0, b'\n', 0x1b, 0x1f, 0x7f, 0x80, 0xff] {

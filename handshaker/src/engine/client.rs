@@ -43,22 +43,11 @@ impl Start {
             suites: config.suites.iter().map(|suite| suite.number()).collect(),
             shares: shares
                 .iter()
-                .map(|share| OfferedShare {
-                    suite: share.suite().number(),
-                    key: share.public(),
-                })
+                .map(|share| OfferedShare { suite: share.suite().number(), key: share.public() })
                 .collect(),
             signature_schemes: proof::offered_schemes(),
-            record_protocols: options
-                .record_protocols
-                .iter()
-                .map(|name| name.name())
-                .collect(),
-            app_protocols: options
-                .application_protocols
-                .iter()
-                .map(String::as_str)
-                .collect(),
+            record_protocols: options.record_protocols.iter().map(|name| name.name()).collect(),
+            app_protocols: options.application_protocols.iter().map(String::as_str).collect(),
             rpc_versions: options.rpc_versions,
             max_frame_size: options.max_frame_size,
             extensions: Extensions::ours(options.close_notify),
@@ -66,11 +55,7 @@ impl Start {
         let start = out.len();
         frame::write(out, FrameKind::ClientInit, |out| init.encode(out));
         let transcript = Transcript::new().client_init(&out[start..]);
-        Ok(AwaitServerInit {
-            config,
-            shares,
-            transcript,
-        })
+        Ok(AwaitServerInit { config, shares, transcript })
     }
 }
 
@@ -84,17 +69,10 @@ pub(super) struct AwaitServerInit {
 impl AwaitServerInit {
     /// Agrees on keys. Everything that may go wrong does so before there are any.
     pub(super) fn server_init(self, frame: &Frame) -> Result<(AwaitServerFinished, Alerts), Error> {
-        let Self {
-            config,
-            shares,
-            transcript,
-        } = self;
+        let Self { config, shares, transcript } = self;
         let init = ServerInit::load(frame.body())?;
         if init.version != VERSION {
-            return Err(Error::illegal(format!(
-                "version {:#06x} was not offered",
-                init.version
-            )));
+            return Err(Error::illegal(format!("version {:#06x} was not offered", init.version)));
         }
         // Nothing that a client offers is answered in clear.
         init.extensions.check_answer(false)?;
@@ -106,14 +84,7 @@ impl AwaitServerInit {
         let transcript = transcript.server_init(frame.whole());
         let secrets = Secrets::new(&shared, &transcript.hash());
         let alerts = Alerts::sealed(Role::Client, &secrets);
-        Ok((
-            AwaitServerFinished {
-                config,
-                secrets,
-                transcript,
-            },
-            alerts,
-        ))
+        Ok((AwaitServerFinished { config, secrets, transcript }, alerts))
     }
 }
 
@@ -132,29 +103,15 @@ impl AwaitServerFinished {
         now: SystemTime,
         out: &mut Vec<u8>,
     ) -> Result<HandshakeResult, Error> {
-        let Self {
-            config,
-            secrets,
-            transcript,
-        } = self;
+        let Self { config, secrets, transcript } = self;
         let plaintext = frame.open(&secrets.server.message_key())?;
         let finished = Finished::<ServerParameters<'_>>::load(plaintext)?;
 
         let transcript = transcript.server_statement(finished.statement);
         let statement = transcript.hash();
         let transcript = transcript.server_signature(finished.signature_item);
-        let proved = Proved {
-            statement,
-            signature: transcript.hash(),
-        };
-        let peer = proof::verify(
-            &config,
-            Role::Server,
-            &finished,
-            &proved,
-            &secrets.server,
-            now,
-        )?;
+        let proved = Proved { statement, signature: transcript.hash() };
+        let peer = proof::verify(&config, Role::Server, &finished, &proved, &secrets.server, now)?;
         let transcript = transcript.server_mac(&finished.mac);
         let agreed = negotiate::check(&config.options, &finished.parameters)?;
         proof::authorise(&config, &peer)?;

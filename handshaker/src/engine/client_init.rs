@@ -38,10 +38,7 @@ impl<'a> ClientInit<'a> {
         let random = reader.array()?;
         let suites = names::load_numbers(reader, "suites")?;
         let shares = reader.vector16()?.list(MAX_SHARES, |reader| {
-            Ok(OfferedShare {
-                suite: reader.u16()?,
-                key: reader.vector16()?.rest(),
-            })
+            Ok(OfferedShare { suite: reader.u16()?, key: reader.vector16()?.rest() })
         })?;
         check_shares(&suites, &shares)?;
         let init = Self {
@@ -83,14 +80,9 @@ impl<'a> ClientInit<'a> {
 fn check_shares(suites: &[u16], shares: &[OfferedShare<'_>]) -> Result<(), Error> {
     let mut offered = suites.iter();
     // The iterator goes on where it stopped, so this finds each share's suite only behind the one before.
-    if shares
-        .iter()
-        .all(|share| offered.any(|&suite| suite == share.suite))
-    {
+    if shares.iter().all(|share| offered.any(|&suite| suite == share.suite)) {
         Ok(())
     } else {
-        Err(Error::illegal(
-            "the key shares do not follow the offered suites",
-        ))
+        Err(Error::illegal("the key shares do not follow the offered suites"))
     }
 }

@@ -57,19 +57,13 @@ impl<'a> Reader<'a> {
     /// A vector with one byte of length.
     pub(super) fn vector8(&mut self) -> Result<Self, Error> {
         let length = self.u8()?;
-        Ok(Self {
-            bytes: self.take(length.into())?,
-            message: self.message,
-        })
+        Ok(Self { bytes: self.take(length.into())?, message: self.message })
     }
 
     /// A vector with two bytes of length.
     pub(super) fn vector16(&mut self) -> Result<Self, Error> {
         let length = self.u16()?;
-        Ok(Self {
-            bytes: self.take(length.into())?,
-            message: self.message,
-        })
+        Ok(Self { bytes: self.take(length.into())?, message: self.message })
     }
 
     /// Reads elements until nothing is left: at least one, at most `max`.
@@ -93,11 +87,7 @@ impl<'a> Reader<'a> {
 
     /// Nothing may be left.
     pub(super) fn finish(self) -> Result<(), Error> {
-        if self.is_empty() {
-            Ok(())
-        } else {
-            Err(self.error("has trailing bytes"))
-        }
+        if self.is_empty() { Ok(()) } else { Err(self.error("has trailing bytes")) }
     }
 
     /// The message is not encoded as it should be: `what` is wrong with it.
@@ -158,10 +148,7 @@ mod tests {
 
     #[test]
     fn nothing_is_read_past_the_end() {
-        assert_eq!(
-            Reader::new("it", &[1]).u16(),
-            Err(Error::decode("it ends too early"))
-        );
+        assert_eq!(Reader::new("it", &[1]).u16(), Err(Error::decode("it ends too early")));
         assert!(Reader::new("it", &[2, 0]).vector8().is_err());
         assert!(Reader::new("it", &[0, 2, 0]).vector16().is_err());
         assert!(Reader::new("it", &[0]).finish().is_err());

@@ -48,9 +48,7 @@ impl Config {
         let chain = self.identity.chain();
         let bytes: usize = chain.iter().map(|certificate| 2 + certificate.len()).sum();
         if !(1..=MAX_CHAIN).contains(&chain.len())
-            || chain
-                .iter()
-                .any(|certificate| certificate.len() > MAX_CERTIFICATE)
+            || chain.iter().any(|certificate| certificate.len() > MAX_CERTIFICATE)
             || bytes > MAX_CHAIN_BYTES
         {
             return Err(Error::misuse(format!(

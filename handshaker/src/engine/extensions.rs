@@ -11,11 +11,7 @@ pub(super) struct Extensions<'a>(Vec<(u16, &'a [u8])>);
 impl<'a> Extensions<'a> {
     /// The extensions that this side knows: one.
     pub(super) fn ours(close_notify: bool) -> Self {
-        Self(if close_notify {
-            vec![(EXTENSION_CLOSE_NOTIFY, &[])]
-        } else {
-            Vec::new()
-        })
+        Self(if close_notify { vec![(EXTENSION_CLOSE_NOTIFY, &[])] } else { Vec::new() })
     }
 
     pub(super) fn load(reader: &mut Reader<'a>) -> Result<Self, Error> {
@@ -29,14 +25,9 @@ impl<'a> Extensions<'a> {
             }
             // Critical types come last, so their plain twins are already in the list, which is sorted.
             let plain = kind & !EXTENSION_CRITICAL;
-            if kind != plain
-                && extensions
-                    .binary_search_by_key(&plain, |&(other, _)| other)
-                    .is_ok()
+            if kind != plain && extensions.binary_search_by_key(&plain, |&(other, _)| other).is_ok()
             {
-                return Err(Error::illegal(format!(
-                    "extension {plain:#06x} occurs twice"
-                )));
+                return Err(Error::illegal(format!("extension {plain:#06x} occurs twice")));
             }
             if kind == EXTENSION_CLOSE_NOTIFY && !data.is_empty() {
                 return Err(reader.error("has a close_notify extension that is not empty"));
@@ -56,18 +47,12 @@ impl<'a> Extensions<'a> {
     }
 
     pub(super) fn close_notify(&self) -> bool {
-        self.0
-            .iter()
-            .any(|&(kind, _)| kind == EXTENSION_CLOSE_NOTIFY)
+        self.0.iter().any(|&(kind, _)| kind == EXTENSION_CLOSE_NOTIFY)
     }
 
     /// Of an offer: what is unknown is skipped, unless the peer says that it must not be.
     pub(super) fn check_offer(&self) -> Result<(), Error> {
-        match self
-            .0
-            .iter()
-            .find(|&&(kind, _)| kind & EXTENSION_CRITICAL != 0)
-        {
+        match self.0.iter().find(|&&(kind, _)| kind & EXTENSION_CRITICAL != 0) {
             Some(&(kind, _)) => Err(unsupported(kind)),
             None => Ok(()),
         }
@@ -78,9 +63,9 @@ impl<'a> Extensions<'a> {
         self.check_offer()?;
         let offered = |kind| kind == EXTENSION_CLOSE_NOTIFY && close_notify_offered;
         match self.0.iter().find(|&&(kind, _)| !offered(kind)) {
-            Some((kind, _)) => Err(Error::illegal(format!(
-                "extension {kind:#06x} was not offered"
-            ))),
+            Some((kind, _)) => {
+                Err(Error::illegal(format!("extension {kind:#06x} was not offered")))
+            }
             None => Ok(()),
         }
     }
@@ -106,11 +91,7 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        for ours in [
-            Extensions::ours(true),
-            Extensions::ours(false),
-            Extensions(vec![(9, b"x")]),
-        ] {
+        for ours in [Extensions::ours(true), Extensions::ours(false), Extensions(vec![(9, b"x")])] {
             let mut out = Vec::new();
             ours.encode(&mut out);
             assert_eq!(load(&out).unwrap(), ours);
@@ -120,23 +101,11 @@ mod tests {
     #[test]
     fn order_and_twins() {
         assert!(load(&[0, 8, 0, 1, 0, 0, 0, 2, 0, 0]).is_ok());
-        assert_eq!(
-            load(&[0, 8, 0, 2, 0, 0, 0, 1, 0, 0]),
-            Err(AlertCode::DecodeError)
-        );
-        assert_eq!(
-            load(&[0, 8, 0, 1, 0, 0, 0, 1, 0, 0]),
-            Err(AlertCode::DecodeError)
-        );
-        assert_eq!(
-            load(&[0, 8, 0, 1, 0, 0, 0x80, 1, 0, 0]),
-            Err(AlertCode::IllegalParameter)
-        );
+        assert_eq!(load(&[0, 8, 0, 2, 0, 0, 0, 1, 0, 0]), Err(AlertCode::DecodeError));
+        assert_eq!(load(&[0, 8, 0, 1, 0, 0, 0, 1, 0, 0]), Err(AlertCode::DecodeError));
+        assert_eq!(load(&[0, 8, 0, 1, 0, 0, 0x80, 1, 0, 0]), Err(AlertCode::IllegalParameter));
         assert!(load(&[0, 8, 0, 1, 0, 0, 0x80, 2, 0, 0]).is_ok());
-        assert_eq!(
-            load(&[0, 8, 0x80, 1, 0, 0, 0, 2, 0, 0]),
-            Err(AlertCode::DecodeError)
-        );
+        assert_eq!(load(&[0, 8, 0x80, 1, 0, 0, 0, 2, 0, 0]), Err(AlertCode::DecodeError));
     }
 
     #[test]
@@ -150,19 +119,10 @@ mod tests {
         let code = |result: Result<(), Error>| result.map_err(|error| error.alert().unwrap());
         let plain = Extensions(vec![(1, &[]), (0x7fff, &[])]);
         assert_eq!(code(plain.check_offer()), Ok(()));
-        assert_eq!(
-            code(plain.check_answer(true)),
-            Err(AlertCode::IllegalParameter)
-        );
+        assert_eq!(code(plain.check_answer(true)), Err(AlertCode::IllegalParameter));
         let critical = Extensions(vec![(1, &[]), (0x8002, &[])]);
-        assert_eq!(
-            code(critical.check_offer()),
-            Err(AlertCode::UnsupportedExtension)
-        );
-        assert_eq!(
-            code(critical.check_answer(true)),
-            Err(AlertCode::UnsupportedExtension)
-        );
+        assert_eq!(code(critical.check_offer()), Err(AlertCode::UnsupportedExtension));
+        assert_eq!(code(critical.check_answer(true)), Err(AlertCode::UnsupportedExtension));
         assert_eq!(code(Extensions::ours(true).check_answer(true)), Ok(()));
         assert_eq!(
             code(Extensions::ours(true).check_answer(false)),

@@ -64,9 +64,7 @@ impl<'a> Parameters<'a> for ClientParameters<'a> {
     const MESSAGE: &'static str = "ClientFinished";
 
     fn load(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(Self {
-            extensions: Extensions::load(reader)?,
-        })
+        Ok(Self { extensions: Extensions::load(reader)? })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -106,33 +104,19 @@ impl<'a, P: Parameters<'a>> Finished<'a, P> {
         if !least || padding.iter().any(|&byte| byte != 0) {
             return Err(reader.error("has bad padding"));
         }
-        Ok(Self {
-            parameters,
-            chain,
-            scheme,
-            signature,
-            mac,
-            statement,
-            signature_item,
-        })
+        Ok(Self { parameters, chain, scheme, signature, mac, statement, signature_item })
     }
 }
 
 fn load_chain<'a>(reader: &mut Reader<'a>) -> Result<Vec<&'a [u8]>, Error> {
     let chain = reader.vector16()?;
     if chain.len() > MAX_CHAIN_BYTES {
-        return Err(too_large(format!(
-            "a certificate chain of {} bytes",
-            chain.len()
-        )));
+        return Err(too_large(format!("a certificate chain of {} bytes", chain.len())));
     }
     chain.list(MAX_CHAIN, |reader| {
         let certificate = reader.vector16()?.rest();
         if certificate.len() > MAX_CERTIFICATE {
-            return Err(too_large(format!(
-                "a certificate of {} bytes",
-                certificate.len()
-            )));
+            return Err(too_large(format!("a certificate of {} bytes", certificate.len())));
         }
         Ok(certificate)
     })
@@ -239,10 +223,7 @@ mod tests {
         let mut trailing = good.clone();
         trailing.resize(good.len() + PADDING_UNIT, 0);
         assert_eq!(load(&trailing).map(|_| ()), Err(AlertCode::DecodeError));
-        assert_eq!(
-            load(&good[..good.len() - 1]).map(|_| ()),
-            Err(AlertCode::DecodeError)
-        );
+        assert_eq!(load(&good[..good.len() - 1]).map(|_| ()), Err(AlertCode::DecodeError));
     }
 
     #[test]

@@ -61,10 +61,7 @@ impl Header {
         if frame_len > kind.max_len() as u64 {
             return Err(too_large(frame_len));
         }
-        Ok(Self {
-            kind,
-            frame_len: frame_len as usize,
-        })
+        Ok(Self { kind, frame_len: frame_len as usize })
     }
 
     fn encode(self) -> [u8; HEADER_LEN] {
@@ -76,10 +73,7 @@ impl Header {
 }
 
 fn too_large(frame_len: u64) -> Error {
-    Error::peer(
-        AlertCode::TooLarge,
-        format!("a frame says it has {frame_len} bytes"),
-    )
+    Error::peer(AlertCode::TooLarge, format!("a frame says it has {frame_len} bytes"))
 }
 
 /// A whole frame that arrived.
@@ -122,20 +116,14 @@ pub(super) fn write(out: &mut Vec<u8>, kind: FrameKind, body: impl FnOnce(&mut V
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_LEN]);
     body(out);
-    let header = Header {
-        kind,
-        frame_len: out.len() - start,
-    };
+    let header = Header { kind, frame_len: out.len() - start };
     out[start..start + HEADER_LEN].copy_from_slice(&header.encode());
 }
 
 /// Appends a sealed frame.
 pub(super) fn write_sealed(out: &mut Vec<u8>, kind: FrameKind, key: MessageKey, plaintext: &[u8]) {
     let start = out.len();
-    let header = Header {
-        kind,
-        frame_len: HEADER_LEN + plaintext.len() + TAG_LEN,
-    };
+    let header = Header { kind, frame_len: HEADER_LEN + plaintext.len() + TAG_LEN };
     out.reserve(header.frame_len);
     out.extend_from_slice(&header.encode());
     out.extend_from_slice(plaintext);
@@ -158,10 +146,7 @@ mod tests {
         for length in 0..4 {
             assert_eq!(load(length, 0x41), Err(AlertCode::DecodeError));
         }
-        let header = Header {
-            kind: FrameKind::ClientInit,
-            frame_len: 8,
-        };
+        let header = Header { kind: FrameKind::ClientInit, frame_len: 8 };
         assert_eq!(load(4, 0x41), Ok(header));
         assert_eq!(load(4_092, 0x41).unwrap().frame_len, 4_096);
         assert_eq!(load(4_093, 0x41), Err(AlertCode::TooLarge));
@@ -181,48 +166,24 @@ mod tests {
     #[test]
     fn the_whole_type_word_counts() {
         for word in [0, 6, 0x40, 0x45, 0x4d, 0x50, 0x141, 0x4100_0000, u32::MAX] {
-            assert_eq!(
-                load(64, word),
-                Err(AlertCode::UnexpectedMessage),
-                "{word:#x}"
-            );
+            assert_eq!(load(64, word), Err(AlertCode::UnexpectedMessage), "{word:#x}");
         }
     }
 
     #[test]
     fn sealed_frames_open_once_untouched() {
-        let key = MessageKey {
-            key: [7; 16],
-            iv: [9; 12],
-        };
+        let key = MessageKey { key: [7; 16], iv: [9; 12] };
         let mut out = b"before".to_vec();
-        write_sealed(
-            &mut out,
-            FrameKind::ServerFinished,
-            key.clone(),
-            b"plaintext",
-        );
+        write_sealed(&mut out, FrameKind::ServerFinished, key.clone(), b"plaintext");
         let bytes = out.split_off(6);
         assert_eq!(bytes.len(), 8 + 9 + 16);
         let header = Header::load(bytes[..8].try_into().unwrap()).unwrap();
-        assert_eq!(
-            header,
-            Header {
-                kind: FrameKind::ServerFinished,
-                frame_len: bytes.len()
-            }
-        );
-        assert_eq!(
-            Frame::new(header.kind, bytes.clone()).open(&key).unwrap(),
-            b"plaintext"
-        );
+        assert_eq!(header, Header { kind: FrameKind::ServerFinished, frame_len: bytes.len() });
+        assert_eq!(Frame::new(header.kind, bytes.clone()).open(&key).unwrap(), b"plaintext");
         for at in 0..bytes.len() {
             let mut bytes = bytes.clone();
             bytes[at] ^= 1;
-            assert!(
-                Frame::new(header.kind, bytes).open(&key).is_err(),
-                "byte {at}"
-            );
+            assert!(Frame::new(header.kind, bytes).open(&key).is_err(), "byte {at}");
         }
     }
 }

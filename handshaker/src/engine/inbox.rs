@@ -49,10 +49,7 @@ impl Inbox {
             return Ok(None);
         }
         self.header = None;
-        Ok(Some(Frame::new(
-            header.kind,
-            std::mem::take(&mut self.bytes),
-        )))
+        Ok(Some(Frame::new(header.kind, std::mem::take(&mut self.bytes))))
     }
 
     fn fill_header(
@@ -119,16 +116,11 @@ fn foreign(bytes: &[u8]) -> Option<ForeignProtocol> {
 mod tests {
     use super::*;
 
-    const FIRST: Expected = Expected {
-        message: FrameKind::ServerInit,
-        sealed_alert: false,
-        first: true,
-    };
+    const FIRST: Expected =
+        Expected { message: FrameKind::ServerInit, sealed_alert: false, first: true };
 
     fn feed(inbox: &mut Inbox, mut bytes: &[u8]) -> Result<Option<usize>, Error> {
-        Ok(inbox
-            .fill(&mut bytes, FIRST)?
-            .map(|frame| frame.whole().len()))
+        Ok(inbox.fill(&mut bytes, FIRST)?.map(|frame| frame.whole().len()))
     }
 
     #[test]
@@ -165,21 +157,11 @@ mod tests {
             (0x44, true, false),
         ] {
             let mut received = &[30, 0, 0, 0, kind, 0, 0, 0][..];
-            let result = Inbox::default().fill(
-                &mut received,
-                Expected {
-                    sealed_alert,
-                    ..FIRST
-                },
-            );
+            let result = Inbox::default().fill(&mut received, Expected { sealed_alert, ..FIRST });
             let code = result.map(|_| ()).map_err(|error| error.alert().unwrap());
             assert_eq!(
                 code,
-                if admitted {
-                    Ok(())
-                } else {
-                    Err(AlertCode::UnexpectedMessage)
-                },
+                if admitted { Ok(()) } else { Err(AlertCode::UnexpectedMessage) },
                 "{kind:#x}"
             );
         }

@@ -62,9 +62,7 @@ pub(crate) struct SystemEphemerals;
 impl Ephemerals for SystemEphemerals {
     fn random(&self) -> Result<[u8; 32], Error> {
         let mut random = [0; 32];
-        SystemRandom::new()
-            .fill(&mut random)
-            .map_err(|_| no_randomness())?;
+        SystemRandom::new().fill(&mut random).map_err(|_| no_randomness())?;
         Ok(random)
     }
 
@@ -72,11 +70,7 @@ impl Ephemerals for SystemEphemerals {
         let private = EphemeralPrivateKey::generate(suite.algorithm(), &SystemRandom::new())
             .map_err(|_| no_randomness())?;
         let public = private.compute_public_key().map_err(|_| no_randomness())?;
-        Ok(Box::new(RingShare {
-            suite,
-            private,
-            public,
-        }))
+        Ok(Box::new(RingShare { suite, private, public }))
     }
 }
 

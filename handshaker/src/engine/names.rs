@@ -55,16 +55,9 @@ pub(super) fn encode_numbers(out: &mut Vec<u8>, numbers: &[u16]) {
 
 /// Highest version first, each major before minor.
 pub(super) fn load_rpc_versions(reader: &mut Reader<'_>) -> Result<RpcVersions, Error> {
-    let mut version = || -> Result<_, Error> {
-        Ok(RpcVersion {
-            major: reader.u32()?,
-            minor: reader.u32()?,
-        })
-    };
-    Ok(RpcVersions {
-        max: version()?,
-        min: version()?,
-    })
+    let mut version =
+        || -> Result<_, Error> { Ok(RpcVersion { major: reader.u32()?, minor: reader.u32()? }) };
+    Ok(RpcVersions { max: version()?, min: version()? })
 }
 
 pub(super) fn encode_rpc_versions(out: &mut Vec<u8>, versions: RpcVersions) {
@@ -78,9 +71,7 @@ pub(super) fn encode_rpc_versions(out: &mut Vec<u8>, versions: RpcVersions) {
 pub(super) fn refuse_duplicates<T: PartialEq>(list: &[T], what: &str) -> Result<(), Error> {
     let twice = |(at, element)| list[..at].contains(element);
     if list.iter().enumerate().any(twice) {
-        return Err(Error::illegal(format!(
-            "an element occurs twice among the {what}"
-        )));
+        return Err(Error::illegal(format!("an element occurs twice among the {what}")));
     }
     Ok(())
 }

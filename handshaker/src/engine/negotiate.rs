@@ -40,22 +40,13 @@ pub(super) fn choose<'a>(
     offer.extensions.check_offer()?;
 
     let share_for = |&suite: &Suite| {
-        let share = offer
-            .shares
-            .iter()
-            .find(|share| share.suite == suite.number())?;
-        Some(ChosenShare {
-            suite,
-            peer: share.key,
-        })
+        let share = offer.shares.iter().find(|share| share.suite == suite.number())?;
+        Some(ChosenShare { suite, peer: share.key })
     };
     let share = suites.iter().find_map(share_for).ok_or_else(|| {
         Error::incompatible(
             AlertCode::NoCommonSuite,
-            format!(
-                "the client offers suites {:?} and shares for none of ours",
-                offer.suites
-            ),
+            format!("the client offers suites {:?} and shares for none of ours", offer.suites),
         )
     })?;
 
@@ -67,28 +58,17 @@ pub(super) fn choose<'a>(
         .ok_or_else(|| {
             Error::incompatible(
                 AlertCode::NoCommonRecordProtocol,
-                format!(
-                    "the client offers record protocols {:?}",
-                    offer.record_protocols
-                ),
+                format!("the client offers record protocols {:?}", offer.record_protocols),
             )
         })?;
     let application_protocol = offer
         .app_protocols
         .iter()
-        .find(|&&name| {
-            options
-                .application_protocols
-                .iter()
-                .any(|allowed| allowed == name)
-        })
+        .find(|&&name| options.application_protocols.iter().any(|allowed| allowed == name))
         .ok_or_else(|| {
             Error::incompatible(
                 AlertCode::NoCommonAppProtocol,
-                format!(
-                    "the client offers application protocols {:?}",
-                    offer.app_protocols
-                ),
+                format!("the client offers application protocols {:?}", offer.app_protocols),
             )
         })?;
     check_rpc_versions(options, offer.rpc_versions)?;
@@ -112,11 +92,7 @@ pub(super) fn check(
     let record_protocol = RecordProtocol::from_name(choice.record_protocol)
         .filter(|protocol| options.record_protocols.contains(protocol))
         .ok_or_else(|| not_offered("record protocol", choice.record_protocol))?;
-    if !options
-        .application_protocols
-        .iter()
-        .any(|offered| offered == choice.app_protocol)
-    {
+    if !options.application_protocols.iter().any(|offered| offered == choice.app_protocol) {
         return Err(not_offered("application protocol", choice.app_protocol));
     }
     check_rpc_versions(options, choice.rpc_versions)?;
@@ -130,9 +106,7 @@ pub(super) fn check(
 }
 
 fn not_offered(what: &str, name: &str) -> Error {
-    Error::illegal(format!(
-        "the server chose the {what} {name:?}, which was not offered"
-    ))
+    Error::illegal(format!("the server chose the {what} {name:?}, which was not offered"))
 }
 
 fn check_rpc_versions(options: &HandshakeOptions, peer: RpcVersions) -> Result<(), Error> {

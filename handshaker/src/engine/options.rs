@@ -42,9 +42,7 @@ pub(super) fn validate(role: Role, options: &HandshakeOptions) -> Result<(), Err
         return Err(Error::misuse("rpc_versions.max is below rpc_versions.min"));
     }
     if role == Role::Server && !target_identities.is_empty() {
-        return Err(Error::misuse(
-            "target_identities is for clients; servers have a policy",
-        ));
+        return Err(Error::misuse("target_identities is for clients; servers have a policy"));
     }
     Ok(())
 }

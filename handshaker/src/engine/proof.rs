@@ -38,9 +38,7 @@ pub(super) fn sign(
     signer: Role,
     transcript: &Hash,
 ) -> Result<Vec<u8>, Error> {
-    let signature = identity
-        .signer()
-        .sign(scheme, &signed_content(signer, transcript))?;
+    let signature = identity.signer().sign(scheme, &signed_content(signer, transcript))?;
     if signature.len() > MAX_SIGNATURE {
         return Err(Error::Unavailable(format!(
             "the signer made a signature of {} bytes, more than {MAX_SIGNATURE}",
@@ -73,26 +71,17 @@ pub(super) fn verify<P>(
         .map_err(|error| Error::peer(error.code(), error.to_string()))?;
     let scheme = SignatureScheme(finished.scheme);
     if !SignatureScheme::ALL.contains(&scheme) {
-        return Err(Error::illegal(format!(
-            "signature scheme {scheme:?} was not offered"
-        )));
+        return Err(Error::illegal(format!("signature scheme {scheme:?} was not offered")));
     }
-    peer.verify_signature(
-        scheme,
-        &signed_content(signer, &proved.statement),
-        finished.signature,
-    )
-    .map_err(|_| Error::decrypt("the peer's signature does not fit its certificate"))?;
+    peer.verify_signature(scheme, &signed_content(signer, &proved.statement), finished.signature)
+        .map_err(|_| Error::decrypt("the peer's signature does not fit its certificate"))?;
     secret.verify_mac(&proved.signature, &finished.mac)?;
     Ok(peer)
 }
 
 /// Whether the peer may be who it proved to be. Names are compared exactly.
 pub(super) fn authorise(config: &Config, peer: &VerifiedPeer) -> Result<(), Error> {
-    let denied = |detail| Error::Denied {
-        peer: peer.id().to_string(),
-        detail,
-    };
+    let denied = |detail| Error::Denied { peer: peer.id().to_string(), detail };
     let targets = &config.options.target_identities;
     if !targets.is_empty() && !targets.iter().any(|target| target == peer.id().as_str()) {
         return Err(denied("not among the target identities".into()));

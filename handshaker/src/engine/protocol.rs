@@ -143,6 +143,11 @@ macro_rules! transcript {
             }
         }
 
+        /// Items and the stages that they lead to, for comparing with the specification.
+        #[cfg(test)]
+        pub(super) const TRANSCRIPT: &[(&str, &str)] =
+            &[$((stringify!($item), stringify!($to))),+];
+
         $(
             $(#[$doc])*
             pub(super) struct $to(digest::Context);

@@ -47,14 +47,8 @@ impl Secret {
         let length = (out.len() as u16).to_be_bytes();
         let label_length = [(LABEL_PREFIX.len() + label.len()) as u8];
         let context_length = [context.len() as u8];
-        let info = [
-            &length[..],
-            &label_length,
-            LABEL_PREFIX,
-            label.as_bytes(),
-            &context_length,
-            context,
-        ];
+        let info =
+            [&length[..], &label_length, LABEL_PREFIX, label.as_bytes(), &context_length, context];
         hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &self.0)
             .expand(&info, OutputLen(out.len()))
             .and_then(|okm| okm.fill(out))
@@ -157,5 +151,64 @@ impl Secrets {
             client: side(Role::Client),
             master: MasterSecret(Secret::extract(&handshake.next_salt(), &ZERO)),
         }
+    }
+}
+
+/// The secrets of the specification's appendix.
+#[cfg(test)]
+pub(super) fn known_secrets() -> Secrets {
+    use super::tests::document::known;
+    let shared = known("ss").try_into().expect("32 bytes");
+    let th1 = known("TH1").try_into().expect("32 bytes");
+    Secrets::new(&SharedSecret(shared), &th1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::document::{hash, known};
+    use super::*;
+
+    #[test]
+    fn the_appendix_of_the_specification() {
+        let Secrets { server, client, master } = known_secrets();
+        assert_eq!(server.0.0, *known("s_hs"));
+        assert_eq!(client.0.0, *known("c_hs"));
+        assert_eq!(master.0.0, *known("master"));
+        for (secret, name) in [(&server, "s_hs"), (&client, "c_hs")] {
+            let known = |value: &str| known(&format!("{value} of {name}"));
+            assert_eq!(secret.message_key().key, *known("message_key"));
+            assert_eq!(secret.message_key().iv, *known("message_nonce"));
+            assert_eq!(secret.alert_key().key, *known("alert_key"));
+            assert_eq!(secret.alert_key().iv, *known("alert_nonce"));
+            let mut finished = [0; HASH_LEN];
+            secret.0.expand(LABEL_FINISHED, &[], &mut finished);
+            assert_eq!(finished, *known("finished_key"));
+        }
+        let th3 = hash("TH3");
+        assert_eq!(server.mac(&th3), *known("server mac over TH3"));
+        assert_eq!(server.verify_mac(&th3, &server.mac(&th3)), Ok(()));
+        for (secret, transcript, mac) in [
+            (&client, th3, server.mac(&th3)),
+            (&server, hash("TH4"), server.mac(&th3)),
+            (&server, th3, [0; HASH_LEN]),
+        ] {
+            let error = secret.verify_mac(&transcript, &mac).unwrap_err();
+            assert_eq!(error.alert(), Some(crate::AlertCode::DecryptError));
+        }
+        let th7 = hash("TH7");
+        let key_data = |protocol| master.key_data(protocol, &th7).as_bytes().to_vec();
+        assert_eq!(key_data(RecordProtocol::Aes128GcmRekey), known("key_data (REKEY)"));
+        assert_eq!(key_data(RecordProtocol::Aes128Gcm), known("key_data (plain)"));
+        assert_eq!(master.log_id(&th7), *known("log_id"));
+    }
+
+    #[test]
+    fn extractions_and_salts() {
+        let early = Secret::extract(&[0; 32], &[0; 32]);
+        assert_eq!(early.0, *known("early"));
+        assert_eq!(*early.next_salt(), *known("derived_early"));
+        let handshake = Secret::extract(&early.next_salt(), &known("ss"));
+        assert_eq!(handshake.0, *known("hs"));
+        assert_eq!(*handshake.next_salt(), *known("derived_hs"));
     }
 }

@@ -50,9 +50,7 @@ impl AwaitClientInit {
         };
         frame::write(&mut flight, FrameKind::ServerInit, |out| answer.encode(out));
         let shared = share.agree(chosen.peer)?;
-        let transcript = Transcript::new()
-            .client_init(frame.whole())
-            .server_init(&flight);
+        let transcript = Transcript::new().client_init(frame.whole()).server_init(&flight);
         let secrets = Secrets::new(&shared, &transcript.hash());
 
         let parameters = ServerParameters {
@@ -83,21 +81,8 @@ impl AwaitClientInit {
         out.append(&mut flight);
 
         let alerts = Alerts::sealed(Role::Server, &secrets);
-        let Secrets {
-            server: _,
-            client,
-            master,
-        } = secrets;
-        Ok((
-            AwaitClientFinished {
-                config,
-                agreed,
-                client,
-                master,
-                transcript,
-            },
-            alerts,
-        ))
+        let Secrets { server: _, client, master } = secrets;
+        Ok((AwaitClientFinished { config, agreed, client, master, transcript }, alerts))
     }
 }
 
@@ -117,23 +102,14 @@ impl AwaitClientFinished {
         frame: &mut Frame,
         now: SystemTime,
     ) -> Result<HandshakeResult, Error> {
-        let Self {
-            config,
-            agreed,
-            client,
-            master,
-            transcript,
-        } = self;
+        let Self { config, agreed, client, master, transcript } = self;
         let plaintext = frame.open(&client.message_key())?;
         let finished = Finished::<ClientParameters<'_>>::load(plaintext)?;
 
         let transcript = transcript.client_statement(finished.statement);
         let statement = transcript.hash();
         let transcript = transcript.client_signature(finished.signature_item);
-        let proved = Proved {
-            statement,
-            signature: transcript.hash(),
-        };
+        let proved = Proved { statement, signature: transcript.hash() };
         let peer = proof::verify(&config, Role::Client, &finished, &proved, &client, now)?;
         let th7 = transcript.client_mac(&finished.mac).hash();
         // The server offers no extensions.

@@ -2,7 +2,7 @@
 
     python3 make_identities.py            # needs the package `cryptography`
 
-For each NAME: NAME.chain.pem, NAME.key.pem; for each trust domain: DOMAIN.bundle.pem. All are valid from 2025 to 2045; the
+For each NAME: NAME.chain.pem, NAME.key.pem; for each trust domain: DOMAIN.bundle.pem; and one revocation list. All are valid from 2025 to 2045; the
 tests bring their own time. Made once; running it again makes other keys and signatures, so that `vectors.py` has to follow.
 """
 
@@ -62,8 +62,8 @@ def authority(domain):
     return key
 
 
-def identity(file, domain, ca_key, key, intermediates=0):
-    issuer, issuer_key, chain = f"{domain} CA", ca_key, []
+def identity(file, domain, ca_key, key, intermediates=0, issuer=None):
+    issuer, issuer_key, chain = issuer or f"{domain} CA", ca_key, []
     for number in range(intermediates):
         subject, next_key = f"{domain} CA {number}", ed25519.Ed25519PrivateKey.generate()
         chain.insert(0, sign(subject, next_key, issuer, issuer_key, ca=True))
@@ -73,6 +73,7 @@ def identity(file, domain, ca_key, key, intermediates=0):
     write(f"{file}.key.pem", key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ))
+    return chain[0]
 
 
 test = authority("test.example")
@@ -84,3 +85,17 @@ identity("rsa", "test.example", test, rsa.generate_private_key(65537, 2048))
 identity("deep", "test.example", test, ed25519.Ed25519PrivateKey.generate(), intermediates=4)
 other = authority("other.example")
 identity("stranger", "other.example", other, ed25519.Ed25519PrivateKey.generate())
+# A name of test.example from the authority of other.example.
+identity("impostor", "test.example", other, ed25519.Ed25519PrivateKey.generate(), issuer="other.example CA")
+revoked = identity("revoked", "test.example", test, ed25519.Ed25519PrivateKey.generate())
+crl = (
+    x509.CertificateRevocationListBuilder()
+    .issuer_name(name("test.example CA")).last_update(START).next_update(END)
+    .add_extension(x509.CRLNumber(1), critical=False)
+    .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(test.public_key()), critical=False)
+    .add_revoked_certificate(
+        x509.RevokedCertificateBuilder().serial_number(revoked.serial_number).revocation_date(START).build()
+    )
+    .sign(test, None)
+)
+write("test.example.crl.pem", crl.public_bytes(serialization.Encoding.PEM))
