@@ -41,11 +41,11 @@ pub use error::DevCaError;
 pub use files::{BUNDLE_FILE, CA_CERTIFICATE_FILE, CA_KEY_FILE, CHAIN_FILE, KEY_FILE};
 
 /// How long the authority is valid: a year.
-const CA_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const CA_LIFETIME: Duration = Duration::from_hours(365 * 24);
 /// How long what it issues is valid: a day.
-const LEAF_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+const LEAF_LIFETIME: Duration = Duration::from_hours(24);
 /// How long before its making a certificate is valid already, for clocks that differ.
-const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
 /// The kind of key that a certificate is issued for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -87,12 +87,7 @@ impl DevCa {
         let params = ca_params(&domain, now - CLOCK_SKEW, not_after)?;
         let key = KeyType::P256.generate()?;
         let certificate_pem = params.self_signed(&key)?.pem();
-        Ok(Self {
-            domain,
-            issuer: Issuer::new(params, key),
-            certificate_pem,
-            not_after,
-        })
+        Ok(Self { domain, issuer: Issuer::new(params, key), certificate_pem, not_after })
     }
 
     /// The trust domain that it vouches for.
@@ -119,10 +114,7 @@ impl DevCa {
     ) -> Result<DevIdentity, DevCaError> {
         let id: SpiffeId = id.parse().map_err(DevCaError::Name)?;
         if id.trust_domain() != self.domain {
-            return Err(DevCaError::OtherTrustDomain {
-                id,
-                domain: self.domain.clone(),
-            });
+            return Err(DevCaError::OtherTrustDomain { id, domain: self.domain.clone() });
         }
         if now > self.not_after {
             return Err(DevCaError::Expired);
@@ -131,16 +123,12 @@ impl DevCa {
         params.not_before = timestamp(now - CLOCK_SKEW);
         params.not_after = timestamp((now + LEAF_LIFETIME).min(self.not_after));
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, "alts development");
+        params.distinguished_name.push(DnType::OrganizationName, "alts development");
         params.subject_alt_names = vec![uri(id.as_str())?];
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         let key = key_type.generate()?;
         let chain_pem = params.signed_by(&key, &self.issuer)?.pem();
@@ -155,9 +143,7 @@ impl DevCa {
 
 impl fmt::Debug for DevCa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DevCa")
-            .field("domain", &self.domain)
-            .finish_non_exhaustive()
+        f.debug_struct("DevCa").field("domain", &self.domain).finish_non_exhaustive()
     }
 }
 
@@ -189,23 +175,14 @@ impl DevIdentity {
     /// The identity itself, which trusts the authority that issued it and nobody else.
     pub fn identity(&self, now: SystemTime) -> Result<Arc<Identity>, IdentityError> {
         let mut trust = TrustBundles::new();
-        trust
-            .allow_development_domain()
-            .insert_pem(&self.domain, self.bundle_pem.as_bytes())?;
-        Identity::from_pem(
-            self.chain_pem.as_bytes(),
-            self.key_pem.as_bytes(),
-            trust,
-            now,
-        )
+        trust.allow_development_domain().insert_pem(&self.domain, self.bundle_pem.as_bytes())?;
+        Identity::from_pem(self.chain_pem.as_bytes(), self.key_pem.as_bytes(), trust, now)
     }
 }
 
 impl fmt::Debug for DevIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DevIdentity")
-            .field("domain", &self.domain)
-            .finish_non_exhaustive()
+        f.debug_struct("DevIdentity").field("domain", &self.domain).finish_non_exhaustive()
     }
 }
 
@@ -219,12 +196,8 @@ fn ca_params(
     params.not_before = timestamp(not_before);
     params.not_after = timestamp(not_after);
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::OrganizationName, "alts development");
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("development CA of {domain}"));
+    params.distinguished_name.push(DnType::OrganizationName, "alts development");
+    params.distinguished_name.push(DnType::CommonName, format!("development CA of {domain}"));
     params.subject_alt_names = vec![uri(&format!("spiffe://{domain}"))?];
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -1,4 +1,58 @@
-//! Who the two sides are.
+//! Who the two sides are, and whom this side talks to.
+//!
+//! # Names
+//!
+//! Every workload has a name, a SPIFFE ID such as `spiffe://example.org/ns/shop/sa/cart` ([`SpiffeId`]), in an X.509
+//! certificate. What stands before the path is the trust domain ([`TrustDomain`]): the names that one set of certificate
+//! authorities vouches for. The name of the host does not matter, nor does its address.
+//!
+//! # This side
+//!
+//! An [`Identity`] is a certificate chain, the private key of its leaf, and [`TrustBundles`]: for each trust domain the
+//! authorities that are believed about it. It never changes. Handshakes take theirs from an [`IdentitySource`], one each:
+//!
+//! * `Arc<Identity>` itself, from PEM ([`Identity::from_pem`]) or with a key that lives elsewhere ([`Signer`]);
+//! * [`IdentityFiles`], which reads PEM files again when they change, as cert-manager, spiffe-helper and Vault write them;
+//! * an implementation of your own, for instance over the SPIFFE Workload API.
+//!
+//! ```no_run
+//! use std::time::SystemTime;
+//! use alts_handshaker::identity::IdentityFiles;
+//!
+//! let source = IdentityFiles::builder("/run/svid/tls.crt", "/run/svid/tls.key")
+//!     .bundle("example.org".parse()?, "/run/svid/ca.crt")
+//!     .bundle("partner.example".parse()?, "/etc/alts/partner.pem")
+//!     .load(SystemTime::now())?;
+//! source.watch()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! For a first try, `alts-handshaker dev-ca` makes certificates of the trust domain `dev.local`. Programs refuse that domain
+//! unless they are told otherwise ([`TrustBundles::allow_development_domain`]), so it cannot slip into production.
+//!
+//! # The peer
+//!
+//! A [`ChainVerifier`] decides whether a peer's certificates are good:
+//!
+//! * 1 to 5 certificates of at most 8 KiB each and 24 KiB in all, in order, leaf first, all valid at the time of the handshake;
+//! * the leaf has exactly one URI, which is a SPIFFE ID with a path; it is no authority's; its keyUsage has digitalSignature and
+//!   neither keyCertSign nor cRLSign; its extendedKeyUsage, if there is one, allows the role in which the peer acts (a workload
+//!   that is both client and server needs `serverAuth` and `clientAuth`);
+//! * the signatures lead to an authority of the leaf's own trust domain. There is no store that all domains share, so an
+//!   authority of one domain cannot issue names of another;
+//! * no certificate is on a revocation list, if the domain has any. Then every certificate needs a current list of its issuer;
+//! * keys are Ed25519, ECDSA over P-256 or P-384, or RSA of 2,048 to 4,096 bits. Issuers' signatures may be whatever webpki
+//!   verifies with ring.
+//!
+//! Good chains are remembered for at most five minutes, which saves most of the work for a peer that comes again; a new bundle
+//! or revocation list takes effect with the next handshake all the same. Expiry ends new handshakes and not connections: close
+//! those that should not outlive [`PeerIdentity::not_after`].
+//!
+//! # Who may talk
+//!
+//! That a peer proved its name says nothing about whether it is welcome. That is for a [`Policy`]: names, prefixes and trust
+//! domains that may be the peer, and such that may not. Servers admit their own trust domain unless told otherwise; a client
+//! always has to say who its server is. Other trust domains are admitted only where a rule names them.
 
 mod cache;
 mod certificate;

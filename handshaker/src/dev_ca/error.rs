@@ -45,18 +45,11 @@ pub enum DevCaError {
 
 impl DevCaError {
     pub(super) fn file(path: &Path, fault: &io::Error) -> Self {
-        Self::File {
-            path: path.to_owned(),
-            kind: fault.kind(),
-            message: fault.to_string(),
-        }
+        Self::File { path: path.to_owned(), kind: fault.kind(), message: fault.to_string() }
     }
 
     pub(super) fn not_ours(path: &Path, fault: impl fmt::Display) -> Self {
-        Self::NotOurs {
-            path: path.to_owned(),
-            fault: fault.to_string(),
-        }
+        Self::NotOurs { path: path.to_owned(), fault: fault.to_string() }
     }
 }
 
@@ -71,10 +64,7 @@ impl fmt::Display for DevCaError {
         match self {
             Self::Name(fault) => write!(f, "not a SPIFFE ID: it {fault}"),
             Self::OtherTrustDomain { id, domain } => {
-                write!(
-                    f,
-                    "{id} is outside the trust domain {domain} of this authority"
-                )
+                write!(f, "{id} is outside the trust domain {domain} of this authority")
             }
             Self::Expired => f.write_str("the development authority has expired; make a new one"),
             Self::Exists(path) => write!(
@@ -83,11 +73,7 @@ impl fmt::Display for DevCaError {
                 path.display()
             ),
             Self::NotOurs { path, fault } => {
-                write!(
-                    f,
-                    "{}: not a development authority's: {fault}",
-                    path.display()
-                )
+                write!(f, "{}: not a development authority's: {fault}", path.display())
             }
             Self::File { path, message, .. } => write!(f, "{}: {message}", path.display()),
             Self::Certificate(fault) => write!(f, "the certificate could not be made: {fault}"),

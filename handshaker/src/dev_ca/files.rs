@@ -43,11 +43,7 @@ impl DevCa {
         make_directory(dir)?;
         let key = Zeroizing::new(self.issuer.key().serialize_pem());
         write_file(&dir.join(CA_KEY_FILE), key.as_bytes(), Secrecy::Private)?;
-        write_file(
-            &dir.join(CA_CERTIFICATE_FILE),
-            self.bundle_pem().as_bytes(),
-            Secrecy::Public,
-        )
+        write_file(&dir.join(CA_CERTIFICATE_FILE), self.bundle_pem().as_bytes(), Secrecy::Public)
     }
 
     /// Reads the authority that [`save`](Self::save) wrote into `dir`.
@@ -63,10 +59,7 @@ impl DevCa {
         let key = KeyPair::from_pem(&key_pem)
             .map_err(|_| DevCaError::not_ours(&key_path, "no private key in it"))?;
         if found.key != key.der_bytes() {
-            return Err(DevCaError::not_ours(
-                &key_path,
-                "the key is not that of the certificate",
-            ));
+            return Err(DevCaError::not_ours(&key_path, "the key is not that of the certificate"));
         }
         // Issuing needs the subject's name, which is made anew. It must come out as it was.
         let params = ca_params(&found.domain, found.not_before, found.not_after)?;
@@ -75,12 +68,7 @@ impl DevCa {
             return Err(DevCaError::not_ours(&path, "it has another subject"));
         }
         let (domain, not_after) = (found.domain, found.not_after);
-        Ok(Self {
-            domain,
-            issuer: Issuer::new(params, key),
-            certificate_pem,
-            not_after,
-        })
+        Ok(Self { domain, issuer: Issuer::new(params, key), certificate_pem, not_after })
     }
 }
 
@@ -89,21 +77,9 @@ impl DevIdentity {
     /// place of older ones. The key file is its owner's only.
     pub fn save(&self, dir: &Path) -> Result<(), DevCaError> {
         make_directory(dir)?;
-        write_file(
-            &dir.join(KEY_FILE),
-            self.key_pem().as_bytes(),
-            Secrecy::Private,
-        )?;
-        write_file(
-            &dir.join(CHAIN_FILE),
-            self.chain_pem().as_bytes(),
-            Secrecy::Public,
-        )?;
-        write_file(
-            &dir.join(BUNDLE_FILE),
-            self.bundle_pem().as_bytes(),
-            Secrecy::Public,
-        )
+        write_file(&dir.join(KEY_FILE), self.key_pem().as_bytes(), Secrecy::Private)?;
+        write_file(&dir.join(CHAIN_FILE), self.chain_pem().as_bytes(), Secrecy::Public)?;
+        write_file(&dir.join(BUNDLE_FILE), self.bundle_pem().as_bytes(), Secrecy::Public)
     }
 }
 
@@ -148,16 +124,8 @@ fn write_file(path: &Path, contents: &[u8], secrecy: Secrecy) -> Result<(), DevC
 fn create(path: &Path, secrecy: Secrecy) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
 
-    let mode = if secrecy == Secrecy::Private {
-        0o600
-    } else {
-        0o644
-    };
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
+    let mode = if secrecy == Secrecy::Private { 0o600 } else { 0o644 };
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }
 
 #[cfg(not(unix))]

@@ -62,11 +62,7 @@ impl ChainCache {
             let age = now.duration_since(entry.verified).ok()?;
             (age < self.max_age).then(|| Arc::clone(&entry.peer))
         });
-        let counter = if found.is_some() {
-            &self.hits
-        } else {
-            &self.misses
-        };
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
     }
@@ -82,14 +78,8 @@ impl ChainCache {
             return Arc::new(peer);
         }
         let mut entries = self.lock();
-        let first = Key {
-            trust: Digest::default(),
-            server: false,
-            ..key
-        };
-        let same_chain = entries
-            .range(first..)
-            .take_while(|(other, _)| other.chain == key.chain);
+        let first = Key { trust: Digest::default(), server: false, ..key };
+        let same_chain = entries.range(first..).take_while(|(other, _)| other.chain == key.chain);
         let mut shared = None;
         for (_, known) in same_chain {
             if *known.peer == peer {
@@ -101,18 +91,10 @@ impl ChainCache {
             }
         }
         let peer = shared.unwrap_or_else(|| Arc::new(peer));
-        entries.insert(
-            key,
-            Entry {
-                peer: Arc::clone(&peer),
-                verified: now,
-            },
-        );
+        entries.insert(key, Entry { peer: Arc::clone(&peer), verified: now });
         if entries.len() > self.capacity
-            && let Some(oldest) = entries
-                .iter()
-                .min_by_key(|(_, entry)| entry.verified)
-                .map(|(key, _)| *key)
+            && let Some(oldest) =
+                entries.iter().min_by_key(|(_, entry)| entry.verified).map(|(key, _)| *key)
         {
             entries.remove(&oldest);
         }

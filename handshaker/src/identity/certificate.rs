@@ -83,8 +83,7 @@ impl Validity {
 
 /// Whole seconds since 1970; earlier times, when no certificate was valid, count as 1970.
 pub(super) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A certificate that could be read. Nothing about it is proved.
@@ -140,9 +139,7 @@ impl<'a> Certificate<'a> {
         let mut certificate = outer.sequence().ok_or(bad("certificate"))?;
         outer.end().ok_or(bad("bytes after the certificate"))?;
         let tbs = certificate.element().ok_or(bad("tbsCertificate"))?;
-        let algorithm = certificate
-            .expect(tag::SEQUENCE)
-            .ok_or(bad("signatureAlgorithm"))?;
+        let algorithm = certificate.expect(tag::SEQUENCE).ok_or(bad("signatureAlgorithm"))?;
         let signature = certificate.whole_bytes().ok_or(bad("signatureValue"))?;
         certificate.end().ok_or(bad("bytes after the signature"))?;
         if tbs.tag != tag::SEQUENCE {
@@ -159,19 +156,14 @@ impl<'a> Certificate<'a> {
             return Err(bad("signature"));
         }
         let issuer = fields.expect(tag::SEQUENCE).ok_or(bad("issuer"))?;
-        let validity = fields
-            .sequence()
-            .and_then(validity)
-            .ok_or(bad("validity"))?;
+        let validity = fields.sequence().and_then(validity).ok_or(bad("validity"))?;
         let subject = fields.expect(tag::SEQUENCE).ok_or(bad("subject"))?;
         let key = fields
             .expect(tag::SEQUENCE)
             .and_then(SubjectKey::parse)
             .ok_or(bad("subjectPublicKeyInfo"))?;
         // Without extensions there is neither a name nor a certificate authority for us.
-        let extensions = fields
-            .expect(tag::context_constructed(3))
-            .ok_or(bad("extensions"))?;
+        let extensions = fields.expect(tag::context_constructed(3)).ok_or(bad("extensions"))?;
         fields.end().ok_or(bad("bytes after the extensions"))?;
         let extensions = Extensions::parse(extensions).ok_or(bad("extensions"))?;
 
@@ -187,16 +179,13 @@ impl<'a> Certificate<'a> {
             Some(value) => uris(value).ok_or(bad("subjectAltName"))?,
             None => (0, &[][..]),
         };
-        if let Some(bits) = key.rsa_bits().ok_or(bad("RSAPublicKey"))?
-            && bits > MAX_RSA_BITS
-        {
-            return Err(CertificateError::RsaKeyTooLarge { position, bits });
+        if key.is_rsa() {
+            let bits = key.rsa_bits().ok_or(bad("RSAPublicKey"))?;
+            if bits > MAX_RSA_BITS {
+                return Err(CertificateError::RsaKeyTooLarge { position, bits });
+            }
         }
-        let signed = Signed {
-            message: tbs.whole,
-            algorithm,
-            signature,
-        };
+        let signed = Signed { message: tbs.whole, algorithm, signature };
         Ok(Self {
             position,
             issuer,
@@ -228,25 +217,17 @@ impl<'a> Certificate<'a> {
             1 => {}
             count => return Err(CertificateError::SeveralUris(count)),
         }
-        let malformed = CertificateError::Malformed {
-            position: self.position,
-            part: "URI in subjectAltName",
-        };
+        let malformed =
+            CertificateError::Malformed { position: self.position, part: "URI in subjectAltName" };
         let text = std::str::from_utf8(self.uri).map_err(|_| malformed)?;
         text.parse().map_err(CertificateError::SpiffeId)
     }
 
     /// The key of a leaf.
     pub(super) fn leaf_key(&self) -> Result<PublicKey, CertificateError> {
-        let kind = KeyKind::from_algorithm(self.key.algorithm).ok_or(
-            CertificateError::UnsupportedKey {
-                position: self.position,
-            },
-        )?;
-        Ok(PublicKey {
-            kind,
-            bytes: self.key.bits.into(),
-        })
+        let kind = KeyKind::from_algorithm(self.key.algorithm)
+            .ok_or(CertificateError::UnsupportedKey { position: self.position })?;
+        Ok(PublicKey { kind, bytes: self.key.bits.into() })
     }
 
     /// Whether the certificate may issue others, by what it says itself.
@@ -255,9 +236,7 @@ impl<'a> Certificate<'a> {
         if self.is_authority && self.key_usage.is_none_or(KeyUsage::cert_sign) {
             Ok(())
         } else {
-            Err(CertificateError::NotAnAuthority {
-                position: self.position,
-            })
+            Err(CertificateError::NotAnAuthority { position: self.position })
         }
     }
 }
@@ -272,21 +251,18 @@ impl<'a> SubjectKey<'a> {
         Some(Self { algorithm, bits })
     }
 
-    /// The size of the modulus, `Some(None)` if the key is not for RSA.
-    fn rsa_bits(self) -> Option<Option<usize>> {
-        if !Reader::new(self.algorithm)
-            .expect(tag::OID)?
-            .starts_with(oid::PKCS1)
-        {
-            return Some(None);
-        }
+    fn is_rsa(self) -> bool {
+        let name = Reader::new(self.algorithm).expect(tag::OID);
+        name.is_some_and(|name| name.starts_with(oid::PKCS1))
+    }
+
+    /// The size of an RSA key's modulus.
+    fn rsa_bits(self) -> Option<usize> {
         let mut key = Reader::new(self.bits).sequence()?;
         let modulus = key.expect(tag::INTEGER)?;
         let zeros = modulus.iter().take_while(|&&byte| byte == 0).count();
         let top = modulus.get(zeros)?;
-        Some(Some(
-            (modulus.len() - zeros) * 8 - top.leading_zeros() as usize,
-        ))
+        Some((modulus.len() - zeros) * 8 - top.leading_zeros() as usize)
     }
 }
 
@@ -300,8 +276,9 @@ impl<'a> Extensions<'a> {
         while !list.is_empty() {
             let mut extension = list.sequence()?;
             let name = extension.expect(tag::OID)?;
-            if let Some(critical) = extension.optional(tag::BOOLEAN)? {
-                boolean(critical)?;
+            // "critical" is webpki's business.
+            if extension.next_is(tag::BOOLEAN) {
+                boolean(extension.expect(tag::BOOLEAN)?)?;
             }
             let value = extension.expect(tag::OCTET_STRING)?;
             extension.end()?;
@@ -324,12 +301,14 @@ fn is_authority(value: &[u8]) -> Option<bool> {
     let mut outer = Reader::new(value);
     let mut fields = outer.sequence()?;
     outer.end()?;
-    let is_authority = match fields.optional(tag::BOOLEAN)? {
-        Some(contents) => boolean(contents)?,
-        None => false,
-    };
+    let mut is_authority = false;
+    if fields.next_is(tag::BOOLEAN) {
+        is_authority = boolean(fields.expect(tag::BOOLEAN)?)?;
+    }
     // pathLenConstraint, which webpki obeys.
-    fields.optional(tag::INTEGER)?;
+    if fields.next_is(tag::INTEGER) {
+        fields.element()?;
+    }
     fields.end()?;
     Some(is_authority)
 }
@@ -375,13 +354,10 @@ fn validity(mut fields: Reader<'_>) -> Option<Validity> {
     let not_before = time(&mut fields)?;
     let not_after = time(&mut fields)?;
     fields.end()?;
-    (not_before <= not_after).then_some(Validity {
-        not_before,
-        not_after,
-    })
+    (not_before <= not_after).then_some(Validity { not_before, not_after })
 }
 
-/// UTCTime or GeneralizedTime in the one form that RFC 5280, section 4.1.2.5 allows for each.
+/// `UTCTime` or `GeneralizedTime` in the one form that RFC 5280, section 4.1.2.5 allows for each.
 fn time(fields: &mut Reader<'_>) -> Option<u64> {
     let element = fields.element()?;
     let text = element.contents.strip_suffix(b"Z")?;
@@ -520,14 +496,9 @@ mod tests {
             key_usage(&[3, 2, 1, 0x06]).is_some_and(|usage| usage.cert_sign() && usage.crl_sign())
         );
         assert!(key_usage(&[3, 1, 0]).is_some_and(|usage| !usage.digital_signature()));
-        for bad in [
-            &[3, 0][..],
-            &[3, 1, 1],
-            &[3, 2, 8, 0],
-            &[3, 2, 7, 0x40],
-            &[3, 2, 0, 0, 0],
-            &[4, 1, 0],
-        ] {
+        for bad in
+            [&[3, 0][..], &[3, 1, 1], &[3, 2, 8, 0], &[3, 2, 7, 0x40], &[3, 2, 0, 0, 0], &[4, 1, 0]]
+        {
             assert!(key_usage(bad).is_none(), "{bad:02x?}");
         }
     }

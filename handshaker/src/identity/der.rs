@@ -79,27 +79,17 @@ impl<'a> Reader<'a> {
         }
         let (contents, rest) = rest.split_at_checked(length)?;
         self.0 = rest;
-        Some(Element {
-            tag,
-            contents,
-            whole: &all[..all.len() - rest.len()],
-        })
+        Some(Element { tag, contents, whole: &all[..all.len() - rest.len()] })
     }
 
     /// The contents of the next element, which must have this tag.
     pub(super) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.element()
-            .filter(|element| element.tag == tag)
-            .map(|element| element.contents)
+        self.element().filter(|element| element.tag == tag).map(|element| element.contents)
     }
 
-    /// As [`expect`](Self::expect), if the next element has this tag; `Some(None)` if it has another or there is none.
-    pub(super) fn optional(&mut self, tag: u8) -> Option<Option<&'a [u8]>> {
-        if self.0.first() == Some(&tag) {
-            self.expect(tag).map(Some)
-        } else {
-            Some(None)
-        }
+    /// Whether there is a next element and it has this tag.
+    pub(super) fn next_is(self, tag: u8) -> bool {
+        self.0.first() == Some(&tag)
     }
 
     /// The next element, a SEQUENCE, to be read in turn.
@@ -133,16 +123,10 @@ mod tests {
     fn lengths_have_one_form() {
         let mut long = vec![0x04, 0x81, 0x80];
         long.extend([7; 0x80]);
-        assert_eq!(
-            Reader::new(&long).expect(tag::OCTET_STRING),
-            Some(&[7; 0x80][..])
-        );
+        assert_eq!(Reader::new(&long).expect(tag::OCTET_STRING), Some(&[7; 0x80][..]));
         let mut longer = vec![0x04, 0x82, 0x01, 0x00];
         longer.extend([7; 0x100]);
-        assert_eq!(
-            Reader::new(&longer).expect(tag::OCTET_STRING),
-            Some(&[7; 0x100][..])
-        );
+        assert_eq!(Reader::new(&longer).expect(tag::OCTET_STRING), Some(&[7; 0x100][..]));
 
         for bad in [
             &[0x04, 0x81, 0x01, 7][..],
@@ -163,14 +147,12 @@ mod tests {
     fn elements_follow_one_another() {
         let bytes = [0x02, 0x01, 5, 0x01, 0x01, 0xFF];
         let mut reader = Reader::new(&bytes);
-        assert_eq!(reader.optional(tag::BOOLEAN), Some(None));
-        assert_eq!(
-            reader.element().map(|element| element.whole),
-            Some(&bytes[..3])
-        );
+        assert!(!reader.next_is(tag::BOOLEAN));
+        assert_eq!(reader.element().map(|element| element.whole), Some(&bytes[..3]));
         assert!(reader.end().is_none());
-        assert_eq!(reader.optional(tag::BOOLEAN), Some(Some(&[0xFF][..])));
-        assert_eq!(reader.optional(tag::BOOLEAN), Some(None));
+        assert!(reader.next_is(tag::BOOLEAN));
+        assert_eq!(reader.expect(tag::BOOLEAN), Some(&[0xFF][..]));
+        assert!(!reader.next_is(tag::BOOLEAN));
         assert!(reader.end().is_some());
         assert_eq!(boolean(&[0x01]), None);
     }

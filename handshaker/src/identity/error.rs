@@ -83,10 +83,7 @@ impl IdentityError {
     }
 
     pub(super) fn in_file(self, path: &Path) -> Self {
-        Self::InFile {
-            path: path.to_owned(),
-            fault: Box::new(self),
-        }
+        Self::InFile { path: path.to_owned(), fault: Box::new(self) }
     }
 }
 
@@ -113,10 +110,7 @@ impl fmt::Display for IdentityError {
             Self::Sign(fault) => write!(f, "cannot sign: {fault}"),
             Self::Chain(fault) => write!(f, "the own certificate chain is not valid: {fault}"),
             Self::Anchor(fault) => {
-                write!(
-                    f,
-                    "the trust bundle has a certificate that is no good: {fault}"
-                )
+                write!(f, "the trust bundle has a certificate that is no good: {fault}")
             }
             Self::RevocationList(fault) => {
                 write!(f, "the certificate revocation list is no good: {fault}")
@@ -244,19 +238,13 @@ impl fmt::Display for CertificateError {
                 write!(f, "{bytes} bytes of certificates, of at most 24 KiB")
             }
             Self::TooLarge { position, bytes } => {
-                write!(
-                    f,
-                    "certificate {position} has {bytes} bytes, of at most 8 KiB"
-                )
+                write!(f, "certificate {position} has {bytes} bytes, of at most 8 KiB")
             }
             Self::Malformed { position, part } => {
                 write!(f, "certificate {position} is malformed: {part}")
             }
             Self::OutOfOrder { position } => {
-                write!(
-                    f,
-                    "the issuer of certificate {position} is not the subject of the next"
-                )
+                write!(f, "the issuer of certificate {position} is not the subject of the next")
             }
             Self::NoUri => f.write_str("no URI in subjectAltName"),
             Self::SeveralUris(count) => write!(f, "{count} URIs in subjectAltName, of exactly 1"),
@@ -277,16 +265,10 @@ impl fmt::Display for CertificateError {
             }
             Self::Untrusted => f.write_str("not signed by an authority of its trust domain"),
             Self::UnsupportedKey { position } => {
-                write!(
-                    f,
-                    "certificate {position} has a key of a kind that is not supported"
-                )
+                write!(f, "certificate {position} has a key of a kind that is not supported")
             }
             Self::RsaKeyTooLarge { position, bits } => {
-                write!(
-                    f,
-                    "certificate {position} has an RSA key of {bits} bits, of at most 4,096"
-                )
+                write!(f, "certificate {position} has an RSA key of {bits} bits, of at most 4,096")
             }
             Self::Invalid(fault) => f.write_str(fault),
         }

@@ -80,18 +80,12 @@ impl IdentityFiles {
         let shared = Shared {
             paths,
             current: RwLock::new(current),
-            state: Mutex::new(State {
-                loaded: contents.digest(),
-                last_error: None,
-                life,
-            }),
+            state: Mutex::new(State { loaded: contents.digest(), last_error: None, life }),
             reloads: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             watch: Watch::default(),
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Reads the files, and takes them over if they have changed and are good: then the answer is `true`.

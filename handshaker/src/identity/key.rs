@@ -21,12 +21,8 @@ impl SignatureScheme {
     pub const ED25519: Self = Self(0x0807);
 
     /// All schemes that can be verified, in order of preference.
-    pub const ALL: [Self; 4] = [
-        Self::ED25519,
-        Self::ECDSA_P256_SHA256,
-        Self::ECDSA_P384_SHA384,
-        Self::RSA_PSS_SHA256,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::ED25519, Self::ECDSA_P256_SHA256, Self::ECDSA_P384_SHA384, Self::RSA_PSS_SHA256];
 }
 
 impl fmt::Debug for SignatureScheme {

@@ -26,23 +26,13 @@ enum Name {
 impl PeerIdentity {
     /// A peer whose certificates were verified in this process.
     pub(super) fn from_certificates(id: SpiffeId, not_after: SystemTime) -> Self {
-        Self {
-            name: Name::Spiffe(id),
-            not_after: Some(not_after),
-            attributes: BTreeMap::new(),
-        }
+        Self { name: Name::Spiffe(id), not_after: Some(not_after), attributes: BTreeMap::new() }
     }
 
     /// A peer that a handshaker service vouches for. A `name` that is a SPIFFE ID is one ([`spiffe_id`](Self::spiffe_id)).
     pub fn from_service(name: &str, attributes: BTreeMap<String, String>) -> Self {
-        let name = name
-            .parse()
-            .map_or_else(|_| Name::Service(name.into()), Name::Spiffe);
-        Self {
-            name,
-            not_after: None,
-            attributes,
-        }
+        let name = name.parse().map_or_else(|_| Name::Service(name.into()), Name::Spiffe);
+        Self { name, not_after: None, attributes }
     }
 
     /// ALTS's "service account": the SPIFFE ID's text, or whatever name a handshaker service gave.

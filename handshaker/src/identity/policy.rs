@@ -46,10 +46,7 @@ impl From<SpiffeId> for Rule {
 
 impl From<TrustDomain> for Rule {
     fn from(domain: TrustDomain) -> Self {
-        Self(Pattern::Under {
-            domain,
-            prefix: "/".into(),
-        })
+        Self(Pattern::Under { domain, prefix: "/".into() })
     }
 }
 
@@ -68,10 +65,7 @@ impl FromStr for Rule {
                 }
             },
         };
-        Ok(Self(Pattern::Under {
-            domain: domain.parse()?,
-            prefix: prefix.into(),
-        }))
+        Ok(Self(Pattern::Under { domain: domain.parse()?, prefix: prefix.into() }))
     }
 }
 
@@ -111,31 +105,18 @@ pub struct Policy {
 impl Policy {
     /// Allows every identity of the trust domain that this side's own identity belongs to, and none of others.
     pub fn own_trust_domain() -> Self {
-        Self {
-            own_trust_domain: true,
-            ..Self::nobody()
-        }
+        Self { own_trust_domain: true, ..Self::nobody() }
     }
 
     /// Allows nobody: add rules to it.
     pub fn nobody() -> Self {
-        Self {
-            own_trust_domain: false,
-            allow: Vec::new(),
-            deny: Vec::new(),
-        }
+        Self { own_trust_domain: false, allow: Vec::new(), deny: Vec::new() }
     }
 
     /// Allows what the rules say, and nothing else; see [`Rule`] for their form.
     pub fn from_rules<'a>(rules: impl IntoIterator<Item = &'a str>) -> Result<Self, SpiffeIdError> {
-        let allow = rules
-            .into_iter()
-            .map(str::parse)
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            allow,
-            ..Self::nobody()
-        })
+        let allow = rules.into_iter().map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Self { allow, ..Self::nobody() })
     }
 
     /// Also allows an identity ([`SpiffeId`]), a trust domain ([`TrustDomain`]), or what a [`Rule`] says.
@@ -155,17 +136,13 @@ impl Policy {
     /// Whether `peer` may be the peer of a workload in the trust domain `own`.
     pub fn allows(&self, peer: &SpiffeId, own: &TrustDomain) -> Result<(), Denial> {
         if let Some(rule) = self.deny.iter().find(|rule| rule.covers(peer)) {
-            return Err(Denial {
-                reason: format!("denied by the rule {rule}").into(),
-            });
+            return Err(Denial { reason: format!("denied by the rule {rule}").into() });
         }
         let own = self.own_trust_domain && peer.trust_domain_name() == own.as_str();
         if own || self.allow.iter().any(|rule| rule.covers(peer)) {
             return Ok(());
         }
-        Err(Denial {
-            reason: "no rule allows it".into(),
-        })
+        Err(Denial { reason: "no rule allows it".into() })
     }
 }
 

@@ -72,11 +72,7 @@ impl PrivateKey {
             PrivateKeyDer::Sec1(key) => from_sec1(key.secret_sec1_der(), &random)?,
             _ => return Err(unusable("neither PKCS#8, PKCS#1 nor SEC1")),
         };
-        Ok(Self {
-            pair,
-            scheme: kind.scheme(),
-            random,
-        })
+        Ok(Self { pair, scheme: kind.scheme(), random })
     }
 }
 
@@ -87,18 +83,14 @@ impl Signer for PrivateKey {
 
     fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, IdentityError> {
         if scheme != self.scheme {
-            return Err(IdentityError::Sign(format!(
-                "the key does not sign with {scheme:?}"
-            )));
+            return Err(IdentityError::Sign(format!("the key does not sign with {scheme:?}")));
         }
         let failed = |_| IdentityError::Sign("no randomness, or an unusual key".to_owned());
         match &self.pair {
             KeyPair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
-            KeyPair::Ecdsa(pair) => Ok(pair
-                .sign(&self.random, message)
-                .map_err(failed)?
-                .as_ref()
-                .to_vec()),
+            KeyPair::Ecdsa(pair) => {
+                Ok(pair.sign(&self.random, message).map_err(failed)?.as_ref().to_vec())
+            }
             KeyPair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
                 pair.sign(&RSA_PSS_SHA256, &self.random, message, &mut signature)
@@ -156,7 +148,9 @@ fn sec1_parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut fields = Reader::new(der).sequence()?;
     fields.expect(tag::INTEGER)?;
     let private = fields.expect(tag::OCTET_STRING)?;
-    fields.optional(tag::context_constructed(0))?;
+    if fields.next_is(tag::context_constructed(0)) {
+        fields.element()?;
+    }
     let public = fields.expect(tag::context_constructed(1))?;
     Some((private, Reader::new(public).whole_bytes()?))
 }

@@ -58,10 +58,9 @@ impl Identity {
         let ders: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
         let own = verify_chain(&trust, &ders, Purpose::Any, RevocationCheck::None, now).map_err(
             |fault| match fault {
-                CertificateError::UnknownTrustDomain(domain) => trust
-                    .check_domain(&domain)
-                    .err()
-                    .unwrap_or(IdentityError::NoOwnBundle(domain)),
+                CertificateError::UnknownTrustDomain(domain) => {
+                    trust.check_domain(&domain).err().unwrap_or(IdentityError::NoOwnBundle(domain))
+                }
                 fault => IdentityError::Chain(fault),
             },
         )?;
@@ -70,21 +69,12 @@ impl Identity {
             return Err(IdentityError::KeyMismatch);
         }
         let signature = signer.sign(scheme, PROBE)?;
-        own.verify_signature(scheme, PROBE, &signature)
-            .map_err(|_| IdentityError::KeyMismatch)?;
+        own.verify_signature(scheme, PROBE, &signature).map_err(|_| IdentityError::KeyMismatch)?;
 
         let trust_digest = trust.digest();
         let epoch = epoch(&chain_digest(&chain), &trust_digest);
         let (id, validity) = (own.id().clone(), own.validity());
-        Ok(Arc::new(Self {
-            id,
-            chain,
-            signer,
-            trust,
-            trust_digest,
-            epoch,
-            validity,
-        }))
+        Ok(Arc::new(Self { id, chain, signer, trust, trust_digest, epoch, validity }))
     }
 
     /// The name in the leaf.
@@ -132,11 +122,7 @@ pub(super) fn chain_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     let chain = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|fault| pem_fault(&fault))?;
-    if chain.is_empty() {
-        Err(IdentityError::NoCertificate)
-    } else {
-        Ok(chain)
-    }
+    if chain.is_empty() { Err(IdentityError::NoCertificate) } else { Ok(chain) }
 }
 
 /// 64 bits of a digest are plenty against accidents, and nobody can gain by a collision: the cache uses whole digests.
@@ -144,8 +130,9 @@ fn epoch(chain: &Digest, trust: &Digest) -> u64 {
     let mut context = Context::new(&SHA256);
     context.update(chain);
     context.update(trust);
-    let [a, b, c, d, e, f, g, h, ..] = finish(context);
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let mut first = [0; 8];
+    first.copy_from_slice(&finish(context)[..8]);
+    u64::from_be_bytes(first)
 }
 
 /// Where handshakes get this side's identity from. Each takes one snapshot at its start.

@@ -142,10 +142,7 @@ impl FromStr for SpiffeId {
         let (domain, path) = split(text)?;
         check_trust_domain(domain)?;
         check_path(path.ok_or(SpiffeIdError::NoPath)?)?;
-        Ok(Self {
-            text: text.into(),
-            path: (SCHEME.len() + domain.len()) as u16,
-        })
+        Ok(Self { text: text.into(), path: (SCHEME.len() + domain.len()) as u16 })
     }
 }
 
@@ -191,9 +188,5 @@ pub(super) fn check_path(path: &str) -> Result<(), SpiffeIdError> {
     let good = |segment: &str| {
         !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(plain)
     };
-    if path.split('/').all(good) {
-        Ok(())
-    } else {
-        Err(SpiffeIdError::PathSegment)
-    }
+    if path.split('/').all(good) { Ok(()) } else { Err(SpiffeIdError::PathSegment) }
 }

@@ -61,12 +61,7 @@ impl TrustBundles {
         domain: &TrustDomain,
         pem: &[u8],
     ) -> Result<&mut Self, IdentityError> {
-        self.insert_sections(
-            domain,
-            pem,
-            SectionKind::Certificate,
-            IdentityError::NoCertificate,
-        )
+        self.insert_sections(domain, pem, SectionKind::Certificate, IdentityError::NoCertificate)
     }
 
     /// Adds the revocation lists (`X509 CRL`) in `pem` to those of `domain`, and its certificates as authorities, if any.
@@ -106,9 +101,7 @@ impl TrustBundles {
         der: &[u8],
     ) -> Result<&mut Self, IdentityError> {
         let certificate = Certificate::parse(der, 0).map_err(IdentityError::Anchor)?;
-        certificate
-            .check_authority()
-            .map_err(IdentityError::Anchor)?;
+        certificate.check_authority().map_err(IdentityError::Anchor)?;
         let der = CertificateDer::from(der);
         let anchor = webpki::anchor_from_trusted_cert(&der).map_err(|_| {
             let part = "extensions or names";
@@ -157,9 +150,7 @@ impl TrustBundles {
 
     /// The bundle of a trust domain that has an authority.
     pub(super) fn bundle(&self, domain: &str) -> Option<&Bundle> {
-        self.domains
-            .get(domain)
-            .filter(|bundle| !bundle.anchors.is_empty())
+        self.domains.get(domain).filter(|bundle| !bundle.anchors.is_empty())
     }
 
     /// Differs when anything that decides about a chain does.

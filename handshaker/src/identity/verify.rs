@@ -33,7 +33,7 @@ const MAX_CHAIN_BYTES: usize = 24 * 1024;
 const DEFAULT_CACHE_ENTRIES: usize = 1_024;
 /// For how long a good chain is remembered at most. What is not in the bundles, such as the end of a revocation list, takes
 /// effect after this time.
-const MAX_CACHE_AGE: Duration = Duration::from_secs(5 * 60);
+const MAX_CACHE_AGE: Duration = Duration::from_mins(5);
 
 /// Verifies peers' certificate chains, and remembers for a while those that were good.
 ///
@@ -54,9 +54,7 @@ impl ChainVerifier {
 
     /// A verifier that remembers `entries` chains (0: none) for `max_age`, or 5 minutes if that is shorter.
     pub fn with_cache(entries: usize, max_age: Duration) -> Self {
-        Self {
-            cache: ChainCache::new(entries, max_age.min(MAX_CACHE_AGE)),
-        }
+        Self { cache: ChainCache::new(entries, max_age.min(MAX_CACHE_AGE)) }
     }
 
     /// Verifies the chain, leaf first, of a peer that acts as `peer`, with the trust bundles of `identity`.
@@ -84,13 +82,7 @@ impl ChainVerifier {
             known.validity.check(now)?;
             return Ok(known);
         }
-        let verified = verify_chain(
-            identity.trust(),
-            chain,
-            purpose,
-            RevocationCheck::Lists,
-            now,
-        )?;
+        let verified = verify_chain(identity.trust(), chain, purpose, RevocationCheck::Lists, now)?;
         Ok(self.cache.insert(key, verified, now))
     }
 
@@ -184,12 +176,10 @@ impl ExtendedKeyUsageValidator for Purpose {
         if !stated {
             return Ok(());
         }
-        Err(webpki::Error::RequiredEkuNotFoundContext(
-            RequiredEkuNotFoundContext {
-                required: KeyUsage::client_auth(),
-                present: Vec::new(),
-            },
-        ))
+        Err(webpki::Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
+            required: KeyUsage::client_auth(),
+            present: Vec::new(),
+        }))
     }
 }
 
@@ -221,9 +211,7 @@ pub(super) fn check_sizes(chain: &[impl AsRef<[u8]>]) -> Result<(), CertificateE
         return Err(CertificateError::TooMany(chain.len()));
     }
     let sizes = || chain.iter().map(|der| der.as_ref().len());
-    if let Some((position, bytes)) = sizes()
-        .enumerate()
-        .find(|size| size.1 > MAX_CERTIFICATE_BYTES)
+    if let Some((position, bytes)) = sizes().enumerate().find(|size| size.1 > MAX_CERTIFICATE_BYTES)
     {
         return Err(CertificateError::TooLarge { position, bytes });
     }
@@ -253,15 +241,13 @@ pub(super) fn verify_chain(
     let id = leaf.leaf_id()?;
     let key = leaf.leaf_key()?;
     issuers.iter().try_for_each(Certificate::check_authority)?;
-    if let Some(position) = certificates
-        .windows(2)
-        .position(|pair| pair[0].issuer != pair[1].subject)
+    if let Some(position) =
+        certificates.windows(2).position(|pair| pair[0].issuer != pair[1].subject)
     {
         return Err(CertificateError::OutOfOrder { position });
     }
-    let validity = issuers.iter().fold(leaf.validity, |validity, issuer| {
-        validity.intersect(issuer.validity)
-    });
+    let validity =
+        issuers.iter().fold(leaf.validity, |validity, issuer| validity.intersect(issuer.validity));
     validity.check(now)?;
 
     let bundle = trust
@@ -274,12 +260,7 @@ pub(super) fn verify_chain(
 
     let validity = validity.intersect(anchor);
     let peer = Arc::new(PeerIdentity::from_certificates(id.clone(), validity.end()));
-    Ok(VerifiedPeer {
-        peer,
-        id,
-        key,
-        validity,
-    })
+    Ok(VerifiedPeer { peer, id, key, validity })
 }
 
 /// Lets webpki find a path to an authority of the bundle, and answers with that authority's validity.
@@ -295,27 +276,17 @@ fn verify_path(
     let leaf = EndEntityCert::try_from(leaf).map_err(|fault| certificate_error(&fault))?;
 
     let lists: Vec<_> = bundle.revocation_lists.iter().map(|list| &**list).collect();
-    let lists = if revocation == RevocationCheck::Lists {
-        &lists[..]
-    } else {
-        &[]
-    };
+    let lists = if revocation == RevocationCheck::Lists { &lists[..] } else { &[] };
     let validity_of = |anchor: &TrustAnchor<'_>| {
-        let place = bundle
-            .anchors
-            .iter()
-            .position(|candidate| std::ptr::eq(candidate, anchor));
-        place
-            .and_then(|place| bundle.validities.get(place))
-            .copied()
+        let place = bundle.anchors.iter().position(|candidate| std::ptr::eq(candidate, anchor));
+        place.and_then(|place| bundle.validities.get(place)).copied()
     };
     let unix_now = UnixTime::since_unix_epoch(Duration::from_secs(seconds(now)));
     // webpki does not look at the validity of trust anchors.
     let anchor_is_valid = |path: &VerifiedPath<'_>| match validity_of(path.anchor()) {
-        Some(validity) => validity.check(now).map_err(|_| webpki::Error::CertExpired {
-            time: unix_now,
-            not_after: unix_now,
-        }),
+        Some(validity) => validity
+            .check(now)
+            .map_err(|_| webpki::Error::CertExpired { time: unix_now, not_after: unix_now }),
         None => Err(webpki::Error::UnknownIssuer),
     };
     let path = leaf
@@ -347,11 +318,10 @@ fn revocation_options<'a>(
 }
 
 fn names_repeat(issuers: &[Certificate<'_>]) -> bool {
-    issuers.iter().enumerate().any(|(place, issuer)| {
-        issuers[..place]
-            .iter()
-            .any(|other| other.subject == issuer.subject)
-    })
+    issuers
+        .iter()
+        .enumerate()
+        .any(|(place, issuer)| issuers[..place].iter().any(|other| other.subject == issuer.subject))
 }
 
 /// Whether each certificate is signed by the next, and the last by an authority.
@@ -362,17 +332,12 @@ fn is_straight(certificates: &[Certificate<'_>], anchors: &[TrustAnchor<'static>
     let Some(last) = certificates.last() else {
         return false;
     };
-    let anchored = anchors
-        .iter()
-        .filter(|anchor| anchor.subject.as_ref() == last.issuer)
-        .any(|anchor| {
+    let anchored =
+        anchors.iter().filter(|anchor| anchor.subject.as_ref() == last.issuer).any(|anchor| {
             SubjectKey::parse(anchor.subject_public_key_info.as_ref())
                 .is_some_and(|key| is_signed_by(last.signed, key))
         });
-    anchored
-        && certificates
-            .windows(2)
-            .all(|pair| is_signed_by(pair[0].signed, pair[1].key))
+    anchored && certificates.windows(2).all(|pair| is_signed_by(pair[0].signed, pair[1].key))
 }
 
 fn is_signed_by(signed: Signed<'_>, key: SubjectKey<'_>) -> bool {
@@ -383,9 +348,7 @@ fn is_signed_by(signed: Signed<'_>, key: SubjectKey<'_>) -> bool {
                 && algorithm.public_key_alg_id().as_ref() == key.algorithm
         })
         .any(|algorithm| {
-            algorithm
-                .verify_signature(key.bits, signed.message, signed.signature)
-                .is_ok()
+            algorithm.verify_signature(key.bits, signed.message, signed.signature).is_ok()
         })
 }
 

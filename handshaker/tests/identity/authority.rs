@@ -28,7 +28,7 @@ pub(crate) fn now() -> SystemTime {
 }
 
 pub(crate) fn date(seconds: u64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(seconds as i64).unwrap()
+    OffsetDateTime::from_unix_timestamp(seconds.try_into().unwrap()).unwrap()
 }
 
 pub(crate) fn domain(name: &str) -> TrustDomain {
@@ -109,11 +109,11 @@ impl Authority {
     }
 
     pub(crate) fn issue(&self, params: &CertificateParams) -> Leaf {
-        self.issue_for(params, KeyPair::generate().unwrap())
+        self.issue_for(params, &KeyPair::generate().unwrap())
     }
 
-    pub(crate) fn issue_for(&self, params: &CertificateParams, key: KeyPair) -> Leaf {
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+    pub(crate) fn issue_for(&self, params: &CertificateParams, key: &KeyPair) -> Leaf {
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
         Leaf {
             der: certificate.der().to_vec(),
             pem: certificate.pem(),

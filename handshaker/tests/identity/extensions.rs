@@ -169,14 +169,15 @@ fn an_authority_is_no_leaf() {
 
 #[test]
 fn the_key_usage_is_signing_handshakes_and_nothing_higher() {
+    use KeyUsagePurpose::{
+        ContentCommitment, CrlSign, DigitalSignature, KeyAgreement, KeyCertSign, KeyEncipherment,
+    };
+
     let world = World::new();
     let with = |usages: &[KeyUsagePurpose]| {
         let mut params = params();
         params.key_usages = usages.to_vec();
         world.judge(&params).map(drop)
-    };
-    use KeyUsagePurpose::{
-        ContentCommitment, CrlSign, DigitalSignature, KeyAgreement, KeyCertSign, KeyEncipherment,
     };
     assert_eq!(with(&[DigitalSignature]), Ok(()));
     assert_eq!(with(&[DigitalSignature, KeyEncipherment, KeyAgreement]), Ok(()));
@@ -283,7 +284,7 @@ fn rsa_keys_have_at_most_4096_bits() {
 fn keys_of_other_kinds_are_refused() {
     let world = World::new();
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-    let mut der = world.home.issue_for(&params(), key).der;
+    let mut der = world.home.issue_for(&params(), &key).der;
     // Ed25519's identifier is 1.3.101.112. Ed448's ends in 113.
     let place = der.windows(3).position(|bytes| bytes == [0x2B, 0x65, 0x70]).unwrap();
     der[place + 2] = 0x71;

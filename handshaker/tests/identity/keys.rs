@@ -42,7 +42,7 @@ fn keys() -> [(&'static str, KeyPair, SignatureScheme); 7] {
 fn every_kind_of_key_signs_what_its_certificate_verifies() {
     let world = World::new();
     for (pem, pair, scheme) in keys() {
-        let leaf = world.home.issue_for(&leaf_params("spiffe://example.org/peer"), pair);
+        let leaf = world.home.issue_for(&leaf_params("spiffe://example.org/peer"), &pair);
         let bundles = trust(&[("example.org", &world.home)]);
         let identity =
             Identity::from_pem(leaf.pem.as_bytes(), pem.as_bytes(), bundles, now()).unwrap();

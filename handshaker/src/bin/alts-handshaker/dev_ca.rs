@@ -37,7 +37,7 @@ pub(crate) struct Init {
 
 #[derive(Debug, Args)]
 pub(crate) struct Issue {
-    /// The name, for instance spiffe://dev.local/server.
+    /// The name, for instance `spiffe://dev.local/server`.
     id: SpiffeId,
     /// The authority's directory.
     #[arg(long, default_value = "dev-ca")]
@@ -70,17 +70,9 @@ impl DevCaCommand {
 
 impl Init {
     fn run(self) -> Result<(), Box<dyn Error>> {
-        let Self {
-            dir,
-            trust_domain,
-            force,
-        } = self;
+        let Self { dir, trust_domain, force } = self;
         let ca = DevCa::for_trust_domain(trust_domain, SystemTime::now())?;
-        let saved = if force {
-            ca.replace(&dir)
-        } else {
-            ca.save(&dir)
-        };
+        let saved = if force { ca.replace(&dir) } else { ca.save(&dir) };
         saved.map_err(|fault| match fault {
             DevCaError::Exists(_) => format!("{fault} (--force does it)").into(),
             fault => Box::<dyn Error>::from(fault),
@@ -92,12 +84,7 @@ impl Init {
 
 impl Issue {
     fn run(self) -> Result<(), Box<dyn Error>> {
-        let Self {
-            id,
-            dir,
-            out,
-            key_type,
-        } = self;
+        let Self { id, dir, out, key_type } = self;
         let ca = DevCa::load(&dir).map_err(|fault| explain(fault, &dir))?;
         let key_type = match key_type {
             KeyTypeName::Ed25519 => KeyType::Ed25519,

@@ -105,11 +105,7 @@ impl Paths {
         Ok(Contents {
             chain: public(&self.chain)?,
             key: read_file(&self.key, self.key_sharing)?,
-            trust: self
-                .trust
-                .iter()
-                .map(|file| public(&file.path))
-                .collect::<Result<_, _>>()?,
+            trust: self.trust.iter().map(|file| public(&file.path)).collect::<Result<_, _>>()?,
         })
     }
 }

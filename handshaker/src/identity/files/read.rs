@@ -38,9 +38,7 @@ fn read(path: &Path, sharing: Sharing) -> Result<Zeroizing<Vec<u8>>, IdentityErr
     }
     // A vector that grows would leave copies of a key behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|fault| unreadable(&fault))?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|fault| unreadable(&fault))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(IdentityError::FileTooLarge);
     }
@@ -51,12 +49,11 @@ fn read(path: &Path, sharing: Sharing) -> Result<Zeroizing<Vec<u8>>, IdentityErr
 fn check_owner_only(metadata: &Metadata) -> Result<(), IdentityError> {
     use std::os::unix::fs::PermissionsExt;
 
+    /// All permissions of the group and of the rest of the world.
+    const OTHERS: u32 = 0o077;
+
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 {
-        Ok(())
-    } else {
-        Err(IdentityError::SharedKeyFile { mode })
-    }
+    if mode & OTHERS == 0 { Ok(()) } else { Err(IdentityError::SharedKeyFile { mode }) }
 }
 
 #[cfg(not(unix))]
@@ -66,8 +63,5 @@ fn check_owner_only(_metadata: &Metadata) -> Result<(), IdentityError> {
 }
 
 fn unreadable(fault: &io::Error) -> IdentityError {
-    IdentityError::Read {
-        kind: fault.kind(),
-        message: fault.to_string(),
-    }
+    IdentityError::Read { kind: fault.kind(), message: fault.to_string() }
 }
