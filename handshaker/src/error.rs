@@ -9,10 +9,7 @@ use crate::identity::IdentityError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u16)]
-#[expect(
-    missing_docs,
-    reason = "the names say it; PROTOCOL.md has the meanings"
-)]
+#[expect(missing_docs, reason = "the names say it; PROTOCOL.md has the meanings")]
 pub enum AlertCode {
     HandshakeFailure = 0,
     UnexpectedMessage = 1,
@@ -185,10 +182,7 @@ impl Error {
     }
 
     pub(crate) fn peer(code: AlertCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::Peer {
-            code,
-            detail: detail.into(),
-        }
+        Self::Peer { code, detail: detail.into() }
     }
 
     pub(crate) fn decode(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -204,10 +198,7 @@ impl Error {
     }
 
     pub(crate) fn incompatible(code: AlertCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::Incompatible {
-            code,
-            detail: detail.into(),
-        }
+        Self::Incompatible { code, detail: detail.into() }
     }
 
     pub(crate) fn misuse(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -221,31 +212,21 @@ impl fmt::Display for Error {
             Self::Peer { code, detail } => {
                 write!(f, "the peer broke the handshake: {detail} ({code})")
             }
-            Self::Alert {
-                code,
-                reason,
-                authenticated,
-            } => {
+            Self::Alert { code, reason, authenticated } => {
                 f.write_str("the peer ended the handshake: ")?;
                 write!(f, "{code}")?;
                 if !reason.is_empty() {
                     write!(f, ", \"{reason}\"")?;
                 }
-                f.write_str(if *authenticated {
-                    ""
-                } else {
-                    " (not authenticated)"
-                })
+                f.write_str(if *authenticated { "" } else { " (not authenticated)" })
             }
             Self::Foreign(protocol) => write!(f, "the peer speaks {protocol}"),
             Self::Incompatible { code, detail } => {
                 write!(f, "nothing in common with the peer: {detail} ({code})")
             }
-            Self::Denied { peer, detail } => write!(
-                f,
-                "the peer {} is not allowed: {detail}",
-                peer.escape_debug()
-            ),
+            Self::Denied { peer, detail } => {
+                write!(f, "the peer {} is not allowed: {detail}", peer.escape_debug())
+            }
             Self::Limit { code, detail } => write!(f, "a limit was reached: {detail} ({code})"),
             Self::Identity(error) => write!(f, "the own identity cannot be used: {error}"),
             Self::Unavailable(detail) => write!(f, "the handshaker is unavailable: {detail}"),
@@ -280,10 +261,7 @@ mod tests {
             assert_eq!(AlertCode::from_number(code.number()), code);
         }
         assert_eq!(AlertCode::from_number(20), AlertCode::HandshakeFailure);
-        assert_eq!(
-            AlertCode::from_number(u16::MAX),
-            AlertCode::HandshakeFailure
-        );
+        assert_eq!(AlertCode::from_number(u16::MAX), AlertCode::HandshakeFailure);
         assert_eq!(AlertCode::DecryptError.name(), "decrypt_error");
     }
 
@@ -291,31 +269,18 @@ mod tests {
     fn certificates_and_access_are_not_discussed_in_clear() {
         for number in 0..20 {
             let told = AlertCode::from_number(number).in_clear().number();
-            assert_eq!(
-                told,
-                if (7..=11).contains(&number) {
-                    0
-                } else {
-                    number
-                }
-            );
+            assert_eq!(told, if (7..=11).contains(&number) { 0 } else { number });
         }
     }
 
     #[test]
     fn what_the_peer_is_told() {
-        let denied = Error::Denied {
-            peer: "spiffe://a/b".into(),
-            detail: "no rule".into(),
-        };
+        let denied = Error::Denied { peer: "spiffe://a/b".into(), detail: "no rule".into() };
         assert_eq!(denied.alert(), Some(AlertCode::AccessDenied));
         assert_eq!(Error::misuse("x").alert(), Some(AlertCode::Internal));
         assert_eq!(Error::Foreign(ForeignProtocol::Tls).alert(), None);
-        let alert = Error::Alert {
-            code: AlertCode::Timeout,
-            reason: "late".into(),
-            authenticated: false,
-        };
+        let alert =
+            Error::Alert { code: AlertCode::Timeout, reason: "late".into(), authenticated: false };
         assert_eq!(alert.alert(), None);
         assert_eq!(
             alert.to_string(),

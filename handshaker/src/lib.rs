@@ -13,6 +13,35 @@
 //!
 //! Nothing here reads a clock or waits: the time of day is an argument, and so are the peer's bytes. A driver writes what
 //! a step gives, gives it what arrives, and ends a handshake that takes too long with [`HandshakeSession::fail`].
+//!
+//! Two ends in one process, under certificates of a development authority (feature `dev-ca`):
+//!
+#![cfg_attr(feature = "dev-ca", doc = "```")]
+#![cfg_attr(not(feature = "dev-ca"), doc = "```ignore")]
+//! use std::{sync::Arc, time::SystemTime};
+//! use alts_handshaker::{dev_ca::DevCa, HandshakeOptions, LocalHandshaker, Role, identity::Policy};
+//!
+//! let now = SystemTime::now();
+//! let authority = DevCa::new(now)?;
+//! let cart = authority.issue("spiffe://dev.local/cart", now)?.identity(now)?;
+//! let stock = authority.issue("spiffe://dev.local/stock", now)?.identity(now)?;
+//!
+//! let options = HandshakeOptions::default();
+//! let mut client = LocalHandshaker::builder(Arc::new(cart))
+//!     .server_policy(Policy::from_rules(["spiffe://dev.local/stock"])?)
+//!     .build()
+//!     .handshake(Role::Client, &options)?;
+//! let mut server = LocalHandshaker::builder(Arc::new(stock)).build().handshake(Role::Server, &options)?;
+//!
+//! let (mut offer, mut answer, mut finish) = (Vec::new(), Vec::new(), Vec::new());
+//! client.step(&[], now, &mut offer)?;
+//! server.step(&offer, now, &mut answer)?;
+//! let to_stock = client.step(&answer, now, &mut finish)?.result.expect("the client is done first");
+//! let to_cart = server.step(&finish, now, &mut Vec::new())?.result.expect("now both are");
+//! assert_eq!(to_stock.key_data, to_cart.key_data);
+//! assert_eq!(to_cart.peer.name(), "spiffe://dev.local/cart");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(feature = "dev-ca")]
 pub mod dev_ca;
@@ -30,6 +59,6 @@ pub use error::{AlertCode, Error, ForeignProtocol};
 pub use limits::{HalfOpen, HandshakeLimits, LimitOptions};
 pub use local::{LocalHandshaker, LocalHandshakerBuilder};
 pub use session::{
-    HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, KeyData, RecordProtocol, Role, RpcVersion,
-    RpcVersions, Step,
+    HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, KeyData, RecordProtocol, Role,
+    RpcVersion, RpcVersions, Step,
 };

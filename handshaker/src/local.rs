@@ -26,9 +26,9 @@ pub struct LocalHandshaker {
 
 impl LocalHandshaker {
     /// Handshakes under the identity that `identity` has when each begins.
-    pub fn builder(identity: Arc<dyn IdentitySource>) -> LocalHandshakerBuilder {
+    pub fn builder(identity: impl IdentitySource) -> LocalHandshakerBuilder {
         LocalHandshakerBuilder(Self {
-            identity,
+            identity: Arc::new(identity),
             verifier: Arc::new(ChainVerifier::new()),
             server_policy: None,
             client_policy: Arc::new(Policy::own_trust_domain()),
@@ -46,10 +46,9 @@ impl LocalHandshaker {
     pub fn handshake(&self, role: Role, options: &HandshakeOptions) -> Result<Handshake, Error> {
         let (policy, suites) = match role {
             Role::Client => (self.server_policy.clone(), &[Suite::X25519][..]),
-            Role::Server => (
-                Some(Arc::clone(&self.client_policy)),
-                &[Suite::X25519, Suite::P256][..],
-            ),
+            Role::Server => {
+                (Some(Arc::clone(&self.client_policy)), &[Suite::X25519, Suite::P256][..])
+            }
         };
         let config = Config {
             identity: self.identity.snapshot()?,

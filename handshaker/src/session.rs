@@ -53,9 +53,7 @@ impl RecordProtocol {
 
     /// The protocol of that name, if it is one that this package can key.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Aes128GcmRekey, Self::Aes128Gcm]
-            .into_iter()
-            .find(|protocol| protocol.name() == name)
+        [Self::Aes128GcmRekey, Self::Aes128Gcm].into_iter().find(|protocol| protocol.name() == name)
     }
 
     /// Bytes of key material that the protocol takes: 44 (32 for key derivation, a 12-byte nonce mask) or 16.
@@ -93,10 +91,8 @@ pub struct RpcVersions {
 
 impl RpcVersions {
     /// 2.1 to 2.1: what all gRPC implementations state.
-    pub const GRPC: Self = Self {
-        max: RpcVersion { major: 2, minor: 1 },
-        min: RpcVersion { major: 2, minor: 1 },
-    };
+    pub const GRPC: Self =
+        Self { max: RpcVersion { major: 2, minor: 1 }, min: RpcVersion { major: 2, minor: 1 } };
 
     /// gRPC's rule: the lower of the two maxima is at least the higher of the two minima.
     pub fn compatible_with(self, other: Self) -> bool {

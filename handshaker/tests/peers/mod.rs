@@ -5,13 +5,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use alts_handshaker::identity::{Identity, Policy, TrustBundles};
+use alts_handshaker::identity::{Identity, Policy, Signer, TrustBundles};
 use alts_handshaker::{
     Error, Handshake, HandshakeOptions, HandshakeResult, LocalHandshaker, LocalHandshakerBuilder,
     Role,
 };
-
-pub(crate) const HEADER_LEN: usize = 8;
 
 /// In 2027; the test identities are valid from 2025 to 2045.
 pub(crate) fn now() -> SystemTime {
@@ -23,7 +21,7 @@ pub(crate) fn too_late() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(701_280)
 }
 
-fn data(file: &str) -> Vec<u8> {
+pub(crate) fn data(file: &str) -> Vec<u8> {
     let path = format!("{}/tests/data/{file}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -47,6 +45,31 @@ pub(crate) fn identity_trusting(name: &str, domains: &[&str]) -> Arc<Identity> {
 /// An identity of `test.example` that trusts its own domain.
 pub(crate) fn identity(name: &str) -> Arc<Identity> {
     identity_trusting(name, &["test.example"])
+}
+
+/// Named by `test.example`, vouched for by the authority of `other.example`. It believes itself.
+pub(crate) fn impostor() -> Arc<Identity> {
+    let mut bundles = TrustBundles::new();
+    let home = "test.example".parse().unwrap();
+    bundles.insert_pem(&home, &data("other.example.bundle.pem")).unwrap();
+    bundles.insert_pem(&home, &data("test.example.bundle.pem")).unwrap();
+    let (chain, key) = (data("impostor.chain.pem"), data("impostor.key.pem"));
+    Identity::from_pem(&chain, &key, bundles, now()).unwrap()
+}
+
+/// As [`identity`], with the revocation list of `test.example`.
+pub(crate) fn identity_with_revocations(name: &str) -> Arc<Identity> {
+    let mut bundles = trusting(&["test.example"]);
+    let home = "test.example".parse().unwrap();
+    bundles.insert_crl_pem(&home, &data("test.example.crl.pem")).unwrap();
+    let (chain, key) = (data(&format!("{name}.chain.pem")), data(&format!("{name}.key.pem")));
+    Identity::from_pem(&chain, &key, bundles, now()).unwrap()
+}
+
+/// As [`identity`], with the key elsewhere.
+pub(crate) fn identity_signing(name: &str, signer: Arc<dyn Signer>) -> Arc<Identity> {
+    let chain = identity(name).chain().to_vec();
+    Identity::new(chain, signer, trusting(&["test.example"]), now()).unwrap()
 }
 
 /// A handshaker for both roles that accepts everybody of its own trust domain.
@@ -75,10 +98,7 @@ impl Pair {
     }
 
     pub(crate) fn named(client: &str, server: &str) -> Self {
-        Self::of(
-            builder(&identity(client)).build(),
-            builder(&identity(server)).build(),
-        )
+        Self::of(builder(&identity(client)).build(), builder(&identity(server)).build())
     }
 
     pub(crate) fn usual() -> Self {
@@ -86,19 +106,11 @@ impl Pair {
     }
 
     pub(crate) fn client(&self) -> Side {
-        Side::new(
-            self.client
-                .handshake(Role::Client, &self.client_options)
-                .unwrap(),
-        )
+        Side::new(self.client.handshake(Role::Client, &self.client_options).unwrap())
     }
 
     pub(crate) fn server(&self) -> Side {
-        Side::new(
-            self.server
-                .handshake(Role::Server, &self.server_options)
-                .unwrap(),
-        )
+        Side::new(self.server.handshake(Role::Server, &self.server_options).unwrap())
     }
 
     /// A handshake that nobody disturbs.
@@ -115,11 +127,7 @@ impl Pair {
         server.feed(&finish);
         client.result();
         server.result();
-        Flights {
-            offer,
-            answer,
-            finish,
-        }
+        Flights { offer, answer, finish }
     }
 }
 
@@ -145,12 +153,7 @@ pub(crate) struct Side {
 
 impl Side {
     pub(crate) fn new(handshake: Handshake) -> Self {
-        Self {
-            handshake,
-            end: None,
-            records: Vec::new(),
-            time: now(),
-        }
+        Self { handshake, end: None, records: Vec::new(), time: now() }
     }
 
     /// Gives bytes of the peer, takes bytes for the peer. After the end, bytes are only collected.
@@ -246,12 +249,7 @@ pub(crate) fn frames(mut flight: &[u8]) -> Vec<&[u8]> {
 
 /// A frame with that type.
 pub(crate) fn frame(kind: u32, body: &[u8]) -> Vec<u8> {
-    [
-        &(4 + body.len() as u32).to_le_bytes(),
-        &kind.to_le_bytes(),
-        body,
-    ]
-    .concat()
+    [&(4 + body.len() as u32).to_le_bytes(), &kind.to_le_bytes(), body].concat()
 }
 
 pub(crate) fn clear_alert(code: u16) -> Vec<u8> {

@@ -633,7 +633,7 @@ fn faults<P>() -> Vec<(&'static str, AlertCode, Forgery<P>)> {
             DecryptError,
             Forgery {
                 chain: |chain| {
-                    *chain = identity("server").chain().iter().map(|der| der.to_vec()).collect()
+                    *chain = identity("server").chain().iter().map(|der| der.to_vec()).collect();
                 },
                 ..none()
             },
