@@ -152,7 +152,7 @@ fn measure() -> Figures {
     limits.half_open_per_source = limits.half_open;
     settings.limits = alts::handshaker::HandshakeLimits::new(limits);
     let pool = settings.pool.clone();
-    let handshaker = LocalHandshaker::builder(Arc::new(identity(dir.path()))).build();
+    let handshaker = LocalHandshaker::builder(identity(dir.path())).build();
     let acceptor = Acceptor::with_settings(handshaker, settings);
     let mut bench = Bench::start(&runtime, dir.path(), connections, Some(&acceptor));
     let mut rows = Vec::new();
@@ -328,7 +328,7 @@ fn clients(dir: &Path, address: SocketAddr, connections: usize, secured: bool) {
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let policy = Policy::from_rules([ID]).expect("a rule");
-        let handshaker = LocalHandshaker::builder(Arc::new(identity(dir)))
+        let handshaker = LocalHandshaker::builder(identity(dir))
             .server_policy(policy)
             .build();
         let connector = Connector::new(handshaker);

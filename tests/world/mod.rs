@@ -2,27 +2,32 @@
 
 #![allow(dead_code, reason = "each test binary uses another part of it")]
 
+pub(crate) mod by_hand;
+pub(crate) mod rng;
+pub(crate) mod wire;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::dev_ca::DevCa;
 use alts::handshaker::identity::{Identity, Policy};
-use alts::{Acceptor, AltsStream, Connector, Settings};
+use alts::pool::{BufferPool, PoolStats};
+use alts::{Acceptor, AltsStream, Connector, Settings, Socket};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-pub const SERVER: &str = "spiffe://dev.local/server";
-pub const CLIENT: &str = "spiffe://dev.local/client";
+pub(crate) const SERVER: &str = "spiffe://dev.local/server";
+pub(crate) const CLIENT: &str = "spiffe://dev.local/client";
 
 /// One authority and an identity for each side.
-pub struct World {
-    pub ca: DevCa,
-    pub server: Arc<Identity>,
-    pub client: Arc<Identity>,
+pub(crate) struct World {
+    pub(crate) ca: DevCa,
+    pub(crate) server: Arc<Identity>,
+    pub(crate) client: Arc<Identity>,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let now = SystemTime::now();
         let ca = DevCa::new(now).unwrap();
         let server = ca.issue(SERVER, now).unwrap().identity(now).unwrap();
@@ -30,42 +35,51 @@ impl World {
         Self { ca, server, client }
     }
 
-    pub fn server_handshaker(&self) -> LocalHandshaker {
+    pub(crate) fn server_handshaker(&self) -> LocalHandshaker {
         LocalHandshaker::builder(Arc::new(self.server.clone())).build()
     }
 
-    pub fn client_handshaker(&self) -> LocalHandshaker {
+    pub(crate) fn client_handshaker(&self) -> LocalHandshaker {
         let policy = Policy::from_rules([SERVER]).unwrap();
         LocalHandshaker::builder(Arc::new(self.client.clone())).server_policy(policy).build()
     }
 
-    pub fn acceptor(&self, settings: Settings) -> Acceptor {
+    pub(crate) fn acceptor(&self, settings: Settings) -> Acceptor {
         Acceptor::with_settings(self.server_handshaker(), settings)
     }
 
-    pub fn connector(&self, settings: Settings) -> Connector {
+    pub(crate) fn connector(&self, settings: Settings) -> Connector {
         Connector::with_settings(self.client_handshaker(), settings)
     }
 
     /// A connected pair over TCP, the client first.
-    pub async fn tcp_pair(
+    pub(crate) async fn tcp_pair(
         &self,
         client: Settings,
         server: Settings,
     ) -> (AltsStream<TcpStream>, AltsStream<TcpStream>) {
         let (near, far) = tcp_sockets().await;
-        let (acceptor, connector) = (self.acceptor(server), self.connector(client));
-        let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
-        (near.unwrap(), far.unwrap())
+        self.pair_over(near, far, client, server).await
     }
 
     /// A connected pair over Unix sockets, the client first.
-    pub async fn unix_pair(
+    pub(crate) async fn unix_pair(
         &self,
         client: Settings,
         server: Settings,
     ) -> (AltsStream<UnixStream>, AltsStream<UnixStream>) {
         let (near, far) = UnixStream::pair().unwrap();
+        self.pair_over(near, far, client, server).await
+    }
+
+    /// A connected pair over sockets that are there already, the client first.
+    pub(crate) async fn pair_over<S: Socket + 'static>(
+        &self,
+        near: S,
+        far: S,
+        client: Settings,
+        server: Settings,
+    ) -> (AltsStream<S>, AltsStream<S>) {
         let (acceptor, connector) = (self.acceptor(server), self.connector(client));
         let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
         (near.unwrap(), far.unwrap())
@@ -73,7 +87,7 @@ impl World {
 }
 
 /// Two ends of a TCP connection on loopback.
-pub async fn tcp_sockets() -> (TcpStream, TcpStream) {
+pub(crate) async fn tcp_sockets() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -81,6 +95,22 @@ pub async fn tcp_sockets() -> (TcpStream, TcpStream) {
 }
 
 /// `len` bytes that differ from place to place.
-pub fn pattern(len: usize) -> Vec<u8> {
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
+}
+
+/// Settings over `pool`, changed as needed.
+pub(crate) fn settings(pool: &BufferPool, change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = Settings { pool: pool.clone(), ..Settings::default() };
+    change(&mut settings);
+    settings
+}
+
+/// Nobody holds or waits for a buffer.
+#[track_caller]
+pub(crate) fn assert_nothing_out(pool: &BufferPool) {
+    let stats = pool.stats();
+    let PoolStats { in_use_buffers, overdraft_bytes, beyond_cap_buffers, waiting, .. } = stats;
+    let out = (in_use_buffers, overdraft_bytes, beyond_cap_buffers, waiting);
+    assert_eq!(out, (0, 0, 0, 0), "{stats:?}");
 }
