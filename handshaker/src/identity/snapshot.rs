@@ -147,3 +147,9 @@ impl IdentitySource for Arc<Identity> {
         Ok(Self::clone(self))
     }
 }
+
+impl<T: IdentitySource + ?Sized> IdentitySource for Arc<T> {
+    fn snapshot(&self) -> Result<Arc<Identity>, IdentityError> {
+        self.as_ref().snapshot()
+    }
+}

@@ -248,6 +248,24 @@ fn path_length_constraints_hold() {
     assert_eq!(fault.to_string(), "an issuer's path length constraint is exceeded");
 }
 
+/// webpki cannot check a constraint on URIs, and refuses what it cannot check.
+#[test]
+fn an_issuer_with_uri_constraints_cannot_be_used() {
+    let world = World::new();
+    // NameConstraints { permittedSubtrees [0]: one GeneralSubtree, a URI [6] }
+    let host = b".example.org";
+    let mut content = vec![0x30, 18, 0xA0, 16, 0x30, 14, 0x86, 12];
+    content.extend(host);
+    let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 30], content);
+    extension.set_criticality(true);
+    let mut params = authority_params("middle");
+    params.custom_extensions = vec![extension];
+    let middle = world.home.intermediate_with(params);
+    let leaf = middle.leaf("spiffe://example.org/peer");
+    let fault = world.verify(&[&leaf.der, &middle.der]).unwrap_err();
+    assert_eq!(fault.to_string(), "an issuer's name constraints exclude the leaf");
+}
+
 /// A certificate that is `bytes` too large to be reasonable.
 fn stuffed(id: &str, bytes: usize) -> rcgen::CertificateParams {
     let mut params = leaf_params(id);

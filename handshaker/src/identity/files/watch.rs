@@ -114,7 +114,7 @@ mod tests {
     fn the_thread_ends_with_the_last_handle() {
         let (sender, dropped) = mpsc::channel();
         let thread =
-            thread::spawn(move || watch(&Weak::new(), &dropped, Duration::from_secs(86_400)));
+            thread::spawn(move || watch(&Weak::new(), &dropped, Duration::from_hours(24)));
         drop(sender);
         thread.join().unwrap();
     }
