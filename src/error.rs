@@ -121,14 +121,14 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Handshake(_) => f.write_str("the handshake failed"),
-            Self::Record(_) => f.write_str("the record layer failed"),
+            Self::Handshake(error) => write!(f, "handshake: {error}"),
+            Self::Record(error) => write!(f, "record: {error}"),
             Self::Truncated { at } => f.write_str(match at {
                 Truncation::Handshake => "the stream ended inside the handshake",
                 Truncation::Record => "the stream ended inside a record",
                 Truncation::MissingClose => "the stream ended without the authenticated close",
             }),
-            Self::Pool(_) => f.write_str("no buffer could be had"),
+            Self::Pool(error) => write!(f, "no buffer: {error}"),
             Self::Stalled => {
                 f.write_str("a partial record made no progress while others waited for buffers")
             }
@@ -139,16 +139,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Handshake(error) => Some(error),
-            Self::Record(error) => Some(error),
-            Self::Pool(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+/// The message says all of it, so there is no source to follow; match on the variants to look inside.
+impl std::error::Error for Error {}
 
 impl From<alts_handshaker::Error> for Error {
     fn from(error: alts_handshaker::Error) -> Self {

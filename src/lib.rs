@@ -1,4 +1,72 @@
 //! ALTS secure transport whose idle connections hold no memory.
+//!
+//! One idea runs through everything: **memory is held only while bytes move.** A reader waits until its socket is readable, then
+//! takes a buffer from a pool, reads, opens the records in place, and hands the plaintext up in that same buffer, which goes
+//! back to the pool when its last reader lets go.
+//!
+//! ```text
+//!  socket readable ─► take a pooled buffer ─► read ─► open records in place, plaintext packed at the front
+//!                                                                     │
+//!       pool ◄─ last slice dropped ◄─ application ◄───────────────────┘   the same memory, handed up
+//! ```
+//!
+//! # Layers
+//!
+//! ```text
+//!  Connector, Acceptor      a handshake over a socket, within limits
+//!    │        └─ handshaker   the package alts-handshaker: identity, keys, authorisation; no I/O
+//!    ▼
+//!  AltsStream               a secured byte stream
+//!    ├─ record              the ALTS record protocol: slices in, slices out
+//!    └─ ready               on-ready reads: ReadyReader
+//!         └─ pool           BufferPool
+//! ```
+//!
+//! Each can be used without what is above it: the record protocol with keys from elsewhere, on-ready reads for plain sockets, the
+//! pool for anything.
+//!
+//! # Start
+//!
+//! A server makes an [`Acceptor`], a client a [`Connector`], both from a [`Handshaker`](handshaker::Handshaker); in-process that is
+//! [`LocalHandshaker`](handshaker::LocalHandshaker) with an identity from PEM files. Both give an [`AltsStream`].
+//!
+//! ```
+//! use std::time::SystemTime;
+//! use alts::handshaker::{LocalHandshaker, dev_ca::DevCa, identity::Policy};
+//! use alts::{Acceptor, Connector};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::net::UnixStream;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let now = SystemTime::now();
+//! let ca = DevCa::new(now)?;
+//! let server = ca.issue("spiffe://dev.local/server", now)?.identity(now)?;
+//! let client = ca.issue("spiffe://dev.local/client", now)?.identity(now)?;
+//!
+//! let acceptor = Acceptor::new(LocalHandshaker::builder(server).build());
+//! let policy = Policy::from_rules(["spiffe://dev.local/server"])?;
+//! let connector = Connector::new(LocalHandshaker::builder(client).server_policy(policy).build());
+//!
+//! let (near, far) = UnixStream::pair()?;
+//! let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
+//! let (mut near, mut far) = (near?, far?);
+//! assert_eq!(far.peer().name(), "spiffe://dev.local/client");
+//!
+//! near.write_all(b"hello").await?;
+//! near.shutdown().await?;
+//! let mut received = String::new();
+//! far.read_to_string(&mut received).await?;
+//! assert_eq!(received, "hello");
+//! assert!(far.peer_closed_authenticated());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! `tokio` (default): streams, `Connector` and `Acceptor` on tokio, [`ReadyReader`](ready::ReadyReader) for its sockets. `mio`: on-ready reads for mio's
+//! sockets; streams work over them, and over any non-blocking socket of `std::io`, without it.
 
 mod connect;
 mod error;
@@ -9,6 +77,15 @@ mod stream;
 mod transport;
 
 pub use alts_handshaker as handshaker;
-pub use connect::*;
+pub use connect::{Acceptor, Advance, Connector, MidHandshake, Settings};
+#[cfg(feature = "tokio")]
+pub use connect::{Handshake, Socket};
 pub use error::{Error, Fault, Truncation};
-pub use stream::*;
+pub use stream::{AltsStream, Negotiated, SecurityLevel, StreamOptions};
+#[cfg(feature = "tokio")]
+pub use stream::{IntoSplit, ReadHalf, WriteHalf};
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
