@@ -58,6 +58,8 @@ impl Sealer {
         }
         let needed = plaintext.len() + OVERHEAD;
         let record = out.get_mut(..needed).ok_or(RecordError::NoRoom { needed })?;
+        // Nothing is left in `out` that was not sealed.
+        self.counter.current()?;
         record[HEADER_LEN..needed - TAG_LEN].copy_from_slice(plaintext);
         seal_record(&mut self.keys, &mut self.counter, &mut self.expanded, record)?;
         Ok(needed)
