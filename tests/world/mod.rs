@@ -101,7 +101,8 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
 
 /// Settings over `pool`, changed as needed.
 pub(crate) fn settings(pool: &BufferPool, change: impl FnOnce(&mut Settings)) -> Settings {
-    let mut settings = Settings { pool: pool.clone(), ..Settings::default() };
+    let mut settings = Settings::default();
+    settings.pool = pool.clone();
     change(&mut settings);
     settings
 }
