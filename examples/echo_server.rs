@@ -1,0 +1,254 @@
+//! An echo server as one would run it: identity from files that may change, limits, logs, and an orderly stop.
+//!
+//! Make an authority and two identities, which are good for 24 hours, then start the server:
+//!
+//! ```text
+//! cargo run -p alts-handshaker --features cli -- dev-ca init
+//! cargo run -p alts-handshaker --features cli -- dev-ca issue spiffe://dev.local/server
+//! cargo run -p alts-handshaker --features cli -- dev-ca issue spiffe://dev.local/client
+//!
+//! cargo run --release --example echo_server -- --dev --bundle dev.local=dev-ca/server/bundle.pem \
+//!     --cert dev-ca/server/chain.pem --key dev-ca/server/key.pem
+//! ```
+//!
+//! It prints the address it listens on, for the example `echo_client`. `dev-ca issue` again, while it runs, and it takes over
+//! the new certificate within 5 seconds. `RUST_LOG=alts=debug` shows more.
+
+mod arguments;
+mod causes;
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alts::handshaker::identity::{Policy, Rule};
+use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
+use alts::pool::BufferPool;
+use alts::ready::ReadyReader;
+use alts::{Acceptor, AltsStream, Settings, Socket};
+use clap::Parser;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use arguments::IdentityArguments;
+use causes::Causes;
+
+/// Sends back what authenticated clients send.
+#[derive(Debug, Parser)]
+#[command(name = "echo_server")]
+struct Arguments {
+    /// Where to listen; port 0 is any that is free.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Listen on a Unix socket instead. The file must not exist; it is removed at the end.
+    #[arg(long, value_name = "PATH", conflicts_with = "listen")]
+    unix: Option<PathBuf>,
+    #[arg(long, value_name = "RULE", help = ALLOW_HELP)]
+    allow: Vec<Rule>,
+    /// Unfinished handshakes at a time from one address.
+    #[arg(long, value_name = "N", default_value_t = LimitOptions::default().half_open_per_source)]
+    half_open_per_source: usize,
+    #[command(flatten)]
+    identity: IdentityArguments,
+}
+
+const ALLOW_HELP: &str = "Who may be a client: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. \
+    May be repeated [default: everybody in the server's own trust domain]";
+
+/// How long connections have to end when the server stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", Causes(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let files = arguments.identity.load()?;
+    files.watch()?;
+    let name = arguments::own_name(&files)?;
+
+    let policy = if arguments.allow.is_empty() {
+        Policy::own_trust_domain()
+    } else {
+        arguments.allow.into_iter().fold(Policy::nobody(), Policy::allow)
+    };
+    let handshaker = LocalHandshaker::builder(Arc::new(files)).client_policy(policy).build();
+    let mut limits = LimitOptions::default();
+    limits.half_open_per_source = arguments.half_open_per_source;
+    let mut settings = Settings::default();
+    settings.limits = HandshakeLimits::new(limits);
+
+    // Every connection has a receiver: it tells when to stop, and the sender knows when all of them are gone.
+    let (stop, stopping) = watch::channel(());
+    let server = Server {
+        pool: settings.pool.clone(),
+        acceptor: Acceptor::with_settings(handshaker, settings),
+        stopping,
+    };
+    if let Some(path) = arguments.unix {
+        let listener = UnixListener::bind(&path).map_err(|error| at(path.display(), &error))?;
+        let _remove = RemoveAtEnd(&path);
+        println!("{name} listens on {}", path.display());
+        let accept = async || {
+            let (socket, _) = listener.accept().await?;
+            Ok((socket, "unix".to_owned()))
+        };
+        server.serve_until_asked_to_stop(accept).await?;
+    } else {
+        let address = arguments.listen;
+        let listener = TcpListener::bind(address).await.map_err(|error| at(address, &error))?;
+        println!("{name} listens on {}", listener.local_addr()?);
+        let accept = async || {
+            let (socket, from) = listener.accept().await?;
+            Ok((socket, from.to_string()))
+        };
+        server.serve_until_asked_to_stop(accept).await?;
+    }
+
+    tracing::info!("stopping; another interrupt does it at once");
+    stop.send_replace(());
+    drop(server);
+    tokio::select! {
+        () = stop.closed() => tracing::info!("all connections have ended"),
+        () = tokio::time::sleep(GRACE) => tracing::warn!("giving up connections that do not end"),
+        asked = tokio::signal::ctrl_c() => asked?,
+    }
+    Ok(())
+}
+
+fn at(place: impl std::fmt::Display, error: &io::Error) -> String {
+    format!("cannot listen on {place}: {error}")
+}
+
+struct RemoveAtEnd<'path>(&'path Path);
+
+impl Drop for RemoveAtEnd<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(self.0) {
+            tracing::warn!(%error, path = %self.0.display(), "the socket file stays");
+        }
+    }
+}
+
+struct Server {
+    acceptor: Acceptor,
+    pool: BufferPool,
+    stopping: watch::Receiver<()>,
+}
+
+impl Server {
+    /// Accepts and serves. What goes wrong with one connection, or with accepting one, does not end this.
+    async fn serve_until_asked_to_stop<S: Socket + 'static>(
+        &self,
+        accept: impl AsyncFn() -> io::Result<(S, String)>,
+    ) -> io::Result<()> {
+        /// When accepting fails for want of descriptors or memory, the next attempt fails too, until a connection ends.
+        const PAUSE: Duration = Duration::from_millis(200);
+        let mut asked = std::pin::pin!(asked_to_stop());
+        let mut exhausted = false;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                asked = &mut asked => return asked,
+                accepted = accept() => accepted,
+            };
+            match accepted {
+                Ok((socket, from)) => {
+                    exhausted = false;
+                    self.spawn(socket, from);
+                }
+                Err(error) if is_of_one_connection(&error) => {
+                    tracing::debug!(%error, "a connection was gone before it was accepted");
+                }
+                Err(error) => {
+                    if !exhausted {
+                        tracing::error!(%error, "cannot accept; trying again until it works");
+                    }
+                    exhausted = true;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn spawn<S: Socket + 'static>(&self, socket: S, from: String) {
+        let (acceptor, pool) = (self.acceptor.clone(), self.pool.clone());
+        let mut stopping = self.stopping.clone();
+        tokio::spawn(async move {
+            let accepted = tokio::select! {
+                accepted = acceptor.accept(socket) => accepted,
+                _ = stopping.changed() => return,
+            };
+            let mut stream = match accepted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::warn!(from, fault = ?error.fault(), "{}", Causes(&error));
+                    return;
+                }
+            };
+            tracing::info!(from, peer = stream.peer().name(), "connected");
+            match echo(&mut stream, &pool, &mut stopping).await {
+                Ok(bytes) => tracing::info!(from, peer = stream.peer().name(), bytes, "closed"),
+                Err(error) => {
+                    let peer = stream.peer().name();
+                    tracing::warn!(from, peer, "{}", Causes(&error));
+                }
+            }
+        });
+    }
+}
+
+/// Ctrl-C, or what service managers send.
+async fn asked_to_stop() -> io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Sends back what comes, until the client has ended its direction or the server stops. Answers how many bytes that was.
+async fn echo<S: Socket>(
+    stream: &mut AltsStream<S>,
+    pool: &BufferPool,
+    stopping: &mut watch::Receiver<()>,
+) -> io::Result<u64> {
+    let mut bytes = 0;
+    loop {
+        let received = tokio::select! {
+            received = stream.read_ready(pool) => received?,
+            _ = stopping.changed() => None,
+        };
+        let Some(received) = received else { break };
+        bytes += received.len() as u64;
+        stream.write_all(&received).await?;
+        // Back into the pool before waiting for anything.
+        drop(received);
+        stream.flush().await?;
+    }
+    stream.shutdown().await?;
+    // A socket that is closed with bytes unread takes back what was sent last. Whoever has ended has none.
+    while stream.read_ready(pool).await?.is_some() {}
+    Ok(bytes)
+}
+
+/// Whether it is over with the connection that could not be accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
