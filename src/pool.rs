@@ -299,6 +299,8 @@ mod tests {
         }
         drop(pool.take(1).unwrap());
         assert_eq!(owners(&shared), 2, "another one");
+        // Most likely it sleeps by then. If not, less is tested.
+        thread::sleep(Duration::from_millis(20));
         drop(pool);
         while owners(&shared) > 0 {
             thread::yield_now();

@@ -225,6 +225,21 @@ fn keep_up_to_unmaps_the_class_unused_for_longest() {
 }
 
 #[test]
+fn what_was_asked_for_last_is_kept() {
+    let pool = pool(MIB, Retention::KeepUpTo(SMALL + 24 * KIB + 2 * EXTRA));
+    for size in [4 * KIB, 8 * KIB, 16 * KIB, 4 * KIB] {
+        drop(pool.take(size).unwrap());
+    }
+    assert_eq!((pool.stats().idle_buffers, pool.stats().hits), (3, 1));
+    drop((pool.take(4 * KIB).unwrap(), pool.take(4 * KIB).unwrap()));
+    assert_eq!(pool.stats().idle_buffers, 3, "8 KiB had to go for a second one of 4 KiB");
+    drop((pool.take(16 * KIB).unwrap(), pool.take(4 * KIB).unwrap()));
+    assert_eq!(pool.stats().hits, 4);
+    drop(pool.take(8 * KIB).unwrap());
+    assert_eq!(pool.stats().hits, 4);
+}
+
+#[test]
 fn never_keep_keeps_nothing() {
     let pool = pool(MIB, Retention::NeverKeep);
     drop(pool.take(1).unwrap());

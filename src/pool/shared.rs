@@ -26,7 +26,7 @@ pub(super) struct Slab {
 }
 
 impl Slab {
-    fn map(class: Class) -> io::Result<Box<Self>> {
+    pub(super) fn map(class: Class) -> io::Result<Box<Self>> {
         let memory = MmapMut::map_anon(class.capacity())?;
         // Neighbouring mappings merge, and where huge pages are always on, the first byte of one buffer
         // would then back 2 MiB, which unmapping that buffer alone does not give back. A kernel without

@@ -480,3 +480,28 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_buffer_expires_after_whole_periods_of_idleness() {
+        let class = Class::fitting(1).unwrap();
+        let mut state = State::new(1 << 20, Retention::ReleaseAfter(Duration::from_secs(1)));
+        let mut after = AfterUnlock::default();
+        let old = state.claim(class, Charge::Cap, &mut after);
+        let young = state.claim(class, Charge::Cap, &mut after);
+        state.put(old.charge, Slab::map(class).unwrap(), &mut after);
+        assert!(state.expire(2, &mut after), "the period it was returned in was not a whole one");
+        state.put(young.charge, Slab::map(class).unwrap(), &mut after);
+        assert!(state.expire(2, &mut after));
+        assert_eq!(state.stats().idle_buffers, 2);
+        assert!(state.expire(2, &mut after));
+        assert_eq!(state.stats().idle_buffers, 1);
+        assert!(!state.expire(2, &mut after));
+        assert_eq!(after.unmap.len(), 2);
+    }
+}
