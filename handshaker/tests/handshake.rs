@@ -232,6 +232,11 @@ fn sessions_behind_the_trait() {
     let (finish, client) = step(&mut client, &answer);
     let (_, server) = step(&mut server, &finish);
     assert_eq!(client.unwrap().key_data, server.unwrap().key_data);
+
+    let mut given_up = pair.server.start(Role::Server, &pair.server_options).unwrap();
+    let mut out = Vec::new();
+    given_up.fail(AlertCode::Overloaded, &mut out);
+    assert_eq!(out, peers::clear_alert(15));
 }
 
 #[test]

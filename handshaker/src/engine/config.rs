@@ -6,7 +6,7 @@ use super::key_share::{Ephemerals, Suite};
 use super::names::refuse_duplicates;
 use super::negotiate::Agreed;
 use super::options;
-use super::protocol::{Hash, MAX_CERTIFICATE, MAX_CHAIN, MAX_CHAIN_BYTES, MAX_SHARES};
+use super::protocol::{Hash, MAX_CHAIN_BYTES, MAX_SHARES};
 use super::schedule::MasterSecret;
 use crate::error::Error;
 use crate::identity::{ChainVerifier, Identity, Policy, VerifiedPeer};
@@ -40,24 +40,7 @@ impl Config {
         {
             return Err(Error::misuse("suites must be 1 or 2 different ones"));
         }
-        self.validate_chain()
-    }
-
-    /// The peer would refuse a chain above the protocol's limits.
-    fn validate_chain(&self) -> Result<(), Error> {
-        let chain = self.identity.chain();
-        let bytes: usize = chain.iter().map(|certificate| 2 + certificate.len()).sum();
-        if !(1..=MAX_CHAIN).contains(&chain.len())
-            || chain.iter().any(|certificate| certificate.len() > MAX_CERTIFICATE)
-            || bytes > MAX_CHAIN_BYTES
-        {
-            return Err(Error::misuse(format!(
-                "the own chain has {} certificates and {bytes} bytes; the limits are {MAX_CHAIN} certificates, \
-                 {MAX_CERTIFICATE} bytes each, {MAX_CHAIN_BYTES} bytes in all",
-                chain.len()
-            )));
-        }
-        Ok(())
+        validate_chain(self.identity.chain())
     }
 
     /// What the handshake was for.
@@ -80,5 +63,28 @@ impl Config {
             log_id: master.log_id(th7),
             late_alert: None,
         }
+    }
+}
+
+/// A peer would refuse a longer chain. An [`Identity`] keeps the other limits; this one counts what the message adds.
+fn validate_chain(chain: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+    let bytes: usize = chain.iter().map(|der| 2 + der.as_ref().len()).sum();
+    if bytes > MAX_CHAIN_BYTES {
+        return Err(Error::misuse(format!(
+            "the own chain takes {bytes} bytes, more than {MAX_CHAIN_BYTES}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefixes_of_a_chain_count() {
+        assert_eq!(validate_chain(&[vec![0; 8_190], vec![0; 8_190], vec![0; 8_190]]), Ok(()));
+        let longer = [vec![0; 8_190], vec![0; 8_190], vec![0; 8_191]];
+        assert!(matches!(validate_chain(&longer), Err(Error::Misuse(_))));
     }
 }

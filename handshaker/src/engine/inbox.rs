@@ -125,15 +125,18 @@ mod tests {
 
     #[test]
     fn a_claim_costs_the_claimer() {
-        let mut inbox = Inbox::default();
-        feed(&mut inbox, &[0xfc, 0x7f, 0, 0, 0x42, 0, 0, 0]).unwrap();
-        assert!(inbox.capacity() <= 16, "{}", inbox.capacity());
-        for arrived in 9..32_768 {
-            assert_eq!(feed(&mut inbox, &[1]).unwrap(), None);
-            assert!(inbox.capacity() <= (2 * arrived).min(32_768));
+        for frame_len in [32_768, 20_001] {
+            let mut inbox = Inbox::default();
+            let [low, high, ..] = u32::to_le_bytes(frame_len - 4);
+            feed(&mut inbox, &[low, high, 0, 0, 0x42, 0, 0, 0]).unwrap();
+            assert!(inbox.capacity() <= 16, "{}", inbox.capacity());
+            for arrived in 9..frame_len as usize {
+                assert_eq!(feed(&mut inbox, &[1]).unwrap(), None);
+                assert!(inbox.capacity() <= (2 * arrived).min(frame_len as usize));
+            }
+            assert_eq!(feed(&mut inbox, &[1]).unwrap(), Some(frame_len as usize));
+            assert_eq!(inbox.capacity(), 0);
         }
-        assert_eq!(feed(&mut inbox, &[1]).unwrap(), Some(32_768));
-        assert_eq!(inbox.capacity(), 0);
     }
 
     #[test]

@@ -7,8 +7,8 @@ mod forged;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Config, Handshake, Suite, SystemEphemerals};
-use crate::error::Error;
+use super::{Config, Handshake, State, Suite, SystemEphemerals};
+use crate::error::{AlertCode, Error};
 use crate::identity::{ChainVerifier, Identity, Policy, TrustBundles};
 use crate::session::{HandshakeOptions, HandshakeResult, Role};
 
@@ -60,4 +60,28 @@ fn step(
         assert_eq!(step.consumed, received.len());
     }
     (out, step.map(|step| step.result))
+}
+
+#[test]
+fn after_the_end_nothing_is_held() {
+    let mut server = honest(Role::Server, HandshakeOptions::default());
+    let partial = [&[0xfc, 0x0f, 0, 0, 0x41, 0, 0, 0][..], &[7; 3_000]].concat();
+    assert!(step(&mut server, &partial).1.unwrap().is_none());
+    assert!(server.inbox.capacity() >= 3_000);
+    server.fail(AlertCode::Timeout, &mut Vec::new());
+    assert_eq!(server.inbox.capacity(), 0);
+    assert!(matches!(server.state, State::Over(_)));
+
+    let mut client = honest(Role::Client, HandshakeOptions::default());
+    let mut server = honest(Role::Server, HandshakeOptions::default());
+    let (offer, _) = step(&mut client, &[]);
+    let (answer, _) = step(&mut server, &offer);
+    let (finish, end) = step(&mut client, &answer);
+    assert!(end.unwrap().is_some());
+    assert!(step(&mut server, &finish).1.unwrap().is_some());
+    for side in [client, server] {
+        assert_eq!(side.inbox.capacity(), 0);
+        assert!(matches!(side.state, State::Over(_)));
+        assert!(!side.alerts.opens_sealed());
+    }
 }
