@@ -1,6 +1,8 @@
 //! The record protocol against vectors of other implementations, at its limits, and against whoever changes records on their
 //! way. `vectors.json` holds grpc-go's and grpc-java's test vectors and frames that grpc-go produced.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 mod world;
 
 use alts::handshaker::{RecordProtocol, Role};
@@ -80,8 +82,8 @@ fn check_record(
     let opener = || Opener::with_counter(protocol, key, counter.clone()).unwrap();
     assert_eq!(opener().open_in_place(&mut record.to_vec()).unwrap(), plaintext);
     let mut packed = record.to_vec();
-    let opened = Opened { plaintext: plaintext.len(), consumed: record.len(), records: 1 };
-    assert_eq!(opener().open_packed(&mut packed), Ok(opened));
+    let done = Opened { plaintext: plaintext.len(), consumed: record.len(), records: 1 };
+    assert_eq!(opener().open_packed(&mut packed), Ok(done));
     assert_eq!(packed[..plaintext.len()], *plaintext);
 
     let mut next = counter.clone();
@@ -270,9 +272,9 @@ fn a_new_key_every_65_536_records() {
         assert_eq!(record, reference(&key, counter, text.as_bytes()), "record {number}");
         stream.extend(record);
     }
-    let opened = opener.open_packed(&mut stream).unwrap();
-    assert_eq!(&stream[..opened.plaintext], b"6553465535655366553765538");
-    assert_eq!(opened.records, 5);
+    let done = opener.open_packed(&mut stream).unwrap();
+    assert_eq!(&stream[..done.plaintext], b"6553465535655366553765538");
+    assert_eq!(done.records, 5);
 }
 
 #[test]
@@ -310,9 +312,9 @@ fn a_long_run_crosses_the_boundary() {
         for at in 0..1_000_u32 {
             buffer.extend(seal(&mut sealer, &(round * 1_000 + at).to_le_bytes()));
         }
-        let opened = opener.open_packed(&mut buffer).unwrap();
-        assert_eq!((opened.records, opened.consumed), (1_000, 28_000));
-        for four in buffer[..opened.plaintext].chunks(4) {
+        let done = opener.open_packed(&mut buffer).unwrap();
+        assert_eq!((done.records, done.consumed), (1_000, 28_000));
+        for four in buffer[..done.plaintext].chunks(4) {
             assert_eq!(four, expected.to_le_bytes());
             expected += 1;
         }
@@ -339,10 +341,10 @@ fn open_in_pieces(mut opener: Opener, pieces: impl IntoIterator<Item = Vec<u8>>)
     let (mut buffer, mut plaintext) = (Vec::new(), Vec::new());
     for piece in pieces {
         buffer.extend(piece);
-        let opened = opener.open_packed(&mut buffer).unwrap();
-        assert!(opened.plaintext <= opened.consumed);
-        plaintext.extend(&buffer[..opened.plaintext]);
-        buffer.drain(..opened.consumed);
+        let done = opener.open_packed(&mut buffer).unwrap();
+        assert!(done.plaintext <= done.consumed);
+        plaintext.extend(&buffer[..done.plaintext]);
+        buffer.drain(..done.consumed);
     }
     assert_eq!(buffer, b"");
     plaintext
@@ -382,10 +384,10 @@ fn every_prefix_gives_what_is_whole_in_it() {
     for len in 0..=stream.len() {
         let (_, _, mut opener) = a_few_records();
         let mut prefix = stream[..len].to_vec();
-        let opened = opener.open_packed(&mut prefix).unwrap();
+        let done = opener.open_packed(&mut prefix).unwrap();
         let whole = ends.iter().take_while(|(wire, _)| *wire <= len).count();
         let (wire, plain) = if whole == 0 { (0, 0) } else { ends[whole - 1] };
-        assert_eq!(opened, Opened { plaintext: plain, consumed: wire, records: whole });
+        assert_eq!(done, Opened { plaintext: plain, consumed: wire, records: whole });
         assert_eq!(prefix[..plain], plaintext[..plain]);
         assert_eq!(prefix[wire..], stream[wire..len], "the incomplete record is left alone");
     }
@@ -424,8 +426,8 @@ fn any_flipped_bit_is_noticed() {
             let mut opener = Opener::new(protocol, &key, Role::Server).unwrap();
             let mut stream = [&record[..], &pattern(2_000)].concat();
             match opener.open_packed(&mut stream) {
-                Ok(opened) => {
-                    assert_eq!(opened, Opened { plaintext: 0, consumed: 0, records: 0 });
+                Ok(done) => {
+                    assert_eq!(done, Opened { plaintext: 0, consumed: 0, records: 0 });
                     assert!((1..4).contains(&(bit / 8)), "only a longer record may be waited for");
                 }
                 Err(error) => assert_eq!(opener.open_packed(&mut good.clone()), Err(error)),
@@ -444,12 +446,12 @@ fn order_and_direction_count() {
     let refused = |sequence: &[&[u8]], good: usize| {
         let mut opener = Opener::new(REKEY, &key, Role::Server).unwrap();
         for (at, record) in sequence.iter().enumerate() {
-            let opened = opener.open_in_place(&mut record.to_vec()).map(|text| text.to_vec());
+            let done = opener.open_in_place(&mut record.to_vec()).map(|text| text.to_vec());
             if at < good {
-                assert!(opened.is_ok());
+                assert!(done.is_ok());
             } else {
                 // Also the right ones that follow: the first failure is final.
-                assert_eq!(opened, Err(RecordError::Authentication), "record {at}");
+                assert_eq!(done, Err(RecordError::Authentication), "record {at}");
             }
         }
         let mut stream = sequence.concat();
@@ -474,7 +476,7 @@ fn headers_are_refused_as_early_as_they_can_be() {
     let parse = |bytes: &[u8]| {
         let mut opener = Opener::new(REKEY, &pattern(44), Role::Server).unwrap();
         let mut buffer = bytes.to_vec();
-        let first = opener.open_packed(&mut buffer).map(|opened| opened.consumed);
+        let first = opener.open_packed(&mut buffer).map(|done| done.consumed);
         let mut good = seal(&mut Sealer::new(REKEY, &pattern(44), Role::Client).unwrap(), b"good");
         if let Err(error) = first {
             assert_eq!(opener.open_packed(&mut good), Err(error));

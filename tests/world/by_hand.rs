@@ -131,7 +131,9 @@ impl<H> Altered<H> {
 
 /// Where the keys of a handshake end up that a test listens to.
 #[derive(Clone, Default)]
-pub(crate) struct Tap(Arc<Mutex<Option<(RecordProtocol, Vec<u8>)>>>);
+pub(crate) struct Tap(Arc<Mutex<Option<Keys>>>);
+
+type Keys = (RecordProtocol, Vec<u8>);
 
 impl Tap {
     pub(crate) fn sealer(&self, role: Role) -> Sealer {

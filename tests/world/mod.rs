@@ -1,8 +1,10 @@
 //! A world for tests: a development authority, handshakers under its identities, and connected pairs.
 
 #![allow(dead_code, reason = "each test binary uses another part of it")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 pub(crate) mod by_hand;
+pub(crate) mod polling;
 pub(crate) mod rng;
 pub(crate) mod wire;
 

@@ -19,6 +19,8 @@ use super::rng::Rng;
 pub(crate) struct Script {
     /// The most that one write takes, in bytes; 0 takes nothing until it is changed.
     pub(crate) write_chunk: usize,
+    /// The most that all writes together take from now on, in bytes.
+    pub(crate) capacity_left: Option<usize>,
     /// The most that one read gives, in bytes.
     pub(crate) read_chunk: usize,
     /// With numbers, sizes vary below the chunks, and calls are sometimes pending for no reason, waking at once.
@@ -49,6 +51,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             write_chunk: usize::MAX,
+            capacity_left: None,
             read_chunk: usize::MAX,
             moods: None,
             false_readiness: false,
@@ -154,6 +157,13 @@ impl Control {
         pipe.bytes.drain(..).collect()
     }
 
+    /// Puts bytes back that were intercepted.
+    pub(crate) fn reinsert(&self, bytes: &[u8]) {
+        let mut pipe = self.outgoing.lock().unwrap();
+        pipe.bytes.extend(bytes);
+        wake(&mut pipe.reader);
+    }
+
     /// Puts bytes where this end reads them.
     pub(crate) fn inject(&self, bytes: &[u8]) {
         let mut pipe = self.incoming.lock().unwrap();
@@ -228,9 +238,8 @@ impl AsyncRead for Incoming {
         }
         let most = pipe.bytes.len().min(buf.remaining()).min(script.read_chunk);
         let count = script.vary(most);
-        for byte in pipe.bytes.drain(..count) {
-            buf.put_slice(&[byte]);
-        }
+        buf.put_slice(&pipe.bytes.make_contiguous()[..count]);
+        pipe.bytes.drain(..count);
         wake(&mut pipe.writer);
         Poll::Ready(Ok(()))
     }
@@ -279,7 +288,8 @@ impl AsyncWrite for Outgoing {
             return Poll::Pending;
         }
         let room = pipe.capacity.saturating_sub(pipe.bytes.len());
-        let most = room.min(buf.len()).min(script.write_chunk);
+        let left = script.capacity_left.unwrap_or(usize::MAX);
+        let most = room.min(buf.len()).min(script.write_chunk).min(left);
         if most == 0 {
             script.counts.pending_writes += 1;
             pipe.writer = Some(cx.waker().clone());
@@ -287,6 +297,7 @@ impl AsyncWrite for Outgoing {
         }
         let count = script.vary(most);
         script.counts.written += count;
+        script.capacity_left = script.capacity_left.map(|left| left - count);
         pipe.bytes.extend(&buf[..count]);
         wake(&mut pipe.reader);
         Poll::Ready(Ok(count))
