@@ -81,6 +81,9 @@ pub(super) struct Held {
     pub(super) place: Option<Ticket>,
     /// Sealed bytes that the kernel did not take yet.
     pub(super) outbound: Option<PooledBuf>,
+    /// Who waits until the kernel has taken them, where it may be another task than the reader's.
+    #[cfg(feature = "tokio")]
+    pub(super) writer: Option<std::task::Waker>,
     /// A partial record in a pooled buffer that does not grow.
     pub(super) stall: Option<Box<Stall>>,
     /// Why nothing can be received any more.
@@ -143,6 +146,18 @@ impl Channel {
     /// Whether sealed bytes wait for the kernel.
     pub(crate) fn has_outbound(&self) -> bool {
         self.held.as_ref().is_some_and(|held| held.outbound.is_some())
+    }
+
+    /// Notes who waits until the sealed bytes are with the kernel.
+    #[cfg(feature = "tokio")]
+    pub(super) fn writer_waits(&mut self, waker: &std::task::Waker) {
+        match &mut self.held {
+            Some(held) if held.outbound.is_some() => match &mut held.writer {
+                Some(writer) => writer.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            },
+            _ => {}
+        }
     }
 
     /// Takes the sending direction out into a channel of its own. Each of the two then uses one direction only.

@@ -9,12 +9,9 @@ use crate::transport::NonBlocking;
 
 impl<S: io::Write> AltsStream<S> {
     /// Sends what the kernel refused before, as far as it takes it. A reader does this too: its peer may be waiting for just
-    /// these bytes.
-    fn try_drain(&mut self) -> io::Result<()> {
-        match self.channel.drain(&mut NonBlocking(&mut self.io)) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
-        }
+    /// these bytes. What goes wrong is for the next write to tell; what was received can be read all the same.
+    fn try_drain(&mut self) {
+        let _ = self.channel.drain(&mut NonBlocking(&mut self.io));
     }
 
     /// Ends the sending direction with an authenticated close, if that was agreed on, and flushes. Then shut the socket's
@@ -35,7 +32,7 @@ impl<S: io::Write> AltsStream<S> {
 /// Over mio's sockets, and any other that answer `WouldBlock`.
 impl<S: io::Read + io::Write> TryReadyReader for AltsStream<S> {
     fn try_read_ready(&mut self, pool: &BufferPool) -> io::Result<Option<PooledBuf>> {
-        self.try_drain()?;
+        self.try_drain();
         self.channel.read_ready(&mut NonBlocking(&mut self.io), pool, &mut None)
     }
 }
@@ -43,7 +40,7 @@ impl<S: io::Read + io::Write> TryReadyReader for AltsStream<S> {
 /// Answers `WouldBlock` where the socket does, and `ResourceBusy` at the pool's cap.
 impl<S: io::Read + io::Write> io::Read for AltsStream<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.try_drain()?;
+        self.try_drain();
         self.channel.read(&mut NonBlocking(&mut self.io), buf)
     }
 }

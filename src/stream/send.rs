@@ -11,6 +11,10 @@ use crate::error::Error;
 use crate::record::{HEADER_LEN, OVERHEAD, RecordError, seal_record};
 use crate::transport::Sink;
 
+/// The most payload that is sealed at once, in bytes, whatever the options say: with its records it fits the largest buffer of
+/// a pool, 32 MiB.
+const MAX_WRITE_BATCH: usize = 16 << 20;
+
 impl Channel {
     /// Seals as much of `payload` as one batch takes and hands it to the socket. The result is how much that was; bytes that
     /// the kernel refused are kept and go out first with whatever is called next.
@@ -30,7 +34,7 @@ impl Channel {
         if total == 0 {
             return Ok(0);
         }
-        let wanted = total.min(self.shared.options.write_batch.max(1));
+        let wanted = total.min(self.shared.options.write_batch.clamp(1, MAX_WRITE_BATCH));
         let count = self.seal(payload, wanted)?;
         let sent = self.drain(sink);
         self.tidy();
@@ -54,6 +58,10 @@ impl Channel {
             }
         }
         held.outbound = None;
+        #[cfg(feature = "tokio")]
+        {
+            held.writer = None;
+        }
         self.tidy();
         Ok(())
     }

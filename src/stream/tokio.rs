@@ -2,7 +2,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -12,19 +13,48 @@ use crate::ready::ReadyReader;
 use crate::transport::{Polled, into_poll};
 
 impl<S: AsyncWrite + Unpin> AltsStream<S> {
-    /// Sends what the kernel refused before. A reader does this too: its peer may be waiting for just these bytes.
-    fn drain(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.channel.drain(&mut Polled { io: &mut self.io, cx }) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
+    /// Sends what the kernel refused before. A reader does this too: its peer may be waiting for just these bytes. What goes
+    /// wrong is for the writer to be told; what was received can be read all the same.
+    ///
+    /// A socket wakes only the task that asked it last. With `tokio::io::split` the writer is another task than the reader,
+    /// and must not sleep on because the reader has asked.
+    fn drain(&mut self, cx: &mut Context<'_>) {
+        let writer = self.channel.held.as_ref().and_then(|held| held.writer.clone());
+        let Some(writer) = writer.filter(|writer| !writer.will_wake(cx.waker())) else {
+            let _ = self.channel.drain(&mut Polled { io: &mut self.io, cx });
+            return;
+        };
+        let both = Waker::from(Arc::new(Both(cx.waker().clone(), writer.clone())));
+        let cx = &mut Context::from_waker(&both);
+        let drained = into_poll(self.channel.drain(&mut Polled { io: &mut self.io, cx }));
+        if drained.is_ready() {
+            writer.wake();
         }
+    }
+
+    /// Notes a writer that waits.
+    fn waits<T>(&mut self, cx: &Context<'_>, poll: Poll<T>) -> Poll<T> {
+        if poll.is_pending() {
+            self.channel.writer_waits(cx.waker());
+        }
+        poll
+    }
+}
+
+/// Wakes two tasks.
+struct Both(Waker, Waker);
+
+impl Wake for Both {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+        self.1.wake_by_ref();
     }
 }
 
 impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> ReadyReader for AltsStream<S> {
     /// Plaintext that is here already, an error and the end of the stream count as readable.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.drain(cx)?;
+        self.drain(cx);
         into_poll(self.channel.readable(&mut Polled { io: &mut self.io, cx }))
     }
 
@@ -34,7 +64,7 @@ impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> ReadyReader for AltsStream
         pool: &BufferPool,
         place: &mut Option<Ticket>,
     ) -> Poll<io::Result<Option<PooledBuf>>> {
-        self.drain(cx)?;
+        self.drain(cx);
         into_poll(self.channel.read_ready(&mut Polled { io: &mut self.io, cx }, pool, place))
     }
 }
@@ -46,7 +76,7 @@ impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AsyncRead for AltsStream<S
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.drain(cx)?;
+        this.drain(cx);
         let source = &mut Polled { io: &mut this.io, cx };
         into_poll(this.channel.read(source, buf.initialize_unfilled()))
             .map_ok(|count| buf.advance(count))
@@ -68,7 +98,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for AltsStream<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        into_poll(this.channel.write(&mut Polled { io: &mut this.io, cx }, bufs))
+        let written = into_poll(this.channel.write(&mut Polled { io: &mut this.io, cx }, bufs));
+        this.waits(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -77,11 +108,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for AltsStream<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        into_poll(this.channel.flush(&mut Polled { io: &mut this.io, cx }))
+        let flushed = into_poll(this.channel.flush(&mut Polled { io: &mut this.io, cx }));
+        this.waits(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        into_poll(this.channel.shutdown(&mut Polled { io: &mut this.io, cx }))
+        let shut = into_poll(this.channel.shutdown(&mut Polled { io: &mut this.io, cx }));
+        this.waits(cx, shut)
     }
 }
