@@ -1,9 +1,10 @@
 //! Memory for bytes that move, and for no others.
 //!
-//! A reader takes a buffer when its socket has something to say, and the buffer comes back with the last
-//! slice of what was read. While nothing arrives nothing is held. What lies idle in between is limited by
-//! a [`Retention`] strategy, and what exceeds it goes back to the operating system at once: each buffer is
-//! an anonymous mapping of its own, since allocators keep what a burst made them map.
+//! A reader takes a buffer when its socket has something to say, and the buffer comes back with the
+//! last slice of what was read. While nothing arrives nothing is held. What lies idle in between is
+//! limited by a [`Retention`] strategy, and what exceeds it goes back to the operating system at
+//! once: each buffer is an anonymous mapping of its own, since allocators keep what a burst made
+//! them map.
 //!
 //! ```
 //! use alts::pool::BufferPool;
@@ -25,37 +26,40 @@
 //!
 //! # Sizes
 //!
-//! Buffers come in powers of two from 4 KiB to 32 MiB, and each has 512 bytes beyond that: two records of
-//! 16,388 bytes, which the C++ implementation of ALTS sends, fit into "32 KiB", and a payload can be
-//! aligned in any class. They begin at a page boundary. Nothing is cleared between two uses.
+//! Buffers come in powers of two from 4 KiB to 32 MiB, and each has 512 bytes beyond that: two
+//! records of 16,388 bytes, which the C++ implementation of ALTS sends, fit into "32 KiB", and a
+//! payload can be aligned in any class. They begin at a page boundary. Nothing is cleared between
+//! two uses.
 //!
 //! # Limits
 //!
 //! Buffers in use and idle ones together never exceed the *cap*; idle ones make room before anybody
 //! waits. At the cap:
 //!
-//! * [`take`](BufferPool::take) says so, and [`poll_take`](BufferPool::poll_take) waits. Who waits is
-//!   served in order; a newcomer passes nobody, not even with a smaller request. So every request is
-//!   served once those before it have brought their buffers back.
-//! * Who holds part of a record and needs a larger buffer for the rest would deadlock with others of its
-//!   kind. [`poll_take_growing`](BufferPool::poll_take_growing) therefore goes before the others, and may
-//!   exceed the cap by one buffer at a time: the *overdraft*. A record larger than the whole cap can be
-//!   received this way and no other.
-//! * [`take_beyond_cap`](BufferPool::take_beyond_cap) is for bytes that leave: writers must be able to go
-//!   on, or readers would wait for them forever. Its callers limit themselves.
+//! * [`take`](BufferPool::take) says so, and [`poll_take`](BufferPool::poll_take) waits. Who waits
+//!   is served in order; a newcomer passes nobody, not even with a smaller request. So every
+//!   request is served once those before it have brought their buffers back.
+//! * Who holds part of a record and needs a larger buffer for the rest would deadlock with others
+//!   of its kind. [`poll_take_growing`](BufferPool::poll_take_growing) therefore goes before the
+//!   others, and may exceed the cap by one buffer at a time: the *overdraft*. A record larger than
+//!   the whole cap can be received this way and no other.
+//! * [`take_beyond_cap`](BufferPool::take_beyond_cap) is for bytes that leave: writers must be able
+//!   to go on, or readers would wait for them forever. Its callers limit themselves.
 //!
-//! The system has limits too. A refused mapping counts as the cap: idle buffers are unmapped, and if the
-//! system still refuses, `poll_take` waits as long as any buffer is out that may come back. Linux allows a
-//! process 65,530 mappings (`vm.max_map_count`). Neighbouring buffers share one, but buffers freed in
-//! random order leave holes, and in the worst case each buffer that remains is a mapping of its own. The
-//! default cap stays below that limit even when filled with the smallest class; a pool with more live
-//! buffers than the limit should raise it, because at the limit the kernel refuses not only to map but
-//! also to cut a hole, and memory unmapped in vain is lost to the process.
+//! The system has limits too. A refused mapping counts as the cap: idle buffers are unmapped, and
+//! if the system still refuses, `poll_take` waits as long as any buffer is out that may come back.
+//! Linux allows a process 65,530 mappings (`vm.max_map_count`). Neighbouring buffers share one, but
+//! buffers freed in random order leave holes, and in the worst case each buffer that remains is a
+//! mapping of its own. The default cap stays below that limit even when filled with the smallest
+//! class. A program that has more than 65,530 buffers live, after a peak of twice as many, should
+//! raise it: at the limit the kernel refuses to cut further holes, and a buffer it does not unmap
+//! then is lost to the process.
 
 mod buffer;
 mod class;
 mod config;
 mod error;
+mod idle;
 mod janitor;
 mod shared;
 mod state;
@@ -78,15 +82,15 @@ use state::Line;
 
 /// A handle on a pool of buffers; clones share the pool.
 ///
-/// When the last handle is dropped, idle memory is unmapped. Buffers still out stay valid and are unmapped
-/// as they are dropped.
+/// When the last handle is dropped, idle memory is unmapped. Buffers still out stay valid and are
+/// unmapped as they are dropped.
 pub struct BufferPool {
     shared: Arc<Shared>,
 }
 
 impl BufferPool {
-    /// A pool with the defaults: reads of 32 KiB, a cap of 256 MiB, at most 1 MiB kept idle. It holds no
-    /// buffer until one is taken.
+    /// A pool with the defaults: reads of 32 KiB, a cap of 256 MiB, at most 1 MiB kept idle. It
+    /// holds no buffer until one is taken.
     pub fn new() -> Self {
         Self::from_checked(&BufferPoolBuilder::default())
     }
@@ -100,7 +104,8 @@ impl BufferPool {
         Self { shared: Arc::new(Shared::new(builder)) }
     }
 
-    /// The nominal size of a read, in bytes: what to ask for unless there is a reason for another size.
+    /// The nominal size of a read, in bytes: what to ask for unless there is a reason for another
+    /// size.
     #[inline]
     pub fn buffer_size(&self) -> usize {
         self.shared.buffer_size
@@ -112,13 +117,13 @@ impl BufferPool {
         Class::fitting(size).map(Class::capacity)
     }
 
-    /// A buffer of at least `size` bytes, if there is room and nobody waits. All of it is visible, the
-    /// bytes beyond `size` included.
+    /// A buffer of at least `size` bytes, if there is room and nobody waits. All of it is visible,
+    /// the bytes beyond `size` included.
     ///
     /// # Errors
     ///
-    /// [`PoolError::AtCap`] if it would have to wait, [`PoolError::TooLarge`] if even an empty pool would
-    /// not give it, [`PoolError::Map`] if the system refused memory.
+    /// [`PoolError::AtCap`] if it would have to wait, [`PoolError::TooLarge`] if even an empty pool
+    /// would not give it, [`PoolError::Map`] if the system refused memory.
     #[inline]
     pub fn take(&self, size: usize) -> Result<PooledBuf, PoolError> {
         self.shared.take(self.class_within_cap(size)?, Line::Ordinary)
@@ -126,15 +131,16 @@ impl BufferPool {
 
     /// Like [`take`](Self::take), and waits in order where that would say `AtCap`.
     ///
-    /// `ticket` is the caller's place in the line: `None` before the first call, to be kept as long as the
-    /// answer is `Pending`, `None` again when it is not. Dropping the ticket gives the place up, and a
-    /// grant that was not collected passes on. A ticket is good for one size; with another the wait starts
-    /// over at the end of the line. The waker of the latest call is the one woken.
+    /// `ticket` is the caller's place in the line: `None` before the first call, to be kept as long
+    /// as the answer is `Pending`, `None` again when it is not. Dropping the ticket gives the place
+    /// up, and a grant that was not collected passes on. A ticket is good for one size; with
+    /// another the wait starts over at the end of the line. The waker of the latest call is the one
+    /// woken.
     ///
     /// # Errors
     ///
-    /// [`PoolError::TooLarge`] at once if the whole cap would not suffice. [`PoolError::Map`] if the system
-    /// refused memory while no buffer is out that could come back.
+    /// [`PoolError::TooLarge`] at once if the whole cap would not suffice. [`PoolError::Map`] if
+    /// the system refused memory while no buffer is out that could come back.
     #[inline]
     pub fn poll_take(
         &self,
@@ -146,12 +152,13 @@ impl BufferPool {
         self.shared.poll_take(cx.waker(), ticket, class, Line::Ordinary)
     }
 
-    /// Like [`poll_take`](Self::poll_take), for the rest of a record of which the caller already holds a
-    /// part: goes before all ordinary requests, and in order among its own kind.
+    /// Like [`poll_take`](Self::poll_take), for the rest of a record of which the caller already
+    /// holds a part: goes before all ordinary requests, and in order among its own kind.
     ///
-    /// If there is no room under the cap, it uses the pool's single overdraft, which is free again when
-    /// that buffer is dropped. It waits only while there is neither, or for others of its kind. `size` may
-    /// exceed the cap; such a request waits for the overdraft, and holds up no ordinary one.
+    /// If there is no room under the cap, it uses the pool's single overdraft, which is free again
+    /// when that buffer is dropped. It waits only while there is neither, or for others of its
+    /// kind. `size` may exceed the cap; such a request waits for the overdraft, and holds up no
+    /// ordinary one.
     ///
     /// # Errors
     ///
@@ -166,8 +173,8 @@ impl BufferPool {
         self.shared.poll_take(cx.waker(), ticket, class, Line::Growing)
     }
 
-    /// A buffer that does not count towards the cap, for sealed bytes that wait for the kernel. It may be
-    /// an idle one.
+    /// A buffer that does not count towards the cap, for sealed bytes that wait for the kernel. It
+    /// may be an idle one.
     ///
     /// Nothing here limits how many there are: the caller does, to one batch a connection.
     ///

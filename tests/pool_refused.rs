@@ -1,5 +1,5 @@
-//! The system refuses memory: a refusal counts as the cap. Alone in its process, whose address space it
-//! limits.
+//! The system refuses memory: a refusal counts as the cap. Alone in its process, whose address
+//! space it limits.
 #![cfg(target_os = "linux")] // Elsewhere RLIMIT_AS is not enforced, or not there.
 
 use std::fs;
@@ -38,7 +38,7 @@ fn limit_address_space() {
 fn a_refused_mapping_counts_as_the_cap() {
     const LARGE: usize = 32 * MIB;
     let pool = BufferPool::builder()
-        .cap(1 << 40)
+        .cap(usize::MAX)
         .retention(Retention::KeepUpTo(usize::MAX))
         .build()
         .expect("the cap holds a buffer");

@@ -1,5 +1,5 @@
-//! After a burst, memory goes back to the operating system. Alone in its process, since everything else in
-//! it counts too.
+//! After a burst, memory goes back to the operating system. Alone in its process, since everything
+//! else in it counts too.
 #![cfg(target_os = "linux")] // The resident size is read from /proc.
 
 use std::fs::{self, File};
@@ -13,7 +13,8 @@ const KIB: usize = 1 << 10;
 /// What the kernel lets one process have by default; each buffer is a mapping of its own at worst.
 const DEFAULT_MAX_MAP_COUNT: usize = 65_530;
 
-/// Resident bytes, which the kernel adds up from the page tables for this file (`statm` may lag behind).
+/// Resident bytes, which the kernel adds up from the page tables for this file (`statm` may lag
+/// behind).
 fn resident() -> usize {
     let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux has it since 4.14");
     let line = rollup.lines().find(|line| line.starts_with("Rss:")).expect("it says Rss");
@@ -40,8 +41,8 @@ fn frozen(pool: &BufferPool) -> [Bytes; 2] {
     [bytes.slice(..KIB), bytes.slice(31 * KIB..)]
 }
 
-/// Takes 10,000 at once and gives back first every second one, then the rest: the worst order for the
-/// kernel's list of mappings.
+/// Takes 10,000 at once and gives back first every second one, then the rest: the worst order for
+/// the kernel's list of mappings.
 fn burst<T>(
     name: &str,
     pool: &BufferPool,
@@ -72,8 +73,8 @@ fn burst<T>(
 #[test]
 fn memory_goes_back_after_a_burst() {
     let pool = BufferPool::builder().cap(512 << 20).build().expect("the cap holds a buffer");
-    // The lists are there before and after: the first large allocation that a program frees makes glibc
-    // keep about twice as much from then on, which is none of the pool's doing.
+    // The lists are there before and after: the first large allocation that a program frees makes
+    // glibc keep about twice as much from then on, which is none of the pool's doing.
     let mut buffers: Vec<Option<PooledBuf>> = Vec::new();
     buffers.resize_with(BURST, || None);
     let mut slices: Vec<Option<[Bytes; 2]>> = Vec::new();

@@ -89,7 +89,8 @@ fn in_two_threads(iterations: u64, work: impl Fn() + Sync) -> Duration {
     })
 }
 
-/// Time until each of two threads has taken and put once; the worst case, as nothing is done in between.
+/// Time until each of two threads has taken and put once; the worst case, as nothing is done in
+/// between.
 fn two_threads(c: &mut Criterion) {
     let mut group = c.benchmark_group("pool/take_put_two_threads");
     let pool = warm_pool(4);
@@ -120,7 +121,8 @@ fn held(c: &mut Criterion) {
     group.finish();
 }
 
-/// What a pool saves: a mapping made for each use, untouched and with one byte written to each page.
+/// What a pool saves: a mapping made for each use, untouched and with one byte written to each
+/// page.
 fn unkept(c: &mut Criterion) {
     let mut group = c.benchmark_group("pool/never_keep");
     let pool = BufferPool::builder()

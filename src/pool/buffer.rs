@@ -11,8 +11,9 @@ use super::state::Charge;
 
 /// A buffer with one owner, which goes back to its pool when it is dropped.
 ///
-/// It dereferences to its *visible range*. That is all of it at first; [`truncate`](Self::truncate),
-/// [`advance`](Self::advance) and [`set_range`](Self::set_range) change what shows, never the contents.
+/// It dereferences to its *visible range*. That is all of it at first;
+/// [`truncate`](Self::truncate), [`advance`](Self::advance) and [`set_range`](Self::set_range)
+/// change what shows, never the contents.
 ///
 /// ```text
 ///  0            start                      end            capacity
@@ -20,8 +21,8 @@ use super::state::Charge;
 ///                 └── Deref, freeze() ───────┘
 /// ```
 ///
-/// **A buffer may contain old bytes of this process**, since nothing is cleared between two uses. Only
-/// what was written after [`take`](super::BufferPool::take) means anything.
+/// **A buffer may contain old bytes of this process**, since nothing is cleared between two uses.
+/// Only what was written after [`take`](super::BufferPool::take) means anything.
 ///
 /// It may be dropped on any thread.
 pub struct PooledBuf {
@@ -78,7 +79,8 @@ impl PooledBuf {
         self.end = range.end as u32;
     }
 
-    /// Hides what follows the first `len` visible bytes. Does nothing if there are no more than that.
+    /// Hides what follows the first `len` visible bytes. Does nothing if there are no more than
+    /// that.
     #[inline]
     pub fn truncate(&mut self, len: usize) {
         if len < self.len() {
@@ -121,8 +123,8 @@ impl PooledBuf {
         &mut self.slab_mut().memory
     }
 
-    /// Shares the visible bytes without copying them. The buffer goes back to its pool when the last
-    /// clone or slice of them is dropped: at once if nothing is visible.
+    /// Shares the visible bytes without copying them. The buffer goes back to its pool when the
+    /// last clone or slice of them is dropped: at once if nothing is visible.
     ///
     /// A slice of one byte keeps the whole buffer. Copy what is kept for long.
     pub fn freeze(self) -> Bytes {

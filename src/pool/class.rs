@@ -13,9 +13,9 @@ impl Class {
     pub(super) const MIN: usize = 1 << Self::SMALLEST_SHIFT;
     /// The nominal size of the largest class.
     pub(super) const MAX: usize = Self::MIN << (Self::COUNT - 1);
-    /// Bytes every buffer has beyond the name of its class. Two records of 16,388 bytes, which is what
-    /// the C++ implementation of ALTS sends, fit into 32 KiB only with 8 bytes more; the rest is for a
-    /// lead-in that brings a payload to a 64-byte boundary.
+    /// Bytes every buffer has beyond the name of its class. Two records of 16,388 bytes, which is
+    /// what the C++ implementation of ALTS sends, fit into 32 KiB only with 8 bytes more; the rest
+    /// is for a lead-in that brings a payload to a 64-byte boundary.
     pub(super) const EXTRA: usize = 512;
 
     /// The smallest class of at least `size` bytes.

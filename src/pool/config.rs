@@ -5,17 +5,18 @@ use std::time::Duration;
 use super::class::Class;
 use super::error::PoolConfigError;
 
-/// 32 KiB: two records of ALTS' usual 16 KiB a read. Reads of 8 KiB cost a quarter more in bulk, and
-/// larger ones gain little while they spread the data over more cache.
+/// 32 KiB: two records of ALTS' usual 16 KiB a read. Reads of 8 KiB cost a quarter more in bulk,
+/// and larger ones gain little while they spread the data over more cache.
 const DEFAULT_BUFFER_SIZE: usize = 32 << 10;
 
 /// 256 MiB, about 8,000 buffers of 32 KiB. A buffer is held only while bytes move, so this is 8,000
-/// connections with data in the air at one moment, not 8,000 connections. Filled with buffers of the
-/// smallest class alone it is 58,254 mappings, still below the 65,530 that Linux allows a process.
+/// connections with data in the air at one moment, not 8,000 connections. Filled with buffers of
+/// the smallest class alone it is 58,254 mappings, still below the 65,530 that Linux allows a
+/// process.
 const DEFAULT_CAP: usize = 256 << 20;
 
-/// 1 MiB, 31 buffers of 32 KiB: more than the threads of most machines read into at once, and nothing
-/// to miss in an idle process.
+/// 1 MiB, 31 buffers of 32 KiB: more than the threads of most machines read into at once, and
+/// nothing to miss in an idle process.
 const DEFAULT_KEPT: usize = 1 << 20;
 
 /// What becomes of memory that nobody uses.
@@ -28,9 +29,9 @@ pub enum Retention {
     KeepUpTo(usize),
     /// Keep everything, and unmap what has not been used for this long (or up to a quarter longer).
     ///
-    /// A thread named `alts-pool-idle` sees to it. It is started when the first buffer falls idle and
-    /// ends when it finds none, or with the pool. Where no thread can be started, buffers are unmapped
-    /// at once.
+    /// A thread named `alts-pool-idle` sees to it. It is started when the first buffer falls idle
+    /// and ends when it finds none, or with the pool. Where no thread can be started, buffers are
+    /// unmapped at once.
     ReleaseAfter(Duration),
     /// Unmap every buffer when it comes back. Costs a mapping and its page faults for each read.
     NeverKeep,
@@ -58,20 +59,20 @@ impl Default for BufferPoolBuilder {
 }
 
 impl BufferPoolBuilder {
-    /// The size readers ask for by default, in bytes: a power of two from 4 KiB to 32 MiB, 32 KiB unless
-    /// set. Buffers of the other sizes remain available.
+    /// The size readers ask for by default, in bytes: a power of two from 4 KiB to 32 MiB, 32 KiB
+    /// unless set. Buffers of the other sizes remain available.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes;
         self
     }
 
-    /// The most bytes that buffers in use and idle ones may have together; 256 MiB unless set. At least
-    /// one buffer of the chosen size.
+    /// The most bytes that buffers in use and idle ones may have together; 256 MiB unless set. At
+    /// least one buffer of the chosen size.
     ///
-    /// Each buffer counts with its class and the 512 bytes beyond it; the system rounds that up to whole
-    /// pages once they are touched. On Linux a process has at most `vm.max_map_count` mappings, 65,530
-    /// unless raised, and in the worst case a buffer is one of them: raise that setting together with a
-    /// cap beyond 2 GiB of 32 KiB buffers (see [the module](super#limits)).
+    /// Each buffer counts with its class and the 512 bytes beyond it; the system rounds that up to
+    /// whole pages once they are touched. On Linux a process has at most `vm.max_map_count`
+    /// mappings, 65,530 unless raised, and in the worst case a buffer is one of them: raise that
+    /// setting together with a cap beyond 2 GiB of 32 KiB buffers (see [the module](super#limits)).
     pub fn cap(mut self, bytes: usize) -> Self {
         self.cap = bytes;
         self

@@ -53,7 +53,8 @@ impl From<PoolError> for io::Error {
 pub enum PoolConfigError {
     /// The buffer size, in bytes, is not a power of two from 4 KiB to 32 MiB.
     BufferSize(usize),
-    /// The cap does not hold a single buffer of the chosen size, so that no reader could ever go on.
+    /// The cap does not hold a single buffer of the chosen size, so that no reader could ever go
+    /// on.
     CapTooSmall {
         /// The cap asked for, in bytes.
         cap: usize,

@@ -1,7 +1,7 @@
 //! The thread that unmaps buffers nobody has used for a while.
 //!
-//! The paths that take and return buffers read no clock. They stamp a returned buffer with the number of
-//! the janitor's current period, and only the janitor counts periods.
+//! The paths that take and return buffers read no clock. They stamp a returned buffer with the
+//! number of the janitor's current period, and only the janitor counts periods.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What all handles, buffers and tickets of one pool share: the lock, and the system calls around it.
+//! What all handles, buffers and tickets of one pool share: the lock, and the system calls around
+//! it.
 
 use std::fmt;
 use std::io;
@@ -28,9 +29,9 @@ pub(super) struct Slab {
 impl Slab {
     pub(super) fn map(class: Class) -> io::Result<Box<Self>> {
         let memory = MmapMut::map_anon(class.capacity())?;
-        // Neighbouring mappings merge, and where huge pages are always on, the first byte of one buffer
-        // would then back 2 MiB, which unmapping that buffer alone does not give back. A kernel without
-        // huge pages refuses the advice, and needs none.
+        // Neighbouring mappings merge, and where huge pages are always on, the first byte of one
+        // buffer would then back 2 MiB, which unmapping that buffer alone does not give back. A
+        // kernel without huge pages refuses the advice, and needs none.
         #[cfg(target_os = "linux")]
         let _ = memory.advise(memmap2::Advice::NoHugePage);
         Ok(Box::new(Self { memory, class, fell_idle: 0 }))
@@ -52,7 +53,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Wakes the janitor early: the pool was closed or trimmed.
     janitor_call: Condvar,
-    /// Handles, as opposed to buffers and tickets, which keep this struct alive but not the pool open.
+    /// Handles, as opposed to buffers and tickets, which keep this struct alive but not the pool
+    /// open.
     handles: AtomicUsize,
     release_after: Option<Duration>,
     pub(super) buffer_size: usize,
@@ -87,8 +89,8 @@ impl Shared {
         }
     }
 
-    /// The state even after a panic: no code of others runs under the lock, and ours leaves no change
-    /// half done.
+    /// The state even after a panic: no code of others runs under the lock, and ours leaves no
+    /// change half done.
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -175,25 +177,26 @@ impl Shared {
         if ticket.as_ref().is_some_and(|ticket| !ticket.is_for(self, class, line)) {
             *ticket = None;
         }
-        let claimed = match ticket {
-            Some(ticket) => {
-                // Cloned, and the replaced one dropped, outside the lock: both run code of others.
-                let mut waker = waker.clone();
-                self.change(|state, _| state.collect(line, ticket.id(), &mut waker))
-            }
-            None => {
-                self.change(|state, after| state.claim_at_once(class, line, after)).or_else(|| {
-                    let waker = waker.clone();
-                    self.change(|state, after| {
-                        // Room may have appeared in between, with nobody to tell us.
-                        state.claim_at_once(class, line, after).or_else(|| {
-                            let id = state.join(line, class, waker);
-                            *ticket = Some(Ticket::new(Arc::clone(self), id, class, line));
-                            None
-                        })
-                    })
+        // Wakers are cloned, and those not stored dropped, outside the lock: that runs code of
+        // others.
+        let claimed = if let Some(ticket) = ticket {
+            let mut waker = waker.clone();
+            self.change(|state, _| state.collect(line, ticket.id(), &mut waker))
+        } else {
+            self.change(|state, after| state.claim_at_once(class, line, after)).or_else(|| {
+                let mut waker = Some(waker.clone());
+                self.change(|state, after| {
+                    // Room may have appeared in between, with nobody to tell us.
+                    let claim = state.claim_at_once(class, line, after);
+                    if claim.is_none()
+                        && let Some(waker) = waker.take()
+                    {
+                        let id = state.join(line, class, waker);
+                        *ticket = Some(Ticket::new(Arc::clone(self), id, class, line));
+                    }
+                    claim
                 })
-            }
+            })
         };
         let Some(claim) = claimed else {
             return Poll::Pending;
@@ -210,9 +213,9 @@ impl Shared {
             Err((claim, kind)) => {
                 let waker = waker.clone();
                 let id = spent.as_ref().map(Ticket::id);
-                let id = self
+                let place = self
                     .change(|state, after| state.mapping_refused(&claim, line, id, waker, after));
-                let Some(id) = id else {
+                let Ok(id) = place else {
                     return Poll::Ready(Err(PoolError::Map(kind)));
                 };
                 *ticket = spent.or_else(|| Some(Ticket::new(Arc::clone(self), id, class, line)));
