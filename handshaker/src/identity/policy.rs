@@ -30,9 +30,8 @@ impl Rule {
         match &self.0 {
             Pattern::Id(id) => id == peer,
             Pattern::Under { domain, prefix } => {
-                peer.trust_domain_name() == domain.as_str()
-                    && peer.path().len() > prefix.len()
-                    && peer.path().starts_with(&**prefix)
+                // No path ends with a slash, so at least one segment follows the prefix.
+                peer.trust_domain_name() == domain.as_str() && peer.path().starts_with(&**prefix)
             }
         }
     }

@@ -185,6 +185,22 @@ fn identities_are_shared_across_reloads() {
 }
 
 #[test]
+fn an_identity_is_shared_even_if_its_authority_was_renewed() {
+    let World { home, us: before, verifier } = World::new();
+    let leaf = home.leaf("spiffe://example.org/peer");
+    let first = verify(&verifier, &before, &leaf.der, now()).unwrap();
+    // The same key, valid from a later time on: the results differ, what the application sees does not.
+    let mut params = super::authority::authority_params("home");
+    params.not_before = date(NOW - 60);
+    let renewed = params.self_signed(home.issuer.key()).unwrap().pem();
+    let mut bundles = TrustBundles::new();
+    bundles.insert_pem(&domain("example.org"), renewed.as_bytes()).unwrap();
+    let second = verify(&verifier, &us(&home, bundles), &leaf.der, now()).unwrap();
+    assert_ne!(first, second);
+    assert!(Arc::ptr_eq(first.peer(), second.peer()));
+}
+
+#[test]
 fn the_oldest_entry_makes_room() {
     let World { home, us, .. } = World::new();
     let leaves: Vec<_> =

@@ -52,6 +52,17 @@ fn the_root_may_come_along() {
 }
 
 #[test]
+fn a_certificate_beyond_the_path_must_be_valid_too() {
+    let world = World::new();
+    let leaf = world.home.leaf("spiffe://example.org/peer");
+    let mut params = authority_params("home");
+    params.not_after = date(NOW - 1);
+    let old_root = params.self_signed(world.home.issuer.key()).unwrap();
+    let verified = world.verify(&[&leaf.der, old_root.der()]);
+    assert_eq!(verified, Err(CertificateError::Expired));
+}
+
+#[test]
 fn no_certificate_is_no_chain() {
     assert_eq!(World::new().verify(&[]), Err(CertificateError::Empty));
 }

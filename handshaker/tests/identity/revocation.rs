@@ -99,6 +99,20 @@ fn lists_of_one_trust_domain_leave_the_others_alone() {
 }
 
 #[test]
+fn lists_alone_make_no_trust_domain() {
+    let (home, partner) = (Authority::root("home"), Authority::root("partner"));
+    let mut trust = trust(&[("example.org", &home)]);
+    let list = partner.crl(&[], NOW + HOUR);
+    trust.insert_crl_pem(&domain("partner.org"), list.as_bytes()).unwrap();
+    let us = us(&home, trust);
+    let leaf = partner.leaf("spiffe://partner.org/peer");
+    assert_eq!(
+        ChainVerifier::new().verify(&us, &[&leaf.der], Role::Client, now()),
+        Err(CertificateError::UnknownTrustDomain(domain("partner.org")))
+    );
+}
+
+#[test]
 fn a_bundle_may_contain_its_lists() {
     let home = Authority::root("home");
     let bad = numbered(&home, 1_001);

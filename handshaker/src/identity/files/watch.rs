@@ -113,8 +113,7 @@ mod tests {
     #[test]
     fn the_thread_ends_with_the_last_handle() {
         let (sender, dropped) = mpsc::channel();
-        let thread =
-            thread::spawn(move || watch(&Weak::new(), &dropped, Duration::from_hours(24)));
+        let thread = thread::spawn(move || watch(&Weak::new(), &dropped, Duration::from_hours(24)));
         drop(sender);
         thread.join().unwrap();
     }
