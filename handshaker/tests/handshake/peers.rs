@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use alts_handshaker::identity::{Identity, Policy, Signer, TrustBundles};
 use alts_handshaker::{
-    Error, Handshake, HandshakeOptions, HandshakeResult, LocalHandshaker, LocalHandshakerBuilder,
-    Role,
+    AlertCode, Error, Handshake, HandshakeOptions, HandshakeResult, LocalHandshaker,
+    LocalHandshakerBuilder, Role,
 };
 
 /// In 2027; the test identities are valid from 2025 to 2045.
@@ -184,7 +184,7 @@ impl Side {
         out
     }
 
-    pub(crate) fn fail(&mut self, code: alts_handshaker::AlertCode) -> Vec<u8> {
+    pub(crate) fn fail(&mut self, code: AlertCode) -> Vec<u8> {
         let mut out = Vec::new();
         self.handshake.fail(code, &mut out);
         out
@@ -255,4 +255,54 @@ pub(crate) fn frame(kind: u32, body: &[u8]) -> Vec<u8> {
 pub(crate) fn clear_alert(code: u16) -> Vec<u8> {
     let [high, low] = code.to_be_bytes();
     frame(0x4f, &[high, low, 0])
+}
+
+/// Both ends finished, and with the same.
+#[track_caller]
+pub(crate) fn assert_agreed(outcome: &Outcome) {
+    let (client, server) = (outcome.client.result(), outcome.server.result());
+    assert_eq!(client.key_data, server.key_data);
+    assert_eq!(client.key_data.as_bytes().len(), client.record_protocol.key_len());
+    assert_eq!(client.log_id, server.log_id);
+    assert_eq!(client.record_protocol, server.record_protocol);
+    assert_eq!(client.application_protocol, server.application_protocol);
+    assert_eq!(client.close_notify, server.close_notify);
+    assert_eq!(client.peer.name(), server.local);
+    assert_eq!(server.peer.name(), client.local);
+    assert!(client.late_alert.is_some());
+    assert!(server.late_alert.is_none());
+}
+
+/// A side that waits for `frame(awaited)`; the server's peer is there to open what it answers.
+pub(crate) fn waiting_for(awaited: u32) -> Side {
+    let pair = Pair::usual();
+    let (mut client, mut server) = (pair.client(), pair.server());
+    let offer = client.feed(&[]);
+    match awaited {
+        0x41 => pair.server(),
+        0x42 => client,
+        0x43 => {
+            let answer = server.feed(&offer);
+            client.feed(frames(&answer)[0]);
+            client
+        }
+        0x44 => {
+            server.feed(&offer);
+            server
+        }
+        other => panic!("{other:#x} is not awaited"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn refuses(awaited: u32, bytes: &[u8], code: AlertCode) {
+    let mut side = waiting_for(awaited);
+    let told = side.feed(bytes);
+    assert_eq!(side.error().alert(), Some(code), "{awaited:#x}: {bytes:02x?}");
+    let sealed = awaited >= 0x43;
+    assert_eq!(frames(&told).len(), 1);
+    assert_eq!(told[4], if sealed { 0x4e } else { 0x4f }, "{awaited:#x}: {bytes:02x?}");
+    if !sealed {
+        assert_eq!(told, clear_alert(code.number()));
+    }
 }

@@ -10,11 +10,8 @@
 //! A side may also wait for bytes that never come, when a length was changed or bytes are missing. Then its driver gives up,
 //! as a driver does at its deadline; so at the end each side has a result or an error, never neither.
 
-#[expect(dead_code, reason = "shared with tests that need more of it")]
-mod peers;
-
+use crate::peers::{Flights, Outcome, Pair};
 use alts_handshaker::{AlertCode, Error, SealedAlertKey};
-use peers::{Flights, Outcome, Pair};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flight {
@@ -127,7 +124,7 @@ fn a_bit_of_every_byte() {
 }
 
 #[test]
-#[ignore = "half a million handshakes take minutes: cargo test --release --test mutation -- --ignored"]
+#[ignore = "half a million handshakes take minutes: cargo test --release --test handshake every_value -- --ignored"]
 fn every_value_of_every_byte() {
     let pair = Pair::usual();
     everywhere(&pair, |flight, at| {
