@@ -56,7 +56,7 @@ mod session;
 pub use engine::{Handshake, SealedAlertKey, Suite};
 pub use error::{AlertCode, Error, ForeignProtocol};
 #[cfg(feature = "tokio")]
-pub use limits::{HalfOpen, HandshakeLimits, LimitOptions};
+pub use limits::{CorePermit, HalfOpen, HandshakeLimits, LimitOptions};
 pub use local::{LocalHandshaker, LocalHandshakerBuilder};
 pub use session::{
     HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, KeyData, RecordProtocol, Role,

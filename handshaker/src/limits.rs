@@ -83,6 +83,12 @@ pub struct HalfOpen {
     source_place: Option<OwnedSemaphorePermit>,
 }
 
+/// The right to use a core, until it is dropped.
+#[derive(Debug)]
+pub struct CorePermit<'limits>(
+    #[expect(dead_code, reason = "held for its drop")] Option<SemaphorePermit<'limits>>,
+);
+
 impl Default for HandshakeLimits {
     fn default() -> Self {
         Self::new(LimitOptions::default())
@@ -145,8 +151,9 @@ impl HandshakeLimits {
     }
 
     /// Waits for the right to use a core.
-    pub async fn crypto(&self) -> SemaphorePermit<'_> {
-        self.0.crypto.acquire().await.expect("the semaphore is never closed")
+    pub async fn crypto(&self) -> CorePermit<'_> {
+        // Only a closed semaphore gives none, and this one is never closed.
+        CorePermit(self.0.crypto.acquire().await.ok())
     }
 
     async fn place_in(&self, places: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
@@ -245,7 +252,7 @@ fn prefix(source: IpAddr) -> IpAddr {
             let [a, b, c, d, ..] = address.segments();
             IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
-        v4 => v4,
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -336,7 +343,7 @@ mod tests {
         let limits = limits(|options| options.rate_per_source = Some(5.0));
         let start = Instant::now();
         let source = "192.0.2.1".parse().unwrap();
-        let mut within = |after: Duration| {
+        let within = |after: Duration| {
             let mut sources = limits.0.sources.lock().unwrap();
             limits.within_rate(&mut sources, source, start + after)
         };

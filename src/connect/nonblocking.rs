@@ -1,6 +1,7 @@
 //! Connecting and accepting in an event loop without tokio.
 
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime};
 
@@ -11,7 +12,6 @@ use super::handshaking::Handshaking;
 use crate::error::Error;
 use crate::stream::AltsStream;
 use crate::transport::NonBlocking;
-use std::sync::Arc;
 
 impl Acceptor {
     /// Begins the server's side of a handshake over a non-blocking socket.
@@ -124,9 +124,10 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
     /// When it will have failed.
     pub fn deadline(&self) -> Instant {
         let settings = &self.endpoint.settings;
-        let patience = match self.handshaking.awaits_first_bytes() {
-            true => settings.first_bytes.min(settings.deadline),
-            false => settings.deadline,
+        let patience = if self.handshaking.awaits_first_bytes() {
+            settings.first_bytes.min(settings.deadline)
+        } else {
+            settings.deadline
         };
         self.start + patience
     }

@@ -168,9 +168,10 @@ async fn secure<S: Socket>(
             if let Some(finished) = handshaking.finish() {
                 return Ok(finished);
             }
-            let patience = match handshaking.awaits_first_bytes() {
-                true => deadline.min(start + settings.first_bytes),
-                false => deadline,
+            let patience = if handshaking.awaits_first_bytes() {
+                deadline.min(start + settings.first_bytes)
+            } else {
+                deadline
             };
             let receiving = poll_fn(|cx| {
                 into_poll(handshaking.receive(&mut Polled { io: &mut io, cx }, &settings.pool))

@@ -55,8 +55,8 @@ impl Counter {
 
     /// How many records came before, as far as 64 bits say.
     pub(crate) fn records(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.bytes;
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+        let low = self.bytes.first_chunk().expect("8 of 12 bytes");
+        u64::from_le_bytes(*low)
     }
 }
 

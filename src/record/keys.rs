@@ -47,14 +47,13 @@ impl TrafficKeys {
     /// bytes are used; without, the material is the key.
     fn derive(&self, epoch: [u8; 6]) -> [u8; AES_KEY_LEN] {
         let mut key = [0; AES_KEY_LEN];
-        match self.protocol {
-            RecordProtocol::Aes128Gcm => key.copy_from_slice(&self.material[..AES_KEY_LEN]),
-            _ => {
-                let kdf_key = hmac::Key::new(hmac::HMAC_SHA256, &self.material[..KDF_KEY_LEN]);
-                let mut info = [1; 7];
-                info[..6].copy_from_slice(&epoch);
-                key.copy_from_slice(&hmac::sign(&kdf_key, &info).as_ref()[..AES_KEY_LEN]);
-            }
+        if self.protocol == RecordProtocol::Aes128Gcm {
+            key.copy_from_slice(&self.material[..AES_KEY_LEN]);
+        } else {
+            let kdf_key = hmac::Key::new(hmac::HMAC_SHA256, &self.material[..KDF_KEY_LEN]);
+            let mut info = [1; 7];
+            info[..6].copy_from_slice(&epoch);
+            key.copy_from_slice(&hmac::sign(&kdf_key, &info).as_ref()[..AES_KEY_LEN]);
         }
         key
     }

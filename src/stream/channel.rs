@@ -216,7 +216,7 @@ impl Channel {
 
 impl Moving {
     /// The slot for the opener's key and the window.
-    pub(super) fn to_open(&mut self) -> (&mut Option<EpochKey>, &mut Option<Window>) {
+    pub(super) fn opening(&mut self) -> (&mut Option<EpochKey>, &mut Option<Window>) {
         (&mut self.key, &mut self.window)
     }
 

@@ -32,8 +32,17 @@ impl Channel {
         if dst.is_empty() {
             return Ok(0);
         }
-        if !self.receive(source, None)? {
-            return Ok(0);
+        if self.window().is_none_or(|window| window.plaintext().is_empty()) {
+            // The stream's own pool and place, kept apart for the call, which changes the channel.
+            let shared = Arc::clone(&self.shared);
+            let mut place = self.held.as_mut().and_then(|held| held.place.take());
+            let received = self.receive(source, &shared.pool, &mut place);
+            if place.is_some() {
+                self.held().place = place;
+            }
+            if !received? {
+                return Ok(0);
+            }
         }
         let mut copied = 0;
         while let Some(window) = self.window() {
@@ -51,14 +60,18 @@ impl Channel {
         Ok(copied)
     }
 
-    /// Reads plaintext into a buffer from `pool`, or from the stream's own if none is given. `None` is the end of the stream.
+    /// Reads plaintext into a buffer from `pool`. `None` is the end of the stream.
     pub(crate) fn read_ready(
         &mut self,
         source: &mut impl Source,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
     ) -> io::Result<Option<PooledBuf>> {
-        if !self.receive(source, Some((pool, place)))? {
+        if let Some(held) = &mut self.held {
+            // The place of a `read` that was given up; what is granted to it would be missing here.
+            held.place = None;
+        }
+        if !self.receive(source, pool, place)? {
             return Ok(None);
         }
         while matches!(self.open_next(), Ok(true)) {}
@@ -108,7 +121,8 @@ impl Channel {
     fn receive(
         &mut self,
         source: &mut impl Source,
-        mut pool: Option<(&BufferPool, &mut Option<Ticket>)>,
+        pool: &BufferPool,
+        place: &mut Option<Ticket>,
     ) -> io::Result<bool> {
         let mut empty_records = 0;
         loop {
@@ -132,20 +146,7 @@ impl Channel {
                 continue;
             }
             self.drop_drained_window();
-            let filled = match &mut pool {
-                Some((pool, place)) => self.fill(source, pool, place),
-                None => {
-                    // The stream's own pool and place, kept apart for the call, which changes the channel.
-                    let shared = Arc::clone(&self.shared);
-                    let mut place = self.held.as_mut().and_then(|held| held.place.take());
-                    let filled = self.fill(source, &shared.pool, &mut place);
-                    if place.is_some() {
-                        self.held().place = place;
-                    }
-                    filled
-                }
-            };
-            match filled {
+            match self.fill(source, pool, place) {
                 Ok(Filled::Bytes) => {}
                 Ok(Filled::EndOfStream) => self.end_of_stream()?,
                 Err(error) => {
@@ -161,7 +162,7 @@ impl Channel {
     fn open_next(&mut self) -> io::Result<bool> {
         let protocol = self.keys.protocol();
         let Some(moving) = self.moving.as_mut() else { return Ok(false) };
-        let (key, Some(window)) = moving.to_open() else { return Ok(false) };
+        let (key, Some(window)) = moving.opening() else { return Ok(false) };
         let record = match window.next_record() {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(false),
@@ -274,9 +275,7 @@ impl Channel {
     ) -> io::Result<()> {
         let standard = pool.buffer_size();
         let Some(window) = self.window() else {
-            let partial_len = self.held.as_ref().map_or(0, |held| held.partial.len());
-            // At least as much again as is here, so that little reads cannot make many.
-            let buf = source.take(pool, place, standard.max(LEAD_IN + 2 * partial_len))?;
+            let buf = source.take(pool, place, standard)?;
             let mut window = Window::new(buf);
             if let Some(held) = &mut self.held {
                 window.append(&held.partial);
@@ -298,7 +297,8 @@ impl Channel {
             0
         };
         if wanted > 0 {
-            let buf = source.grow(pool, place, wanted.min((LEAD_IN + record).max(standard)))?;
+            let size = wanted.min((LEAD_IN + record).max(standard));
+            let buf = source.grow(pool, place, window.buffer(), size)?;
             window.move_to(buf);
         } else if window.room() < whole / 2 {
             window.compact();
@@ -358,7 +358,8 @@ impl Channel {
         let Some(window) = self.window() else { return Ok(None) };
         let len = window.sealed().len();
         if len > MAX_EXACT_PARTIAL {
-            let mut rest = Window::new(source.grow(pool, place, LEAD_IN + len)?);
+            let buf = source.grow(pool, place, window.buffer(), LEAD_IN + len)?;
+            let mut rest = Window::new(buf);
             rest.append(window.sealed());
             return Ok(Some(rest));
         }

@@ -39,6 +39,10 @@ impl Window {
         Self { plain: sealed.start..sealed.start, sealed, buf }
     }
 
+    pub(super) fn buffer(&self) -> &PooledBuf {
+        &self.buf
+    }
+
     pub(super) fn capacity(&self) -> usize {
         self.buf.capacity()
     }
@@ -123,9 +127,10 @@ impl Window {
         record: Range<usize>,
         open: impl FnOnce(&mut [u8], Range<usize>, usize) -> Result<Range<usize>, RecordError>,
     ) -> Result<usize, RecordError> {
-        let to = match self.plain.is_empty() {
-            true => record.start + HEADER_LEN,
-            false => self.plain.end as usize,
+        let to = if self.plain.is_empty() {
+            record.start + HEADER_LEN
+        } else {
+            self.plain.end as usize
         };
         let end = record.end as u32;
         let opened = open(self.buf.whole_mut(), record, to)?;
