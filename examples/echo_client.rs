@@ -12,7 +12,6 @@
 //! `--message` sends larger messages and more of them.
 
 mod arguments;
-mod causes;
 
 use std::error::Error;
 use std::io;
@@ -30,7 +29,6 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use arguments::IdentityArguments;
-use causes::Causes;
 
 /// Has a message echoed by an authenticated server.
 #[derive(Debug, Parser)]
@@ -82,7 +80,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", Causes(&*error));
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
@@ -172,13 +170,21 @@ async fn round_trip<S: Socket>(
     message: &[u8],
     echo: &mut [u8],
 ) -> io::Result<()> {
-    let (mut read, mut write) = split(stream);
+    let (mut read, mut write) = split(&mut *stream);
     let writing = async {
         write.write_all(message).await?;
         write.flush().await
     };
-    tokio::try_join!(writing, read.read_exact(echo))?;
-    Ok(())
+    let Err(error) = tokio::try_join!(writing, read.read_exact(echo)) else { return Ok(()) };
+    // If the server turned us away, it says why where its first record would be; the write may have failed before that was read.
+    match stream.read(&mut [0]).await {
+        Err(why) if alts::Error::of(&why).is_some() => Err(why),
+        Ok(0) if error.kind() == io::ErrorKind::UnexpectedEof => Err(io::Error::new(
+            error.kind(),
+            "the server ended the stream before the echo was whole",
+        )),
+        _ => Err(error),
+    }
 }
 
 async fn within<T>(

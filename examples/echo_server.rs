@@ -15,7 +15,6 @@
 //! the new certificate within 5 seconds. `RUST_LOG=alts=debug` shows more.
 
 mod arguments;
-mod causes;
 
 use std::error::Error;
 use std::io;
@@ -37,7 +36,6 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use arguments::IdentityArguments;
-use causes::Causes;
 
 /// Sends back what authenticated clients send.
 #[derive(Debug, Parser)]
@@ -66,12 +64,13 @@ const GRACE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,alts::connect=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", Causes(&*error));
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
@@ -197,7 +196,7 @@ impl Server {
             let mut stream = match accepted {
                 Ok(stream) => stream,
                 Err(error) => {
-                    tracing::warn!(from, fault = ?error.fault(), "{}", Causes(&error));
+                    tracing::warn!(from, fault = ?error.fault(), "{error}");
                     return;
                 }
             };
@@ -206,7 +205,7 @@ impl Server {
                 Ok(bytes) => tracing::info!(from, peer = stream.peer().name(), bytes, "closed"),
                 Err(error) => {
                     let peer = stream.peer().name();
-                    tracing::warn!(from, peer, "{}", Causes(&error));
+                    tracing::warn!(from, peer, "{error}");
                 }
             }
         });

@@ -134,7 +134,7 @@ pub(crate) fn run(
 async fn hold<S, F>(connections: usize, connect: impl Fn() -> F) -> Result<(), Box<dyn Error>>
 where
     S: Send + 'static,
-    F: Future<Output = Result<S, alts::Error>> + Send + 'static,
+    F: Future<Output = io::Result<S>> + Send + 'static,
 {
     let mut held = Vec::with_capacity(connections);
     let mut under_way = JoinSet::new();

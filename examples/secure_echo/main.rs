@@ -12,8 +12,6 @@
 //! The clients of the second part run in a child process, so that what is counted on the heap is the server alone. The
 //! comparison is the same echo loop on tokio's bare `TcpStream`, measured in the same run in the same way.
 
-#[path = "../causes/mod.rs"]
-mod causes;
 mod clients;
 mod counted;
 mod exchange;
@@ -30,7 +28,6 @@ use clap::Parser;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use causes::Causes;
 use clients::Clients;
 use identities::Identities;
 use server::{Cost, Server};
@@ -80,7 +77,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let who = if arguments.clients_to.is_some() { "clients: " } else { "" };
-            eprintln!("error: {who}{}", Causes(&*error));
+            eprintln!("error: {who}{error}");
             ExitCode::FAILURE
         }
     }
@@ -100,7 +97,8 @@ fn show(wanted: usize, message: usize, comparison: bool) -> Result<(), Box<dyn E
 
     println!();
     if connections < wanted {
-        println!("A process may open only {files} files here (ulimit -Hn), so these are fewer:");
+        let wanted = HumanCount(wanted as u64);
+        println!("A process may open only {files} files here (ulimit -Hn), so not {wanted} but:");
     }
     println!(
         "{} connections, each with one echo of {} bytes, then idle",
@@ -164,7 +162,7 @@ fn print_table(secured: &Cost, plain: Option<&Cost>) {
     row("kept in the pool, for all together", &|cost| {
         HumanBytes(cost.pool.idle_bytes as u64).to_string()
     });
-    row("live heap for each connection connection", &|cost| {
+    row("live heap per idle connection", &|cost| {
         format!("{} bytes", HumanCount((cost.heap / cost.connections) as u64))
     });
 }

@@ -12,7 +12,6 @@ use alts::ready::ReadyReader;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::causes::Causes;
 use crate::memory::live_heap;
 
 /// Sends back what comes, until the peer ends its direction. Holds memory only from a read to the end of the write after it.
@@ -122,6 +121,6 @@ async fn serve_tcp(listener: TcpListener, pool: BufferPool) {
     }
 }
 
-fn failed(what: &str, error: &(dyn Error + 'static)) {
-    eprintln!("server: {what} failed: {}", Causes(error));
+fn failed(what: &str, error: &dyn Error) {
+    eprintln!("server: {what} failed: {error}");
 }

@@ -1,0 +1,95 @@
+//! An echo server and its clients on mio event loops, without tokio: sockets that do what they can and say `WouldBlock`.
+//!
+//! ```text
+//! cargo run --release --example mio_echo
+//! ```
+//!
+//! shows it in one process: clients with more data than buffers, one that does not read, one that says nothing. As a server
+//! of its own, for the example `echo_client`, with identities as `echo_server.rs` tells how to make them:
+//!
+//! ```text
+//! cargo run -p alts-handshaker --features cli -- dev-ca init
+//! cargo run -p alts-handshaker --features cli -- dev-ca issue spiffe://dev.local/server
+//!
+//! cargo run --release --example mio_echo -- serve --dev --bundle dev.local=dev-ca/server/bundle.pem \
+//!     --cert dev-ca/server/chain.pem --key dev-ca/server/key.pem
+//! ```
+//!
+//! What an event loop has to do is in `server.rs`: advance handshakes and keep their deadlines and their number, stop
+//! reading from a client that does not read, and call again those that found no buffer.
+
+#[path = "../arguments/mod.rs"]
+mod arguments;
+mod client;
+mod demo;
+mod server;
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use alts::Acceptor;
+use alts::handshaker::LocalHandshaker;
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use arguments::IdentityArguments;
+use demo::DemoArguments;
+use server::Server;
+
+/// An ALTS echo server on a mio event loop.
+#[derive(Debug, Parser)]
+#[command(name = "mio_echo", args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    demo: DemoArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Be a server until interrupted. Without a command: show server and clients in one process.
+    Serve(ServeArguments),
+}
+
+#[derive(Debug, Args)]
+struct ServeArguments {
+    /// Where to listen; port 0 is any that is free.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    identity: IdentityArguments,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let level = if arguments.command.is_some() { "info" } else { "error" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let outcome = match arguments.command {
+        Some(Command::Serve(arguments)) => serve(arguments),
+        None => arguments.demo.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: ServeArguments) -> Result<(), Box<dyn Error>> {
+    let files = arguments.identity.load()?;
+    files.watch()?;
+    let name = arguments::own_name(&files)?;
+    let handshaker = LocalHandshaker::builder(Arc::new(files)).build();
+    let mut server = Server::bind(arguments.listen, Acceptor::new(handshaker))
+        .map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
+    println!("{name} listens on {}", server.address()?);
+    server.run()?;
+    Ok(())
+}
