@@ -42,7 +42,7 @@
 //! * Who holds part of a record and needs a larger buffer for the rest would deadlock with others
 //!   of its kind. [`poll_take_growing`](BufferPool::poll_take_growing) therefore goes before the
 //!   others, and may exceed the cap by one buffer at a time: the *overdraft*. A record larger than
-//!   the whole cap can be received this way and no other.
+//!   the whole cap can be received this way and no other; while it grows it has two such buffers.
 //! * [`take_beyond_cap`](BufferPool::take_beyond_cap) is for bytes that leave: writers must be able
 //!   to go on, or readers would wait for them forever. Its callers limit themselves.
 //!
@@ -78,7 +78,7 @@ pub use ticket::Ticket;
 
 use class::Class;
 use shared::Shared;
-use state::Line;
+use state::{Charge, Line};
 
 /// A handle on a pool of buffers; clones share the pool.
 ///
@@ -173,6 +173,17 @@ impl BufferPool {
         self.shared.poll_take(cx.waker(), ticket, class, Line::Growing)
     }
 
+    /// For a record that has the overdraft and grows further: another buffer on the same account, at once. To
+    /// wait for the overdraft would be to wait for oneself. `None` if `held` is not the overdraft of this pool.
+    pub(crate) fn take_on_overdraft(
+        &self,
+        held: &PooledBuf,
+        size: usize,
+    ) -> Option<Result<PooledBuf, PoolError>> {
+        let take = || self.shared.take_unlimited(class_of(size)?, Charge::Overdraft);
+        held.is_overdraft_of(&self.shared).then(take)
+    }
+
     /// A buffer that does not count towards the cap, for sealed bytes that wait for the kernel. It
     /// may be an idle one.
     ///
@@ -182,7 +193,7 @@ impl BufferPool {
     ///
     /// [`PoolError::TooLarge`] beyond 32 MiB, [`PoolError::Map`] if the system refused memory.
     pub fn take_beyond_cap(&self, size: usize) -> Result<PooledBuf, PoolError> {
-        self.shared.take_beyond_cap(class_of(size)?)
+        self.shared.take_unlimited(class_of(size)?, Charge::Beyond)
     }
 
     /// Whether anybody waits for memory. Who holds some without need can let go of it.

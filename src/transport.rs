@@ -22,11 +22,12 @@ pub(crate) trait Source {
         place: &mut Option<Ticket>,
         size: usize,
     ) -> io::Result<PooledBuf>;
-    /// As `take`, for a record that has begun to arrive.
+    /// As `take`, for a record that has begun to arrive, part of it in `held`.
     fn grow(
         &mut self,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
+        held: &PooledBuf,
         size: usize,
     ) -> io::Result<PooledBuf>;
     /// Lets other tasks run. `false` if the caller's loop does that by itself.
@@ -57,12 +58,12 @@ pub(crate) struct Stall {
 }
 
 impl Stall {
-    fn begin() -> Box<Self> {
-        Box::new(Self {
+    fn begin() -> Self {
+        Self {
             since: Instant::now(),
             #[cfg(feature = "tokio")]
             timer: None,
-        })
+        }
     }
 }
 
@@ -115,8 +116,12 @@ impl<S: io::Read> Source for NonBlocking<'_, S> {
         &mut self,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
+        held: &PooledBuf,
         size: usize,
     ) -> io::Result<PooledBuf> {
+        if let Some(taken) = pool.take_on_overdraft(held, size) {
+            return taken.map_err(|error| Error::Pool(error).into());
+        }
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         let grown = pool.poll_take_growing(&mut cx, place, size);
         // Nobody would be woken: the event loop calls again.
@@ -137,7 +142,7 @@ impl<S: io::Read> Source for NonBlocking<'_, S> {
         limit: Duration,
         pool: &BufferPool,
     ) -> bool {
-        let stall = stall.get_or_insert_with(Stall::begin);
+        let stall = stall.get_or_insert_with(|| Box::new(Stall::begin()));
         stall.since.elapsed() >= limit && pool.has_waiters()
     }
 }
@@ -169,7 +174,7 @@ mod polled {
     use std::io;
     use std::pin::Pin;
     use std::task::{Context, Poll};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -228,8 +233,12 @@ mod polled {
             &mut self,
             pool: &BufferPool,
             place: &mut Option<Ticket>,
+            held: &PooledBuf,
             size: usize,
         ) -> io::Result<PooledBuf> {
+            if let Some(taken) = pool.take_on_overdraft(held, size) {
+                return taken.map_err(|error| Error::Pool(error).into());
+            }
             buffer(pool.poll_take_growing(self.cx, place, size))
         }
 
@@ -244,15 +253,14 @@ mod polled {
             limit: Duration,
             pool: &BufferPool,
         ) -> bool {
-            let stall = stall.get_or_insert_with(Stall::begin);
-            let since = stall.since;
+            let stall = stall.get_or_insert_with(|| Box::new(Stall::begin()));
             let timer = stall.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
             while timer.as_mut().poll(self.cx).is_ready() {
-                if since.elapsed() >= limit && pool.has_waiters() {
+                if pool.has_waiters() {
                     return true;
                 }
-                // Nobody is hurt yet: look again later.
-                timer.as_mut().reset((Instant::now() + limit).into());
+                // Nobody is hurt yet: look again later. By tokio's clock, which tests can stop.
+                timer.as_mut().reset(tokio::time::Instant::now() + limit);
             }
             false
         }

@@ -41,6 +41,11 @@ impl PooledBuf {
         Self { pool, slab: Some(slab), start: 0, end, charge }
     }
 
+    /// Whether it exceeds the cap of this pool.
+    pub(super) fn is_overdraft_of(&self, pool: &Arc<Shared>) -> bool {
+        self.charge == Charge::Overdraft && Arc::ptr_eq(&self.pool, pool)
+    }
+
     #[inline]
     fn slab(&self) -> &Slab {
         self.slab.as_deref().expect("a buffer has its memory until it is dropped")

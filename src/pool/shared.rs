@@ -133,8 +133,13 @@ impl Shared {
             .map_or(Err(PoolError::AtCap), |claim| self.honour_or_refund(claim))
     }
 
-    pub(super) fn take_beyond_cap(self: &Arc<Self>, class: Class) -> Result<PooledBuf, PoolError> {
-        let claim = self.change(|state, after| state.claim(class, Charge::Beyond, after));
+    /// Takes on an account that the cap does not limit.
+    pub(super) fn take_unlimited(
+        self: &Arc<Self>,
+        class: Class,
+        charge: Charge,
+    ) -> Result<PooledBuf, PoolError> {
+        let claim = self.change(|state, after| state.claim(class, charge, after));
         self.honour_or_refund(claim)
     }
 

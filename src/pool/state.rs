@@ -3,7 +3,8 @@
 //!
 //! Invariants, whenever the lock is free:
 //! * `used + idle <= cap`, in bytes; `idle <= idle_limit`.
-//! * The overdraft holds at most one buffer.
+//! * The overdraft is held by one holder at a time: with one buffer, and more only while that one
+//!   grows.
 //! * Nobody waits whom the free room, or the free overdraft, would serve in turn. The one exception
 //!   is a system that refuses memory, see [`Supply`].
 

@@ -207,7 +207,7 @@ impl Channel {
             }
             Some(frame_len) => match key.open(&sealed[..frame_len]) {
                 Ok((code, reason)) => {
-                    let alert = alts_handshaker::Error::Alert { code, reason, authenticated: true };
+                    let alert = alts_handshaker::Error::Alert { code, reason, sealed: true };
                     Err(self.fail(alert))
                 }
                 Err(_) => Err(self.fail(error)),
