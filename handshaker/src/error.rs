@@ -133,8 +133,9 @@ pub enum Error {
         code: AlertCode,
         /// The peer's words, ASCII and escaped; may be empty.
         reason: String,
-        /// Whether the alert was sealed with the handshake's keys. Anybody on the path can send the other kind.
-        authenticated: bool,
+        /// Whether it was sealed with the handshake's keys. Anybody on the path can send the other kind. A sealed one comes
+        /// from whoever made the other key share, and only after the peer has proved itself is that the peer.
+        sealed: bool,
     },
     /// The peer speaks another protocol.
     Foreign(ForeignProtocol),
@@ -212,13 +213,13 @@ impl fmt::Display for Error {
             Self::Peer { code, detail } => {
                 write!(f, "the peer broke the handshake: {detail} ({code})")
             }
-            Self::Alert { code, reason, authenticated } => {
+            Self::Alert { code, reason, sealed } => {
                 f.write_str("the peer ended the handshake: ")?;
                 write!(f, "{code}")?;
                 if !reason.is_empty() {
                     write!(f, ", \"{reason}\"")?;
                 }
-                f.write_str(if *authenticated { "" } else { " (not authenticated)" })
+                f.write_str(if *sealed { "" } else { " (in clear)" })
             }
             Self::Foreign(protocol) => write!(f, "the peer speaks {protocol}"),
             Self::Incompatible { code, detail } => {
@@ -280,11 +281,11 @@ mod tests {
         assert_eq!(Error::misuse("x").alert(), Some(AlertCode::Internal));
         assert_eq!(Error::Foreign(ForeignProtocol::Tls).alert(), None);
         let alert =
-            Error::Alert { code: AlertCode::Timeout, reason: "late".into(), authenticated: false };
+            Error::Alert { code: AlertCode::Timeout, reason: "late".into(), sealed: false };
         assert_eq!(alert.alert(), None);
         assert_eq!(
             alert.to_string(),
-            "the peer ended the handshake: timeout, \"late\" (not authenticated)"
+            "the peer ended the handshake: timeout, \"late\" (in clear)"
         );
     }
 }

@@ -157,7 +157,7 @@ impl Alerts {
             }),
         };
         match result {
-            Ok((code, reason, authenticated)) => Error::Alert { code, reason, authenticated },
+            Ok((code, reason, sealed)) => Error::Alert { code, reason, sealed },
             Err(error) => error,
         }
     }
@@ -194,7 +194,7 @@ mod tests {
             assert_eq!(out, [7, 0, 0, 0, 0x4f, 0, 0, 0, 0, told, 0]);
             assert_eq!(
                 Alerts::clear().receive(&mut frame(&out)),
-                Error::Alert { code: code.in_clear(), reason: String::new(), authenticated: false }
+                Error::Alert { code: code.in_clear(), reason: String::new(), sealed: false }
             );
         }
     }
@@ -208,7 +208,7 @@ mod tests {
                 Error::Alert {
                     code: AlertCode::HandshakeFailure,
                     reason: String::new(),
-                    authenticated: false
+                    sealed: false
                 }
             );
         }
@@ -218,7 +218,7 @@ mod tests {
     fn sealed_both_ways_with_different_keys() {
         for number in 0..20 {
             let code = AlertCode::from_number(number);
-            let told = Error::Alert { code, reason: String::new(), authenticated: true };
+            let told = Error::Alert { code, reason: String::new(), sealed: true };
             let (client, server) = pair();
             let mut out = Vec::new();
             client.send(code, &mut out);

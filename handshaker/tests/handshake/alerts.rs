@@ -12,7 +12,7 @@ fn alerts_in_clear_are_accepted_until_the_end_and_believed_little() {
             assert_eq!(side.feed(&peers::clear_alert(code)), [], "no alert answers an alert");
             let read = if (7..=11).contains(&code) { 0 } else { code };
             let code = AlertCode::from_number(read);
-            let told = Error::Alert { code, reason: String::new(), authenticated: false };
+            let told = Error::Alert { code, reason: String::new(), sealed: false };
             assert_eq!(*side.error(), told);
         }
         let mut side = waiting_for(awaited);
@@ -26,7 +26,7 @@ fn alerts_in_clear_are_accepted_until_the_end_and_believed_little() {
             Error::Alert {
                 code: AlertCode::Timeout,
                 reason: "late \\\"it\\\"".to_owned(),
-                authenticated: false
+                sealed: false
             }
         );
     }
@@ -76,7 +76,7 @@ fn a_driver_gives_up() {
         let alert = server.fail(code);
         client.feed(frames(&answer)[0]);
         client.feed(&alert);
-        let told = Error::Alert { code, reason: String::new(), authenticated: true };
+        let told = Error::Alert { code, reason: String::new(), sealed: true };
         assert_eq!(*client.error(), told);
 
         // So has a client that waits for ServerFinished.

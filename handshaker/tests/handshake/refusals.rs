@@ -20,7 +20,7 @@ fn incompatible(pair: &Pair, code: AlertCode) {
         Error::Incompatible { code: own, .. } => assert_eq!(*own, code),
         other => panic!("{other:?}"),
     }
-    let told = Error::Alert { code, reason: String::new(), authenticated: false };
+    let told = Error::Alert { code, reason: String::new(), sealed: false };
     assert_eq!(*client.error(), told);
 }
 
@@ -74,7 +74,7 @@ fn no_common_version() {
     client.feed(&answer);
     let code = AlertCode::UnsupportedVersion;
     assert!(matches!(server.error(), Error::Incompatible { code: own, .. } if *own == code));
-    let told = Error::Alert { code, reason: String::new(), authenticated: false };
+    let told = Error::Alert { code, reason: String::new(), sealed: false };
     assert_eq!(*client.error(), told);
 }
 
@@ -88,7 +88,7 @@ fn client_refuses(pair: &Pair, code: AlertCode) -> Error {
 fn refused_by_client(client: Side, server: Side, code: AlertCode) -> Error {
     let Outcome { client, server } = Outcome::of(client, server);
     assert_eq!(client.error().alert(), Some(code));
-    let told = Error::Alert { code, reason: String::new(), authenticated: true };
+    let told = Error::Alert { code, reason: String::new(), sealed: true };
     assert_eq!(*server.error(), told);
     client.error().clone()
 }
@@ -277,7 +277,7 @@ fn a_signer_that_fails() {
     let pair = Pair::of(usual.client.clone(), failing("server", Err(gone.clone())));
     let Outcome { client, server } = pair.run();
     assert_eq!(*server.error(), Error::Identity(gone));
-    let told = Error::Alert { code, reason: String::new(), authenticated: false };
+    let told = Error::Alert { code, reason: String::new(), sealed: false };
     assert_eq!(*client.error(), told);
 
     // A signature that is none: the fault shows at the peer.

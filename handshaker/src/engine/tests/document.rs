@@ -150,6 +150,6 @@ fn sealed_alerts() {
     let header = Header::load(*sealed.first_chunk().unwrap()).unwrap();
     assert_eq!(
         Alerts::sealed(Role::Client, &secrets).receive(&mut Frame::new(header.kind, sealed)),
-        Error::Alert { code: AlertCode::AccessDenied, reason: String::new(), authenticated: true }
+        Error::Alert { code: AlertCode::AccessDenied, reason: String::new(), sealed: true }
     );
 }

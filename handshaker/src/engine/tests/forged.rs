@@ -121,7 +121,7 @@ fn frame_of(bytes: &[u8]) -> Frame {
 fn told(own: Role, secrets: Option<&Secrets>, out: &[u8]) -> (AlertCode, bool) {
     let alerts = secrets.map_or_else(Alerts::clear, |secrets| Alerts::sealed(own, secrets));
     match alerts.receive(&mut frame_of(out)) {
-        Error::Alert { code, authenticated, .. } => (code, authenticated),
+        Error::Alert { code, sealed, .. } => (code, sealed),
         other => panic!("no alert: {other:?}"),
     }
 }
