@@ -222,7 +222,7 @@ impl BufferPool {
 }
 
 fn class_of(size: usize) -> Result<Class, PoolError> {
-    Class::fitting(size).ok_or(PoolError::TooLarge { requested: size, largest: Class::MAX })
+    Class::fitting(size).ok_or(PoolError::TooLarge { requested: size, largest: Class::MAX + Class::EXTRA })
 }
 
 impl Default for BufferPool {

@@ -18,12 +18,13 @@ impl Class {
     /// is for a lead-in that brings a payload to a 64-byte boundary.
     pub(super) const EXTRA: usize = 512;
 
-    /// The smallest class of at least `size` bytes.
+    /// The smallest class whose buffers have `size` bytes.
     pub(super) fn fitting(size: usize) -> Option<Self> {
-        if size > Self::MAX {
+        let nominal = size.saturating_sub(Self::EXTRA).max(Self::MIN);
+        if nominal > Self::MAX {
             return None;
         }
-        let shift = size.max(Self::MIN).next_power_of_two().trailing_zeros();
+        let shift = nominal.next_power_of_two().trailing_zeros();
         Some(Self((shift - Self::SMALLEST_SHIFT) as u8))
     }
 
@@ -32,13 +33,13 @@ impl Class {
         Self::fitting(size).filter(|class| class.nominal() == size)
     }
 
-    /// The nominal size of the largest class of which one buffer fits into `bytes`; 0 if none does.
+    /// The bytes of the largest buffer that fits into `bytes`; 0 if none does.
     pub(super) fn within(bytes: usize) -> usize {
         (0..Self::COUNT as u8)
             .map(Self)
             .take_while(|class| class.capacity() <= bytes)
             .last()
-            .map_or(0, Self::nominal)
+            .map_or(0, Self::capacity)
     }
 
     pub(super) fn nominal(self) -> usize {
@@ -65,14 +66,17 @@ mod tests {
             (0, 4096),
             (1, 4096),
             (4096, 4096),
-            (4097, 8192),
+            (4097, 4096),
+            (4608, 4096),
+            (4609, 8192),
             (32 << 10, 32 << 10),
-            ((32 << 10) + 1, 64 << 10),
-            (32 << 20, 32 << 20),
+            ((32 << 10) + 512, 32 << 10),
+            ((32 << 10) + 513, 64 << 10),
+            ((32 << 20) + 512, 32 << 20),
         ] {
             assert_eq!(Class::fitting(size).unwrap().nominal(), nominal, "{size}");
         }
-        assert_eq!(Class::fitting((32 << 20) + 1), None);
+        assert_eq!(Class::fitting((32 << 20) + 513), None);
         assert_eq!(Class::fitting(usize::MAX), None);
     }
 

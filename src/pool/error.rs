@@ -14,7 +14,7 @@ pub enum PoolError {
     TooLarge {
         /// Bytes asked for.
         requested: usize,
-        /// The most that may be asked for: the largest class, or the largest that fits the cap.
+        /// The most that may be asked for: the largest buffer there is, or that fits the cap.
         largest: usize,
     },
     /// The operating system refused a mapping and no buffer is out whose return could help, or the
