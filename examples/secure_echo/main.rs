@@ -152,11 +152,11 @@ fn cost_of_idle(
 
 fn print_table(secured: &Cost, plain: Option<&Cost>) {
     let row = |name: &str, of: &dyn Fn(&Cost) -> String| {
-        let plain = plain.map(of).unwrap_or_default();
-        println!("  {name:<40}{:>14}{plain:>14}", of(secured));
+        let plain = plain.map(|plain| format!("{:>14}", of(plain))).unwrap_or_default();
+        println!("  {name:<40}{:>14}{plain}", of(secured));
     };
     println!();
-    println!("  {:<40}{:>14}{:>14}", "", "ALTS", plain.map_or("", |_| "plain TCP"));
+    println!("  {:<40}{:>14}{}", "", "ALTS", plain.map_or("", |_| "     plain TCP"));
     row("idle connections", &|cost| HumanCount(cost.connections as u64).to_string());
     row("buffers out of the pool", &|cost| HumanCount(cost.pool.in_use_buffers as u64).to_string());
     row("kept in the pool, for all together", &|cost| {
