@@ -94,7 +94,7 @@ impl Channel {
         if would_block(&result) {
             self.park(source, true)?;
         }
-        result
+        self.or_fail(result)
     }
 
     /// Plaintext or a whole record is here.
@@ -230,7 +230,7 @@ impl Channel {
             if would_block(&readable) {
                 self.park(source, true)?;
             }
-            readable?;
+            self.or_fail(readable)?;
             // Only now: a socket that has nothing more to say is waited for, not yielded for.
             if self.reads >= READS_BEFORE_YIELD {
                 self.reads = 0;
@@ -255,7 +255,7 @@ impl Channel {
         if would_block(&result) {
             self.park(source, true)?;
         }
-        let count = result?;
+        let count = self.or_fail(result)?;
         self.reading = Reading::Busy;
         self.reads = self.reads.saturating_add(1);
         if let Some(held) = &mut self.held {
@@ -385,6 +385,15 @@ impl Channel {
         self.drop_drained_window();
         self.tidy();
         Ok(())
+    }
+
+    /// What the socket fails with is final too. Asked again, some answer that the stream has ended, which would look like a
+    /// clean end.
+    fn or_fail<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.fail(error)),
+            result => result,
+        }
     }
 
     fn window(&mut self) -> Option<&mut Window> {
