@@ -18,6 +18,8 @@ pub enum Fault {
     Local,
     /// A limit of this side was reached.
     Limit,
+    /// The peer refuses this side.
+    Refused,
     /// The handshaker service cannot be reached or fails.
     Handshaker,
     /// The network or the operating system.
@@ -51,6 +53,8 @@ pub enum Error {
         kind: io::ErrorKind,
         /// The system's error number, if it came from there.
         code: Option<i32>,
+        /// Its text.
+        message: String,
     },
 }
 
@@ -58,6 +62,8 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Truncation {
+    /// Before the handshake: the peer connected and left without a word, as port checks do.
+    BeforeHandshake,
     /// Inside the handshake.
     Handshake,
     /// Inside a record.
@@ -79,6 +85,7 @@ impl Error {
             Self::Handshake(error) => match error {
                 Handshake::Foreign(_) | Handshake::Incompatible { .. } => Fault::Incompatible,
                 Handshake::Limit { .. } => Fault::Limit,
+                Handshake::Alert { .. } => Fault::Refused,
                 Handshake::Identity(_) | Handshake::Misuse(_) => Fault::Local,
                 Handshake::Unavailable(_) => Fault::Handshaker,
                 _ => Fault::Peer,
@@ -124,6 +131,7 @@ impl fmt::Display for Error {
             Self::Handshake(error) => write!(f, "handshake: {error}"),
             Self::Record(error) => write!(f, "record: {error}"),
             Self::Truncated { at } => f.write_str(match at {
+                Truncation::BeforeHandshake => "the peer left without a word",
                 Truncation::Handshake => "the stream ended inside the handshake",
                 Truncation::Record => "the stream ended inside a record",
                 Truncation::MissingClose => "the stream ended without the authenticated close",
@@ -133,8 +141,7 @@ impl fmt::Display for Error {
                 f.write_str("a partial record made no progress while others waited for buffers")
             }
             Self::WriteAfterShutdown => f.write_str("the stream was shut down for writing"),
-            Self::Io { kind, code: Some(code) } => write!(f, "{kind} (os error {code})"),
-            Self::Io { kind, code: None } => write!(f, "{kind}"),
+            Self::Io { message, .. } => f.write_str(message),
         }
     }
 }
@@ -165,7 +172,11 @@ impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         match Self::of(&error) {
             Some(inner) => inner.clone(),
-            None => Self::Io { kind: error.kind(), code: error.raw_os_error() },
+            None => Self::Io {
+                kind: error.kind(),
+                code: error.raw_os_error(),
+                message: error.to_string(),
+            },
         }
     }
 }

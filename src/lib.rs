@@ -74,6 +74,8 @@ pub mod pool;
 pub mod ready;
 pub mod record;
 mod stream;
+#[cfg(feature = "tonic")]
+pub mod tonic;
 mod transport;
 
 pub use alts_handshaker as handshaker;

@@ -196,6 +196,16 @@ impl BufferPool {
         self.shared.take_unlimited(class_of(size)?, Charge::Beyond)
     }
 
+    /// Notes that a reader was turned away at the cap because it cannot wait.
+    pub(crate) fn note_refusal(&self) {
+        self.shared.lock().refuse();
+    }
+
+    /// How often that happened.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.shared.lock().refusals()
+    }
+
     /// Whether anybody waits for memory. Who holds some without need can let go of it.
     pub fn has_waiters(&self) -> bool {
         !self.shared.lock().nobody_waits()
@@ -222,7 +232,8 @@ impl BufferPool {
 }
 
 fn class_of(size: usize) -> Result<Class, PoolError> {
-    Class::fitting(size).ok_or(PoolError::TooLarge { requested: size, largest: Class::MAX + Class::EXTRA })
+    Class::fitting(size)
+        .ok_or(PoolError::TooLarge { requested: size, largest: Class::MAX + Class::EXTRA })
 }
 
 impl Default for BufferPool {

@@ -15,6 +15,8 @@ use std::fmt;
 
 use alts_handshaker::identity::PeerIdentity;
 
+use crate::pool::BufferPool;
+
 pub use negotiated::{Negotiated, SecurityLevel, StreamOptions};
 #[cfg(feature = "tokio")]
 pub use split::{IntoSplit, ReadHalf, WriteHalf};
@@ -39,6 +41,10 @@ pub(crate) use negotiated::Shared;
 /// * **End**: if the peer is ours too, each direction ends with an authenticated record and a stream without it fails with
 ///   `UnexpectedEof`. gRPC's own peers know no such record; there the end between two records is a clean end, and
 ///   [`peer_closed_authenticated`](Self::peer_closed_authenticated) is `false`. Inside a record it is `UnexpectedEof` always.
+/// * **A client's first read** may be told that the server refused the client's certificate: the client had finished its side of the
+///   handshake before. So may a write that fails.
+/// * **A peer that does not read** makes a write wait for as long as the caller is patient; one batch of sealed bytes is held
+///   meanwhile. Put a timeout around writes where that matters.
 /// * **Drop** sends nothing: shut down first.
 pub struct AltsStream<S> {
     io: S,
@@ -58,6 +64,16 @@ impl<S> AltsStream<S> {
     /// What the handshake settled.
     pub fn negotiated(&self) -> &Negotiated {
         &self.channel.shared().negotiated
+    }
+
+    /// Where this stream's buffers come from.
+    pub fn pool(&self) -> &BufferPool {
+        &self.channel.shared().pool
+    }
+
+    #[cfg(feature = "tonic")]
+    pub(crate) fn shared(&self) -> &std::sync::Arc<Shared> {
+        &self.channel.shared
     }
 
     /// Whether the peer has ended its direction with an authenticated record. Only ever `true` if

@@ -52,18 +52,27 @@ pub(crate) trait Sink {
 /// A partial record in a pooled buffer that has stopped growing.
 #[derive(Debug)]
 pub(crate) struct Stall {
+    /// When it stopped, or was last found to hurt nobody.
     since: Instant,
+    /// How many readers had been turned away then.
+    refusals: u64,
     #[cfg(feature = "tokio")]
     timer: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Stall {
-    fn begin() -> Self {
+    fn begin(pool: &BufferPool) -> Self {
         Self {
             since: Instant::now(),
+            refusals: pool.refusals(),
             #[cfg(feature = "tokio")]
             timer: None,
         }
+    }
+
+    /// When it is to be looked at again.
+    pub(crate) fn deadline(&self, limit: Duration) -> Instant {
+        self.since + limit
     }
 }
 
@@ -109,7 +118,7 @@ impl<S: io::Read> Source for NonBlocking<'_, S> {
         _place: &mut Option<Ticket>,
         size: usize,
     ) -> io::Result<PooledBuf> {
-        pool.take(size).map_err(|error| Error::Pool(error).into())
+        pool.take(size).map_err(|error| refused(pool, error))
     }
 
     fn grow(
@@ -120,15 +129,15 @@ impl<S: io::Read> Source for NonBlocking<'_, S> {
         size: usize,
     ) -> io::Result<PooledBuf> {
         if let Some(taken) = pool.take_on_overdraft(held, size) {
-            return taken.map_err(|error| Error::Pool(error).into());
+            return taken.map_err(|error| refused(pool, error));
         }
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         let grown = pool.poll_take_growing(&mut cx, place, size);
         // Nobody would be woken: the event loop calls again.
         *place = None;
         match grown {
-            std::task::Poll::Ready(result) => result.map_err(|error| Error::Pool(error).into()),
-            std::task::Poll::Pending => Err(Error::Pool(PoolError::AtCap).into()),
+            std::task::Poll::Ready(result) => result.map_err(|error| refused(pool, error)),
+            std::task::Poll::Pending => Err(refused(pool, PoolError::AtCap)),
         }
     }
 
@@ -142,9 +151,24 @@ impl<S: io::Read> Source for NonBlocking<'_, S> {
         limit: Duration,
         pool: &BufferPool,
     ) -> bool {
-        let stall = stall.get_or_insert_with(|| Box::new(Stall::begin()));
-        stall.since.elapsed() >= limit && pool.has_waiters()
+        let held = stall.get_or_insert_with(|| Box::new(Stall::begin(pool)));
+        if held.since.elapsed() < limit {
+            return false;
+        }
+        if pool.has_waiters() || pool.refusals() > held.refusals {
+            return true;
+        }
+        *stall = Some(Box::new(Stall::begin(pool)));
+        false
     }
+}
+
+/// The error for a caller that cannot wait; that it would have to is remembered, for those who hold memory in vain.
+fn refused(pool: &BufferPool, error: PoolError) -> io::Error {
+    if error == PoolError::AtCap {
+        pool.note_refusal();
+    }
+    Error::Pool(error).into()
 }
 
 impl<S: io::Write> Sink for NonBlocking<'_, S> {
@@ -253,7 +277,7 @@ mod polled {
             limit: Duration,
             pool: &BufferPool,
         ) -> bool {
-            let stall = stall.get_or_insert_with(|| Box::new(Stall::begin()));
+            let stall = stall.get_or_insert_with(|| Box::new(Stall::begin(pool)));
             let timer = stall.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
             while timer.as_mut().poll(self.cx).is_ready() {
                 if pool.has_waiters() {

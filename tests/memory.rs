@@ -184,7 +184,8 @@ fn measure() -> Figures {
 /// The descriptors that this process may open, after asking for as many as it can get.
 fn descriptors() -> usize {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit can be read");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("the limit can be raised to the hard one");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+        .expect("the limit can be raised to the hard one");
     usize::try_from(hard).unwrap_or(usize::MAX)
 }
 
@@ -232,8 +233,7 @@ impl Bench {
         let tasks = runtime.metrics();
         let base = live_heap();
         let accepting = runtime.spawn(accept(listener, acceptor.cloned()));
-        let mut bench =
-            Self { tasks, connections, base, accepting, child, orders, reports };
+        let mut bench = Self { tasks, connections, base, accepting, child, orders, reports };
         bench.await_report();
         bench
     }
@@ -248,7 +248,7 @@ impl Bench {
         let mut line = String::new();
         self.reports.read_line(&mut line).expect("the clients report");
         assert_eq!(line, "done\n", "the clients failed");
-        self.settle();
+        Self::settle();
     }
 
     /// Live heap per connection in bytes.
@@ -260,7 +260,7 @@ impl Bench {
     }
 
     /// Waits until the server's tasks have all come to rest: the heap does not change any more.
-    fn settle(&self) {
+    fn settle() {
         let mut quiet = 0;
         let mut last = live_heap();
         while quiet < 5 {
@@ -286,7 +286,7 @@ impl Drop for Bench {
 
 fn live_heap() -> isize {
     let stats = HEAP.stats();
-    stats.bytes_allocated as isize - stats.bytes_deallocated as isize
+    stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed()
 }
 
 async fn accept(listener: TcpListener, acceptor: Option<Acceptor>) {
@@ -328,9 +328,7 @@ fn clients(dir: &Path, address: SocketAddr, connections: usize, secured: bool) {
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let policy = Policy::from_rules([ID]).expect("a rule");
-        let handshaker = LocalHandshaker::builder(identity(dir))
-            .server_policy(policy)
-            .build();
+        let handshaker = LocalHandshaker::builder(identity(dir)).server_policy(policy).build();
         let connector = Connector::new(handshaker);
         let mut ends = Vec::with_capacity(connections);
         for _ in 0..connections {

@@ -254,7 +254,8 @@ async fn what_was_received_is_read_although_sending_fails() {
     assert_eq!(read(&mut near).expect("ready").unwrap(), b"");
     assert!(near.peer_closed_authenticated());
     // Who sends is told.
-    let broken = Error::Io { kind: io::ErrorKind::BrokenPipe, code: None };
+    let message = io::Error::from(io::ErrorKind::BrokenPipe).to_string();
+    let broken = Error::Io { kind: io::ErrorKind::BrokenPipe, code: None, message };
     let told = flush(&mut near).unwrap().unwrap_err();
     assert_eq!(Error::from(told), broken);
     assert_eq!(broken.fault(), Fault::Network);

@@ -141,7 +141,7 @@ impl Client {
             Some(State::Open(stream)) => stream,
             Some(State::Handshaking(handshake)) => match handshake.advance()? {
                 Advance::Done(stream) => stream,
-                Advance::Pending(handshake) => {
+                Advance::Pending(handshake) | Advance::Starved(handshake) => {
                     self.state = Some(State::Handshaking(handshake));
                     return Ok(None);
                 }

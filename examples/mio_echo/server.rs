@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use alts::pool::{BufferPool, PoolError, PooledBuf};
+use alts::pool::{BufferPool, PooledBuf};
 use alts::ready::TryReadyReader;
 use alts::{Acceptor, Advance, AltsStream, MidHandshake};
 use mio::event::Event;
@@ -168,7 +168,9 @@ impl Server {
         let deadlines = self.half_open.values().map(|half_open| half_open.handshake.deadline());
         // While there are too many handshakes, only the end of one lets another begin.
         let accept_after = self.accept_after.filter(|_| self.half_open.len() < MAX_HALF_OPEN);
-        let next = deadlines.chain(accept_after).min()?;
+        let stalls = self.connections.values().filter_map(|one| one.stream.stall_deadline());
+        let stalls = stalls.filter(|_| !self.starved.is_empty());
+        let next = deadlines.chain(accept_after).chain(stalls).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -218,12 +220,12 @@ impl Server {
         if let Some(HalfOpen { handshake, from }) = self.half_open.remove(&token) {
             match handshake.advance() {
                 Ok(Advance::Pending(handshake)) => {
-                    // It does not say what it waits for.
-                    if !handshake.wants_write() && self.at_cap() {
-                        self.starve(token);
-                    }
                     self.half_open.insert(token, HalfOpen { handshake, from });
                     return;
+                }
+                Ok(Advance::Starved(handshake)) => {
+                    self.half_open.insert(token, HalfOpen { handshake, from });
+                    return self.starve(token);
                 }
                 Ok(Advance::Done(stream)) => {
                     tracing::info!(%from, peer = stream.peer().name(), "connected");
@@ -254,10 +256,6 @@ impl Server {
         self.connections.remove(&token);
     }
 
-    fn at_cap(&self) -> bool {
-        matches!(self.pool.take(self.pool.buffer_size()), Err(PoolError::AtCap))
-    }
-
     fn starve(&mut self, token: Token) {
         self.summary.starved += 1;
         if !self.starved.contains(&token) {
@@ -265,14 +263,22 @@ impl Server {
         }
     }
 
-    /// Ends handshakes that take too long. They notice it themselves when they are called.
+    /// Ends handshakes that take too long, and connections on which part of a record takes memory that others need. Both
+    /// notice it themselves when they are called.
     fn expire(&mut self) {
         let now = Instant::now();
         let late = |(token, half_open): (&Token, &HalfOpen)| {
             (half_open.handshake.deadline() <= now).then_some(*token)
         };
-        let late: Vec<Token> = self.half_open.iter().filter_map(late).collect();
-        for token in late {
+        let mut due: Vec<Token> = self.half_open.iter().filter_map(late).collect();
+        if !self.starved.is_empty() {
+            let stalled = |(token, connection): (&Token, &Connection)| {
+                let deadline = connection.stream.stall_deadline()?;
+                (deadline <= now).then_some(*token)
+            };
+            due.extend(self.connections.iter().filter_map(stalled));
+        }
+        for token in due {
             self.turn(token);
         }
     }

@@ -20,7 +20,8 @@ pub struct Settings {
     pub handshake: HandshakeOptions,
     /// How streams read and write.
     pub stream: StreamOptions,
-    /// What strangers may make this side do at the same time. Clones share.
+    /// What strangers may make this side do at the same time; a connector's own handshakes count too. Clones share.
+    /// Non-blocking handshakes (`start`) are the event loop's to limit.
     #[cfg(feature = "tokio")]
     pub limits: alts_handshaker::HandshakeLimits,
     /// For a whole handshake, from the socket to the stream. Default 10 s: below the 20 and 30 s after which gRPC's Java and
@@ -29,7 +30,7 @@ pub struct Settings {
     /// For the first 8 bytes of the peer. Default 5 s.
     pub first_bytes: Duration,
     /// Whether TCP sends small segments at once (`TCP_NODELAY`), where the socket is known to be TCP. Default `true`: a record
-    /// is of no use to the peer until all of it is there.
+    /// is of no use to the peer until all of it is there. Not applied by `start`.
     pub nodelay: bool,
 }
 

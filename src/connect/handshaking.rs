@@ -76,7 +76,11 @@ impl Handshaking {
             return Ok(());
         }
         let Some(input) = transport::read_ready(source, pool, &mut self.place)? else {
-            return Err(Error::Truncated { at: Truncation::Handshake }.into());
+            let at = match self.received {
+                0 => Truncation::BeforeHandshake,
+                _ => Truncation::Handshake,
+            };
+            return Err(Error::Truncated { at }.into());
         };
         self.received = self.received.saturating_add(input.len());
         self.input = Some(input);

@@ -51,8 +51,10 @@ pub struct MidHandshake<S> {
 /// How far a handshake came.
 #[derive(Debug)]
 pub enum Advance<S> {
-    /// It waits for the socket, or at the pool's cap for a buffer.
+    /// It waits for the socket.
     Pending(MidHandshake<S>),
+    /// It found no buffer, since the pool is at its cap: call again when buffers have come back, without waiting for an event.
+    Starved(MidHandshake<S>),
     /// It is finished.
     Done(AltsStream<S>),
 }
@@ -74,7 +76,10 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy => {
                     if Instant::now() < self.deadline() {
-                        return Ok(Advance::Pending(self));
+                        return Ok(match error.kind() {
+                            io::ErrorKind::WouldBlock => Advance::Pending(self),
+                            _ => Advance::Starved(self),
+                        });
                     }
                     let code = AlertCode::Timeout;
                     self.handshaking.fail(code);
@@ -130,6 +135,11 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
             settings.deadline
         };
         self.start + patience
+    }
+
+    /// The socket.
+    pub fn get_ref(&self) -> &S {
+        &self.io
     }
 
     /// The socket, for instance to register it with an event loop.

@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use alts_handshaker::{AlertCode, HandshakeOptions};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
@@ -19,7 +19,7 @@ use tracing::Instrument;
 
 use super::endpoint::{Acceptor, Connector, Endpoint};
 use super::handshaking::Handshaking;
-use crate::error::Error;
+use crate::error::{Error, Truncation};
 use crate::ready::{Opaque, ReadyReader};
 use crate::stream::AltsStream;
 use crate::transport::{Polled, into_poll};
@@ -79,6 +79,8 @@ impl Acceptor {
 impl Connector {
     /// Performs the client's side of a handshake over `io`. Who may be the server is the handshaker's policy.
     ///
+    /// The client is done before the server has seen its certificate: if the server refuses it, the stream's first read says so.
+    ///
     /// As with [`Acceptor::accept`], the future is boxed, and dropping it closes the socket.
     pub fn connect<S: Socket + 'static>(&self, io: S) -> Handshake<S> {
         self.connect_with(io, self.settings().handshake.clone())
@@ -106,7 +108,7 @@ impl<S: Socket + 'static> Handshake<S> {
         source: Option<IpAddr>,
     ) -> Self {
         let shown = source.map(tracing::field::display);
-        let span = tracing::debug_span!("alts_handshake", role = ?endpoint.role, source = shown);
+        let span = tracing::info_span!("alts_handshake", role = ?endpoint.role, source = shown);
         Self(Box::pin(logged(endpoint, options, io, source).instrument(span)))
     }
 }
@@ -141,6 +143,9 @@ async fn logged<S: Socket>(
                 "handshake done",
             );
         }
+        Err(error @ Error::Truncated { at: Truncation::BeforeHandshake }) => {
+            tracing::debug!(%error, "no handshake");
+        }
         Err(error) => tracing::info!(%error, fault = ?error.fault(), "handshake failed"),
     }
     result
@@ -173,10 +178,12 @@ async fn secure<S: Socket>(
             } else {
                 deadline
             };
+            let silent = handshaking.awaits_first_bytes();
             let receiving = poll_fn(|cx| {
                 into_poll(handshaking.receive(&mut Polled { io: &mut io, cx }, &settings.pool))
             });
-            within(patience, receiving).await??;
+            let received = within(patience, receiving).await;
+            received.map_err(|error| if silent { silence() } else { error })??;
             let _core = within(deadline, settings.limits.crypto()).await?;
             let step = poll_fn(|cx| handshaking.step(cx, SystemTime::now()));
             within(deadline, step).await??;
@@ -195,21 +202,39 @@ async fn secure<S: Socket>(
     }
 }
 
-/// Sends the alert, if there is one, as long as it takes no patience beyond the handshake's own, or a moment after it.
+/// Sends the alert, if there is one, as long as it takes no patience beyond the handshake's own, or a moment after it. Then what the
+/// peer has under way is awaited and thrown away: a socket closed over unread bytes would take the alert back.
 async fn tell<S: Socket>(handshaking: &mut Handshaking, io: &mut S, deadline: Instant) {
-    const A_MOMENT: std::time::Duration = std::time::Duration::from_millis(100);
+    const A_MOMENT: Duration = Duration::from_millis(100);
+    /// What a client may have sent before it learned of its refusal: about what sockets buffer.
+    const UNDER_WAY: usize = 1 << 20;
     if !handshaking.has_unsent() {
         return;
     }
     let patience = deadline.max(Instant::now() + A_MOMENT);
-    let telling = poll_fn(|cx| {
-        let mut polled = Polled { io: &mut *io, cx };
-        into_poll(handshaking.send(&mut polled))
-    });
-    // The handshake has failed already, and for a better reason.
-    if let Ok(Ok(())) = within(patience, telling).await {
-        let _ = within(patience, poll_fn(|cx| Pin::new(&mut *io).poll_shutdown(cx))).await;
+    let telling = poll_fn(|cx| into_poll(handshaking.send(&mut Polled { io: &mut *io, cx })));
+    // The handshake has failed already, and for a better reason than anything below.
+    let Ok(Ok(())) = within(patience, telling).await else { return };
+    let patience = Instant::now() + A_MOMENT;
+    let shut = within(patience, poll_fn(|cx| Pin::new(&mut *io).poll_shutdown(cx))).await;
+    if !matches!(shut, Ok(Ok(()))) {
+        return;
     }
+    let mut scratch = [0; 512];
+    let mut thrown_away = 0;
+    while thrown_away < UNDER_WAY {
+        let mut buf = ReadBuf::new(&mut scratch);
+        let reading = poll_fn(|cx| Pin::new(&mut *io).poll_read(cx, &mut buf));
+        match within(patience, reading).await {
+            Ok(Ok(())) if !buf.filled().is_empty() => thrown_away += buf.filled().len(),
+            _ => return,
+        }
+    }
+}
+
+fn silence() -> Error {
+    let detail = "the peer has said nothing".into();
+    Error::Handshake(alts_handshaker::Error::Limit { code: AlertCode::Timeout, detail })
 }
 
 /// Runs out with the error of a deadline.

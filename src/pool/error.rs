@@ -40,7 +40,8 @@ impl std::error::Error for PoolError {}
 impl From<PoolError> for io::Error {
     fn from(error: PoolError) -> Self {
         let kind = match error {
-            PoolError::AtCap | PoolError::Map(_) => io::ErrorKind::OutOfMemory,
+            PoolError::AtCap => io::ErrorKind::ResourceBusy,
+            PoolError::Map(_) => io::ErrorKind::OutOfMemory,
             PoolError::TooLarge { .. } => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, error)

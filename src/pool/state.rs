@@ -86,6 +86,7 @@ pub(super) struct State {
     hits: u64,
     misses: u64,
     returned: u64,
+    refusals: u64,
     /// Both lines in the order of ticket numbers, so that who must step back finds its place again.
     growing: BTreeMap<u64, Waiter>,
     ordinary: BTreeMap<u64, Waiter>,
@@ -115,6 +116,7 @@ impl State {
             hits: 0,
             misses: 0,
             returned: 0,
+            refusals: 0,
             growing: BTreeMap::new(),
             ordinary: BTreeMap::new(),
             granted: BTreeMap::new(),
@@ -279,6 +281,15 @@ impl State {
 
     pub(super) fn janitor_ended(&mut self) {
         self.has_janitor = false;
+    }
+
+    /// Notes that somebody who cannot wait was turned away.
+    pub(super) fn refuse(&mut self) {
+        self.refusals += 1;
+    }
+
+    pub(super) fn refusals(&self) -> u64 {
+        self.refusals
     }
 
     pub(super) fn stats(&self) -> PoolStats {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use alts_handshaker::{HandshakeResult, Role, SealedAlertKey};
 
@@ -141,6 +142,12 @@ impl Channel {
 
     pub(crate) fn peer_closed_authenticated(&self) -> bool {
         self.reading == Reading::EndedAuthenticated
+    }
+
+    /// When a partial record in a pooled buffer will have stalled.
+    pub(crate) fn stall_deadline(&self) -> Option<Instant> {
+        let stall = self.held.as_ref()?.stall.as_ref()?;
+        Some(stall.deadline(self.shared.options.stall_limit))
     }
 
     /// Whether sealed bytes wait for the kernel.

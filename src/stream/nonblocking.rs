@@ -1,13 +1,14 @@
 //! Streams over non-blocking sockets of mio and the standard library, for event loops without tokio.
 
 use std::io::{self, IoSlice};
+use std::time::Instant;
 
 use super::AltsStream;
 use crate::pool::{BufferPool, PooledBuf};
 use crate::ready::TryReadyReader;
 use crate::transport::NonBlocking;
 
-impl<S: io::Write> AltsStream<S> {
+impl<S: io::Read + io::Write> AltsStream<S> {
     /// Sends what the kernel refused before, as far as it takes it. A reader does this too: its peer may be waiting for just
     /// these bytes. What goes wrong is for the next write to tell; what was received can be read all the same.
     fn try_drain(&mut self) {
@@ -20,12 +21,20 @@ impl<S: io::Write> AltsStream<S> {
     /// # Errors
     /// `WouldBlock` if the kernel does not take all of it yet: call again when the socket is writable.
     pub fn try_close(&mut self) -> io::Result<()> {
-        self.channel.shutdown(&mut NonBlocking(&mut self.io))
+        let closed = self.channel.shutdown(&mut NonBlocking(&mut self.io));
+        self.channel.or_refusal(&mut NonBlocking(&mut self.io), closed)
     }
 
     /// Whether sealed bytes wait for the socket to become writable.
     pub fn wants_write(&self) -> bool {
         self.channel.has_outbound()
+    }
+
+    /// When part of a large record that has stopped arriving will have occupied its buffer for too long
+    /// ([`StreamOptions::stall_limit`](super::StreamOptions::stall_limit)). Read at that time: if others were turned away at the pool's cap
+    /// meanwhile, the read fails and the buffer is free.
+    pub fn stall_deadline(&self) -> Option<Instant> {
+        self.channel.stall_deadline()
     }
 }
 
@@ -46,16 +55,18 @@ impl<S: io::Read + io::Write> io::Read for AltsStream<S> {
 }
 
 /// Answers `WouldBlock` only if nothing was sealed; see [`AltsStream::wants_write`].
-impl<S: io::Write> io::Write for AltsStream<S> {
+impl<S: io::Read + io::Write> io::Write for AltsStream<S> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(buf)])
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.channel.write(&mut NonBlocking(&mut self.io), bufs)
+        let written = self.channel.write(&mut NonBlocking(&mut self.io), bufs);
+        self.channel.or_refusal(&mut NonBlocking(&mut self.io), written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.channel.flush(&mut NonBlocking(&mut self.io))
+        let flushed = self.channel.flush(&mut NonBlocking(&mut self.io));
+        self.channel.or_refusal(&mut NonBlocking(&mut self.io), flushed)
     }
 }

@@ -82,7 +82,25 @@ impl Channel {
         Ok(window.map(Window::into_plaintext))
     }
 
+    /// What sending failed with, unless the server has said why: a client that writes first would otherwise learn only that
+    /// the connection is broken.
+    pub(crate) fn or_refusal<T>(
+        &mut self,
+        source: &mut impl Source,
+        sent: io::Result<T>,
+    ) -> io::Result<T> {
+        let failed = matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock);
+        if !failed || self.held.as_ref().is_none_or(|held| held.late_alert.is_none()) {
+            return sent;
+        }
+        let shared = Arc::clone(&self.shared);
+        let refusal = self.receive(source, &shared.pool, &mut None).err();
+        let told = refusal.filter(|error| matches!(Error::of(error), Some(Error::Handshake(_))));
+        told.map_or(sent, Err)
+    }
+
     /// Waits until a read has something to say. May be wrong about it.
+    #[cfg(feature = "tokio")]
     pub(crate) fn readable(&mut self, source: &mut impl Source) -> io::Result<()> {
         let told = self.failure().is_some()
             || matches!(self.reading, Reading::Ended | Reading::EndedAuthenticated)
@@ -98,6 +116,7 @@ impl Channel {
     }
 
     /// Plaintext or a whole record is here.
+    #[cfg(feature = "tokio")]
     fn has_received(&self) -> bool {
         let window = self.moving.as_ref().and_then(|moving| moving.window.as_ref());
         window.is_some_and(|window| {

@@ -31,13 +31,17 @@ impl<S: AsyncWrite + Unpin> AltsStream<S> {
             writer.wake();
         }
     }
+}
 
-    /// Notes a writer that waits.
-    fn waits<T>(&mut self, cx: &Context<'_>, poll: Poll<T>) -> Poll<T> {
-        if poll.is_pending() {
+impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AltsStream<S> {
+    /// What sending came to: a writer that waits is noted, and one that failed may be told a better reason.
+    fn sent<T>(&mut self, cx: &mut Context<'_>, sent: io::Result<T>) -> Poll<io::Result<T>> {
+        let sent = self.channel.or_refusal(&mut Polled { io: &mut self.io, cx }, sent);
+        let sent = into_poll(sent);
+        if sent.is_pending() {
             self.channel.writer_waits(cx.waker());
         }
-        poll
+        sent
     }
 }
 
@@ -83,7 +87,7 @@ impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AsyncRead for AltsStream<S
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for AltsStream<S> {
+impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AsyncWrite for AltsStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -98,8 +102,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for AltsStream<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = into_poll(this.channel.write(&mut Polled { io: &mut this.io, cx }, bufs));
-        this.waits(cx, written)
+        let written = this.channel.write(&mut Polled { io: &mut this.io, cx }, bufs);
+        this.sent(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -108,13 +112,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for AltsStream<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let flushed = into_poll(this.channel.flush(&mut Polled { io: &mut this.io, cx }));
-        this.waits(cx, flushed)
+        let flushed = this.channel.flush(&mut Polled { io: &mut this.io, cx });
+        this.sent(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let shut = into_poll(this.channel.shutdown(&mut Polled { io: &mut this.io, cx }));
-        this.waits(cx, shut)
+        let shut = this.channel.shutdown(&mut Polled { io: &mut this.io, cx });
+        this.sent(cx, shut)
     }
 }

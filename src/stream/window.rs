@@ -127,11 +127,8 @@ impl Window {
         record: Range<usize>,
         open: impl FnOnce(&mut [u8], Range<usize>, usize) -> Result<Range<usize>, RecordError>,
     ) -> Result<usize, RecordError> {
-        let to = if self.plain.is_empty() {
-            record.start + HEADER_LEN
-        } else {
-            self.plain.end as usize
-        };
+        let to =
+            if self.plain.is_empty() { record.start + HEADER_LEN } else { self.plain.end as usize };
         let end = record.end as u32;
         let opened = open(self.buf.whole_mut(), record, to)?;
         let count = opened.len();

@@ -113,8 +113,10 @@ impl Policy {
     }
 
     /// Allows what the rules say, and nothing else; see [`Rule`] for their form.
-    pub fn from_rules<'a>(rules: impl IntoIterator<Item = &'a str>) -> Result<Self, SpiffeIdError> {
-        let allow = rules.into_iter().map(str::parse).collect::<Result<_, _>>()?;
+    pub fn from_rules(
+        rules: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Self, SpiffeIdError> {
+        let allow = rules.into_iter().map(|rule| rule.as_ref().parse()).collect::<Result<_, _>>()?;
         Ok(Self { allow, ..Self::nobody() })
     }
 

@@ -1,0 +1,45 @@
+//! gRPC with [tonic](https://docs.rs/tonic): clients connect through an [`AltsConnector`], servers serve [`Incoming`]
+//! connections.
+//!
+//! ```text
+//!  Endpoint ─► AltsConnector ─► AltsStream  ════  AltsStream ◄─ Incoming ◄─ TcpListener, UnixListener
+//!                                                     │
+//!                        Request ◄─ AltsConnectInfo ◄─┘            Authorization before the service
+//! ```
+//!
+//! A handler learns who calls from [`RequestExt::alts`]; [`Authorization`] decides who may call what before a handler runs.
+//! All of it works with every [`Handshaker`](crate::handshaker::Handshaker).
+//!
+//! ```no_run
+//! # async fn serve(acceptor: alts::Acceptor) -> Result<(), Box<dyn std::error::Error>> {
+//! use alts::handshaker::identity::Policy;
+//! use alts::tonic::{Authorization, Incoming};
+//!
+//! let listener = tokio::net::TcpListener::bind("[::1]:7000").await?;
+//! let callers = Policy::from_rules(["spiffe://example.org/ns/web/*"])?;
+//! tonic::transport::Server::builder()
+//!     .layer(Authorization::new(callers))
+//!     .add_routes(tonic::service::Routes::default())
+//!     .serve_with_incoming(Incoming::tcp(listener, &acceptor))
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What tonic does by itself it does here too: deadlines, cancellation, message limits, graceful shutdown
+//! (`serve_with_incoming_shutdown`), reconnection. Its settings for TCP and TLS have no effect on connections that are made
+//! here: `TCP_NODELAY` is [`Settings::nodelay`](crate::Settings::nodelay), keepalive is HTTP/2's.
+
+mod authorization;
+mod client_stream;
+mod connect_info;
+mod connector;
+mod error;
+mod incoming;
+
+pub use authorization::{Access, Authorization, Authorized};
+pub use client_stream::ClientStream;
+pub use connect_info::{AltsConnectInfo, RequestExt};
+pub use connector::AltsConnector;
+pub use error::{ConnectError, cause_of};
+pub use incoming::Incoming;

@@ -1,0 +1,107 @@
+//! The client's end of a connection that the server has confirmed.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
+
+use crate::connect::Socket;
+use crate::pool::{BufferPool, PooledBuf};
+use crate::ready::ReadyReader;
+use crate::stream::AltsStream;
+
+/// How long a server may take to say something before the client goes first.
+///
+/// Every gRPC server speaks as soon as it has a connection: its HTTP/2 settings. One that waited for the client would cost this
+/// much time for each connection.
+const GREETING: Duration = Duration::from_secs(1);
+
+/// A connection that an [`AltsConnector`](super::AltsConnector) made. Whatever the transport is, the type is the same.
+pub struct ClientStream {
+    /// The server's first words, until somebody reads them.
+    greeting: Option<PooledBuf>,
+    stream: Box<dyn Duplex>,
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+impl ClientStream {
+    /// Waits until the server has said something.
+    ///
+    /// A client's handshake ends before the server has seen the client's certificate. A server that refuses it says so in the
+    /// place of its first words; waiting for these makes it a connection that failed, with the server's reason, instead of
+    /// calls that fail.
+    pub(super) async fn greeted<S: Socket + 'static>(
+        mut stream: AltsStream<S>,
+        pool: &BufferPool,
+    ) -> io::Result<Self> {
+        let greeting = match timeout(GREETING, stream.read_ready(pool)).await {
+            Ok(Ok(Some(greeting))) => Some(greeting),
+            Ok(Ok(None)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => None,
+        };
+        Ok(Self { greeting, stream: Box::new(stream) })
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(greeting) = &mut self.greeting else {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        };
+        let count = greeting.len().min(buf.remaining());
+        buf.put_slice(&greeting[..count]);
+        greeting.advance(count);
+        if greeting.is_empty() {
+            self.greeting = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for ClientStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientStream").finish_non_exhaustive()
+    }
+}

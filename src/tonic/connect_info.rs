@@ -1,0 +1,94 @@
+//! What a handler can learn about the connection of its request.
+
+use std::any::Any;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use alts_handshaker::identity::PeerIdentity;
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use crate::ready::Opaque;
+use crate::stream::{AltsStream, Negotiated, Shared};
+
+/// A request's connection: who the peer proved to be, what was agreed on, and where it comes from.
+///
+/// tonic puts it into the extensions of every request that arrived over an [`AltsStream`]; [`RequestExt::alts`] finds it there.
+/// It is two pointers, cheap to clone.
+#[derive(Clone)]
+pub struct AltsConnectInfo {
+    shared: Arc<Shared>,
+    transport: Arc<dyn Any + Send + Sync>,
+}
+
+impl AltsConnectInfo {
+    /// Who the peer proved to be.
+    pub fn peer(&self) -> &Arc<PeerIdentity> {
+        &self.negotiated().peer
+    }
+
+    /// What the handshake settled: the peer's identity and this side's, application and record protocol, security level, RPC
+    /// protocol versions.
+    pub fn negotiated(&self) -> &Negotiated {
+        &self.shared.negotiated
+    }
+
+    /// Where the peer connects from, if it does so over TCP.
+    ///
+    /// tonic's own `Request::remote_addr` does not look in here and is `None`.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.transport::<TcpConnectInfo>()?.remote_addr()
+    }
+
+    /// What tonic says about the transport underneath: its `TcpConnectInfo` for TCP; for Unix sockets its `UdsConnectInfo`,
+    /// which has the peer's process and user.
+    pub fn transport<T: 'static>(&self) -> Option<&T> {
+        self.transport.downcast_ref()
+    }
+}
+
+impl fmt::Debug for AltsConnectInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AltsConnectInfo")
+            .field("negotiated", self.negotiated())
+            .field("remote_addr", &self.remote_addr())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Connected> Connected for AltsStream<S> {
+    type ConnectInfo = AltsConnectInfo;
+
+    fn connect_info(&self) -> AltsConnectInfo {
+        AltsConnectInfo {
+            shared: Arc::clone(self.shared()),
+            transport: Arc::new(self.get_ref().connect_info()),
+        }
+    }
+}
+
+impl<S: Connected> Connected for Opaque<S> {
+    type ConnectInfo = S::ConnectInfo;
+
+    fn connect_info(&self) -> S::ConnectInfo {
+        self.get_ref().connect_info()
+    }
+}
+
+/// Finds the [`AltsConnectInfo`] of a request.
+pub trait RequestExt {
+    /// The connection that the request arrived over. `None` if it was not secured by ALTS, and on requests that a client makes.
+    fn alts(&self) -> Option<&AltsConnectInfo>;
+}
+
+impl<T> RequestExt for tonic::Request<T> {
+    fn alts(&self) -> Option<&AltsConnectInfo> {
+        self.extensions().get()
+    }
+}
+
+impl<T> RequestExt for http::Request<T> {
+    fn alts(&self) -> Option<&AltsConnectInfo> {
+        self.extensions().get()
+    }
+}

@@ -1,0 +1,84 @@
+//! Why a channel has no connection.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use crate::error::Error;
+
+/// Why an [`AltsConnector`](super::AltsConnector) made no connection.
+///
+/// tonic turns it into the status `UNAVAILABLE`, whatever the reason, with this error's message; [`cause_of`] finds the reason
+/// behind the status.
+#[derive(Debug)]
+pub struct ConnectError {
+    target: String,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// There is no transport.
+    Dial(io::Error),
+    /// There is one, and it is not secured.
+    Secure(Error),
+}
+
+impl ConnectError {
+    pub(super) fn dial(target: &str, error: io::Error) -> Self {
+        Self { target: target.to_owned(), stage: Stage::Dial(error) }
+    }
+
+    pub(super) fn secure(target: &str, error: Error) -> Self {
+        Self { target: target.to_owned(), stage: Stage::Secure(error) }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = self.target.escape_debug();
+        match &self.stage {
+            Stage::Dial(error) => write!(f, "cannot reach {target}: {error}"),
+            Stage::Secure(error) => write!(f, "no secure connection to {target}: {error}"),
+        }
+    }
+}
+
+impl StdError for ConnectError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.stage {
+            Stage::Dial(error) => Some(error),
+            Stage::Secure(error) => Some(error),
+        }
+    }
+}
+
+/// The error of this crate behind a `tonic::Status`, a `tonic::transport::Error` or any other error, if there is one; its
+/// [`fault`](Error::fault) says what has to change.
+///
+/// ```
+/// # fn explain(status: &tonic::Status) {
+/// use alts::Fault;
+/// use alts::tonic::cause_of;
+///
+/// match cause_of(status).map(alts::Error::fault) {
+///     Some(Fault::Handshaker) => println!("the handshaker service is gone; the server may be fine"),
+///     Some(Fault::Peer) => println!("not the server that it should be, or it refuses us"),
+///     _ => println!("{status}"),
+/// }
+/// # }
+/// ```
+pub fn cause_of<'error>(error: &'error (dyn StdError + 'static)) -> Option<&'error Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // What is inside an `io::Error` is not its source.
+        if let Some(found) = error.downcast_ref().and_then(Error::of) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
