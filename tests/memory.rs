@@ -309,10 +309,10 @@ async fn accept(listener: TcpListener, acceptor: Option<Acceptor>) {
             }
             None => {
                 let pool = plain.clone();
+                let mut tcp = tcp;
                 tokio::spawn(async move {
-                    let mut stream = tcp;
-                    while let Ok(Some(received)) = stream.read_ready(&pool).await {
-                        if stream.write_all(&received).await.is_err() {
+                    while let Ok(Some(received)) = tcp.read_ready(&pool).await {
+                        if tcp.write_all(&received).await.is_err() {
                             break;
                         }
                     }

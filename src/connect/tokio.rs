@@ -61,7 +61,8 @@ impl<S: Socket> Socket for AltsStream<S> {
 impl Acceptor {
     /// Performs the server's side of a handshake over `io`.
     ///
-    /// The future is boxed, so that a task which awaits it does not keep room for it for the rest of its life. Dropping it
+    /// The future is boxed, so that a task which awaits it does not keep room for it for the rest of its life. Call this before the
+    /// task begins and move the future in: a task that is given the socket keeps room for that too. Dropping the future
     /// closes the socket. It needs a runtime with time enabled.
     pub fn accept<S: Socket + 'static>(&self, io: S) -> Handshake<S> {
         let source = io.source();
