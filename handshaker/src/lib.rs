@@ -51,6 +51,14 @@ pub mod identity;
 #[cfg(feature = "tokio")]
 mod limits;
 mod local;
+#[cfg(feature = "_grpc")]
+pub mod proto;
+#[cfg(feature = "remote")]
+pub mod remote;
+#[cfg(feature = "_grpc")]
+mod rpc_status;
+#[cfg(feature = "service")]
+pub mod service;
 mod session;
 
 pub use engine::{Handshake, SealedAlertKey, Suite};
@@ -58,6 +66,8 @@ pub use error::{AlertCode, Error, ForeignProtocol};
 #[cfg(feature = "tokio")]
 pub use limits::{CorePermit, HalfOpen, HandshakeLimits, LimitOptions};
 pub use local::{LocalHandshaker, LocalHandshakerBuilder};
+#[cfg(feature = "remote")]
+pub use remote::{RemoteHandshaker, RemoteHandshakerBuilder};
 pub use session::{
     HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, KeyData, RecordProtocol, Role,
     RpcVersion, RpcVersions, Step,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::{Config, Ephemerals, Handshake, Suite, SystemEphemerals};
 use crate::error::Error;
-use crate::identity::{ChainVerifier, IdentitySource, Policy};
+use crate::identity::{ChainVerifier, Identity, IdentitySource, Policy};
 use crate::session::{HandshakeOptions, HandshakeSession, Handshaker, Role};
 
 /// Makes handshakes that need no service: this process holds the identity and verifies peers. Cheap to clone; clones share
@@ -44,6 +44,16 @@ impl LocalHandshaker {
     /// [`Error::Misuse`] names what is wrong with `options`, or that nothing says who may be the server.
     /// [`Error::Identity`] when there is no identity at this moment.
     pub fn handshake(&self, role: Role, options: &HandshakeOptions) -> Result<Handshake, Error> {
+        self.handshake_as(self.identity.snapshot()?, role, options)
+    }
+
+    /// As [`handshake`](Self::handshake), under an identity that the caller has looked at.
+    pub(crate) fn handshake_as(
+        &self,
+        identity: Arc<Identity>,
+        role: Role,
+        options: &HandshakeOptions,
+    ) -> Result<Handshake, Error> {
         let (policy, suites) = match role {
             Role::Client => (self.server_policy.clone(), &[Suite::X25519][..]),
             Role::Server => {
@@ -51,7 +61,7 @@ impl LocalHandshaker {
             }
         };
         let config = Config {
-            identity: self.identity.snapshot()?,
+            identity,
             verifier: Arc::clone(&self.verifier),
             policy,
             suites: self.suites.clone().unwrap_or_else(|| suites.into()),

@@ -1,0 +1,216 @@
+//! Handshakes by a handshaker service: gRPC's `HandshakerService`, on Google Cloud or beside this process.
+//!
+//! ```no_run
+//! use alts_handshaker::RemoteHandshaker;
+//!
+//! // The daemon of this package, or any other service that its address is known of.
+//! let ours = RemoteHandshaker::builder("unix:/run/alts/handshaker.sock").build()?;
+//! // Google's. Refused elsewhere than on Google Cloud.
+//! let googles = RemoteHandshaker::google_cloud().build()?;
+//! # Ok::<(), alts_handshaker::Error>(())
+//! ```
+//!
+//! The keys come from the service in plaintext, and it decides who the peer is. Whoever can stand in for it can read
+//! everything: it belongs on a Unix socket or on an address that only this machine reaches.
+
+mod answer;
+mod platform;
+mod session;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tonic::transport::{Channel, Endpoint};
+
+use self::session::RemoteSession;
+use crate::error::Error;
+use crate::session::{HandshakeOptions, HandshakeSession, Handshaker, Role};
+
+/// Where gRPC's ALTS looks for its service on Google Cloud. The dot at the end of the name keeps resolvers from trying it in
+/// the domains of their search lists.
+const GOOGLE_CLOUD: &str = "http://metadata.google.internal.:8080";
+
+/// Handshakes at a time in each role, gRPC's own number.
+const MAX_CONCURRENT: usize = 100;
+
+/// How long one answer may take, places and connecting included: as long as this package gives a whole handshake.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the service may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that has handshakes under way and is silent for this long is asked whether it is alive.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// A [`Handshaker`] that asks a service for every step. Clones share one connection, which is made when it is first needed and
+/// again after it broke.
+///
+/// It works on a tokio runtime, the one in which its first handshake is polled. So many handshakes at a time in each role; more
+/// wait for their turn.
+///
+/// # Errors
+///
+/// A service that cannot be reached, takes too long, breaks the protocol or fails is [`Error::Unavailable`]. What the peer did
+/// is told by a service of this package in all detail; others give a status only, of which `PERMISSION_DENIED` is
+/// [`Error::Denied`] and all else is [`Error::Unavailable`] too, since it says nothing about the peer.
+///
+/// # What a service does not do
+///
+/// No authenticated close ([`HandshakeOptions::close_notify`] is ignored), no alerts to the peer. The log id is made from the
+/// keys; the two sides have the same one if both use a service.
+#[derive(Clone)]
+pub struct RemoteHandshaker(Arc<Shared>);
+
+struct Shared {
+    endpoint: Endpoint,
+    /// Made inside the runtime, so not before the first handshake.
+    channel: OnceLock<Channel>,
+    clients: Arc<Semaphore>,
+    servers: Arc<Semaphore>,
+    answer_timeout: Duration,
+}
+
+impl RemoteHandshaker {
+    /// A handshaker that uses the service at `address`: `unix:/path/to/socket` or `http://host:port`.
+    pub fn builder(address: impl Into<String>) -> RemoteHandshakerBuilder {
+        RemoteHandshakerBuilder {
+            address: address.into(),
+            only_on_google_cloud: false,
+            max_concurrent: MAX_CONCURRENT,
+            answer_timeout: ANSWER_TIMEOUT,
+        }
+    }
+
+    /// A handshaker that uses the service of Google Cloud, `metadata.google.internal.:8080`.
+    ///
+    /// Elsewhere anybody may answer to that name. So [`build`](RemoteHandshakerBuilder::build) looks at the machine's product
+    /// name, as gRPC does, and refuses unless it is Google's.
+    pub fn google_cloud() -> RemoteHandshakerBuilder {
+        RemoteHandshakerBuilder { only_on_google_cloud: true, ..Self::builder(GOOGLE_CLOUD) }
+    }
+}
+
+impl Shared {
+    fn places(&self, role: Role) -> &Arc<Semaphore> {
+        match role {
+            Role::Client => &self.clients,
+            Role::Server => &self.servers,
+        }
+    }
+
+    /// Has to be called inside the runtime.
+    fn channel(&self) -> Channel {
+        self.channel.get_or_init(|| self.endpoint.connect_lazy()).clone()
+    }
+}
+
+impl Handshaker for RemoteHandshaker {
+    fn start(
+        &self,
+        role: Role,
+        options: &HandshakeOptions,
+    ) -> Result<Box<dyn HandshakeSession>, Error> {
+        if role == Role::Server && !options.target_identities.is_empty() {
+            return Err(Error::misuse("target_identities is for clients; servers have a policy"));
+        }
+        Ok(Box::new(RemoteSession::new(Arc::clone(&self.0), role, options.clone())))
+    }
+}
+
+impl fmt::Debug for RemoteHandshaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteHandshaker")
+            .field("service", self.0.endpoint.uri())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settles how a [`RemoteHandshaker`] uses its service.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RemoteHandshakerBuilder {
+    address: String,
+    only_on_google_cloud: bool,
+    max_concurrent: usize,
+    answer_timeout: Duration,
+}
+
+impl RemoteHandshakerBuilder {
+    /// Takes the service of Google Cloud for what it says it is, wherever this machine is. For tests, and for platforms that
+    /// hide the product name: the name of the service must lead where it should by other means.
+    pub fn trust_any_platform(mut self) -> Self {
+        self.only_on_google_cloud = false;
+        self
+    }
+
+    /// Handshakes at a time in each role, at least one. Default 100.
+    pub fn max_concurrent(mut self, handshakes: usize) -> Self {
+        self.max_concurrent = handshakes;
+        self
+    }
+
+    /// How long one answer of the service may take, the wait for a turn and connecting included. Default 10 s.
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = timeout;
+        self
+    }
+
+    /// The handshaker. Does not look for the service yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misuse`] when the address cannot be one, or when this machine is not one of Google Cloud.
+    pub fn build(self) -> Result<RemoteHandshaker, Error> {
+        if self.only_on_google_cloud {
+            platform::check(platform::PRODUCT_NAME)?;
+        }
+        let endpoint = endpoint(&self.address).ok_or_else(|| {
+            Error::misuse(format!(
+                "{:?} is no address of a handshaker service: unix:/path or http://host:port",
+                self.address
+            ))
+        })?;
+        let places =
+            || Arc::new(Semaphore::new(self.max_concurrent.clamp(1, Semaphore::MAX_PERMITS)));
+        Ok(RemoteHandshaker(Arc::new(Shared {
+            endpoint: endpoint
+                .connect_timeout(CONNECT_TIMEOUT)
+                .http2_keep_alive_interval(KEEPALIVE)
+                .keep_alive_timeout(CONNECT_TIMEOUT),
+            channel: OnceLock::new(),
+            clients: places(),
+            servers: places(),
+            answer_timeout: self.answer_timeout,
+        })))
+    }
+}
+
+fn endpoint(address: &str) -> Option<Endpoint> {
+    let path = address.strip_prefix("unix:");
+    let endpoint = Endpoint::from_shared(address.to_owned()).ok()?;
+    let uri = endpoint.uri();
+    let plain = uri.scheme_str() == Some("http") && uri.host().is_some();
+    match path {
+        Some(path) => path.starts_with('/').then_some(endpoint),
+        None => plain.then_some(endpoint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for good in ["unix:/run/x", "unix:///run/x", "http://127.0.0.1:1", GOOGLE_CLOUD] {
+            assert!(RemoteHandshaker::builder(good).build().is_ok(), "{good}");
+        }
+        for bad in ["", "unix:", "unix:x", "/run/x", "127.0.0.1:1", "https://127.0.0.1:1", "http:"]
+        {
+            let refused = RemoteHandshaker::builder(bad).build();
+            assert!(matches!(refused, Err(Error::Misuse(_))), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! One call: from its first message to its result.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use futures_util::{Stream, stream};
+use tokio::time::{Instant, timeout_at};
+use tonic::{Code, Status, Streaming};
+use tracing::Span;
+
+use super::admission::Place;
+use super::observer::Finished;
+use super::rejection::Rejection;
+use super::start::Start;
+use super::{Caller, Shared};
+use crate::engine::Handshake;
+use crate::error::{AlertCode, Error};
+use crate::proto::handshaker_req::ReqOneof;
+use crate::proto::{HandshakerReq, HandshakerResp, HandshakerResult, HandshakerStatus, Identity};
+use crate::session::{HandshakeResult, Role};
+
+/// Messages without a byte that are answered. Callers send one when they have only waited; more would be a loop.
+const MAX_EMPTY_MESSAGES: u32 = 16;
+
+pub(super) struct Call {
+    requests: Streaming<HandshakerReq>,
+    deadline: Instant,
+    place: Option<Place>,
+    handshake: Option<Handshake>,
+    empty_messages: u32,
+    record: Record,
+}
+
+/// Counts the call, and tells of its end, whichever way it comes.
+struct Record {
+    service: Arc<Shared>,
+    caller: Caller,
+    began: Instant,
+    role: Option<Role>,
+    ended: bool,
+    span: Span,
+}
+
+impl Call {
+    pub(super) fn new(
+        service: Arc<Shared>,
+        caller: Caller,
+        requests: Streaming<HandshakerReq>,
+    ) -> Self {
+        let began = Instant::now();
+        let deadline = began + service.limits.deadline;
+        service.in_flight.fetch_add(1, Ordering::Relaxed);
+        if let Some(observer) = &service.observer {
+            observer.started();
+        }
+        let span = tracing::debug_span!("handshake", uid = caller.uid);
+        let record = Record { service, caller, began, role: None, ended: false, span };
+        Self { requests, deadline, place: None, handshake: None, empty_messages: 0, record }
+    }
+
+    /// Ends the call before it has begun.
+    pub(super) fn refuse(mut self, rejection: Rejection) -> Status {
+        self.record.rejected(&rejection);
+        rejection.status
+    }
+
+    /// One response to each request. The stream ends with the result, since gRPC C++ uses no result before it has; or with a
+    /// status alone, since grpc-go waits for ever for what follows a response that reports a failure.
+    pub(super) fn responses(self) -> impl Stream<Item = Result<HandshakerResp, Status>> + Send {
+        stream::unfold(Some(self), |call| async {
+            let mut call = call?;
+            match call.respond().await {
+                Ok(response) if response.result.is_some() => Some((Ok(response), None)),
+                Ok(response) => Some((Ok(response), Some(call))),
+                Err(rejection) => Some((Err(call.refuse(rejection)), None)),
+            }
+        })
+    }
+
+    async fn respond(&mut self) -> Result<HandshakerResp, Rejection> {
+        let service = Arc::clone(&self.record.service);
+        if self.place.is_none() {
+            let place = service.admission.enter(self.record.caller);
+            self.place = Some(timeout_at(self.deadline, place).await.map_err(|_| too_late())??);
+        }
+        let received = match self.receive().await? {
+            ReqOneof::ClientStart(start) => self.begin(Start::client(start)?)?,
+            ReqOneof::ServerStart(start) => self.begin(Start::server(start)?)?,
+            ReqOneof::Next(next) => {
+                self.count_empty(&next.in_bytes)?;
+                next.in_bytes
+            }
+        };
+        let Some(handshake) = &mut self.handshake else {
+            return Err(Rejection::bad_request("next before client_start or server_start"));
+        };
+
+        let cores = service.admission.cores();
+        let core = timeout_at(self.deadline, cores.crypto()).await.map_err(|_| too_late())?;
+        let mut out_frames = Vec::new();
+        // On an error there may be an alert in `out_frames`. It stays here: see `responses`.
+        let step = handshake.step(&received, SystemTime::now(), &mut out_frames)?;
+        drop(core);
+
+        let result = step.result.map(|result| {
+            self.record.succeeded(&result);
+            respond_with(result)
+        });
+        Ok(HandshakerResp {
+            out_frames,
+            bytes_consumed: step.consumed as u32,
+            result,
+            // gRPC C++ fails without one, and "all is well" is what the default says.
+            status: Some(HandshakerStatus::default()),
+        })
+    }
+
+    async fn receive(&mut self) -> Result<ReqOneof, Rejection> {
+        let limits = &self.record.service.limits;
+        let patience = Instant::now() + limits.idle;
+        let until = patience.min(self.deadline);
+        match timeout_at(until, self.requests.message()).await {
+            Ok(Ok(Some(request))) => request
+                .req_oneof
+                .ok_or_else(|| Rejection::bad_request("a message that is neither start nor next")),
+            Ok(Ok(None)) => Err(Rejection::cancelled()),
+            Ok(Err(status)) => Err(Rejection::unreadable(&status)),
+            Err(_) if patience < self.deadline => Err(idle()),
+            Err(_) => Err(too_late()),
+        }
+    }
+
+    /// Begins the handshake and gives the peer's first bytes.
+    fn begin(&mut self, start: Start) -> Result<Vec<u8>, Rejection> {
+        if self.handshake.is_some() {
+            return Err(Rejection::bad_request("a second start on one stream"));
+        }
+        let Start { role, options, local_identities, received } = start;
+        self.record.role = Some(role);
+        let identities = &self.record.service.identities;
+        if role == Role::Client
+            && !identities.has_server_policy
+            && options.target_identities.is_empty()
+        {
+            return Err(Rejection::misuse(
+                "no_server_policy",
+                Code::FailedPrecondition,
+                "nothing says who may be the server: name target identities, or give the service rules \
+                 for servers",
+            ));
+        }
+        let chosen = identities.choose(self.record.caller, &local_identities)?;
+        self.handshake = Some(chosen.begin(role, &options)?);
+        Ok(received)
+    }
+
+    fn count_empty(&mut self, in_bytes: &[u8]) -> Result<(), Rejection> {
+        if in_bytes.is_empty() {
+            self.empty_messages += 1;
+            if self.empty_messages > MAX_EMPTY_MESSAGES {
+                return Err(Rejection::bad_request("too many messages without in_bytes"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn respond_with(result: HandshakeResult) -> HandshakerResult {
+    let identity = |name: &str| Some(Identity::of_service_account(name.to_owned()));
+    HandshakerResult {
+        application_protocol: result.application_protocol,
+        record_protocol: result.record_protocol.name().to_owned(),
+        key_data: result.key_data.as_bytes().to_vec(),
+        peer_identity: identity(result.peer.name()),
+        local_identity: identity(&result.local),
+        keep_channel_open: false,
+        peer_rpc_versions: Some(result.peer_rpc_versions.into()),
+        max_frame_size: result.peer_max_frame_size,
+        transport_protocol: None,
+    }
+}
+
+fn too_late() -> Rejection {
+    let detail = "the handshake took too long".into();
+    Error::Limit { code: AlertCode::Timeout, detail }.into()
+}
+
+fn idle() -> Rejection {
+    let detail = "the caller took too long for its next message".into();
+    Rejection { reason: "idle", ..Error::Limit { code: AlertCode::Timeout, detail }.into() }
+}
+
+impl Record {
+    fn succeeded(&mut self, result: &HandshakeResult) {
+        tracing::debug!(
+            parent: &self.span,
+            role = ?self.role,
+            peer = result.peer.name(),
+            local = result.local,
+            "handshake done",
+        );
+        self.end(Ok(()));
+    }
+
+    fn rejected(&mut self, rejection: &Rejection) {
+        let Rejection { status, reason } = rejection;
+        let (role, code) = (self.role, status.code());
+        let message = status.message();
+        // Messages quote peers and callers in escaped form. What comes in floods is not worth a line each.
+        if matches!(*reason, "overloaded" | "cancelled" | "draining") {
+            tracing::debug!(parent: &self.span, ?role, reason, "handshake refused");
+        } else {
+            tracing::info!(parent: &self.span, ?role, reason, ?code, message, "handshake failed");
+        }
+        self.end(Err(reason));
+    }
+
+    fn end(&mut self, outcome: Result<(), &'static str>) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.service.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if let Some(observer) = &self.service.observer {
+            let elapsed = self.began.elapsed();
+            observer.finished(&Finished { role: self.role, outcome, elapsed });
+        }
+    }
+}
+
+impl Drop for Record {
+    /// The caller has reset the stream, or its connection is gone.
+    fn drop(&mut self) {
+        self.end(Err("cancelled"));
+    }
+}

@@ -1,0 +1,28 @@
+//! What a service tells about its work.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::session::Role;
+
+/// Is told of every handshake, for metrics. Called from the tasks that serve: should be quick.
+pub trait Observer: Send + Sync + fmt::Debug + 'static {
+    /// A caller has opened a stream.
+    fn started(&self);
+    /// The stream has ended; follows each [`started`](Self::started) exactly once.
+    fn finished(&self, handshake: &Finished);
+}
+
+/// The end of a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finished {
+    /// Which side the caller was; `None` if it never said.
+    pub role: Option<Role>,
+    /// The reason of a failure, one of a fixed set of words: the name of a handshake error such as `decrypt_error`, or
+    /// `bad_request`, `message_too_large`, `cancelled`, `idle`, `timeout`, `overloaded`, `draining`, `no_identity`,
+    /// `identity_denied`, `no_server_policy`, `peer_alert`, `foreign_protocol`.
+    pub outcome: Result<(), &'static str>,
+    /// From the opening of the stream on.
+    pub elapsed: Duration,
+}

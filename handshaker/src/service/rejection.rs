@@ -1,0 +1,69 @@
+//! Why a caller does not get what it asks for.
+
+use tonic::{Code, Status};
+
+use crate::error::Error;
+use crate::rpc_status::to_status;
+
+/// The status for the caller, and one word for the metrics.
+#[derive(Debug)]
+pub(super) struct Rejection {
+    pub(super) status: Status,
+    pub(super) reason: &'static str,
+}
+
+impl Rejection {
+    /// The caller asks for what cannot be: a fault of the program that calls, not of the peer.
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::misuse("bad_request", Code::InvalidArgument, detail)
+    }
+
+    /// As [`bad_request`](Self::bad_request), of a kind that has its own code.
+    pub(super) fn misuse(reason: &'static str, code: Code, detail: impl Into<String>) -> Self {
+        let like = to_status(&Error::misuse(detail.into()));
+        let status =
+            Status::with_metadata(code, like.message().to_owned(), like.metadata().clone());
+        Self { status, reason }
+    }
+
+    pub(super) fn draining() -> Self {
+        let error = Error::Unavailable("the service is shutting down".to_owned());
+        Self { reason: "draining", ..error.into() }
+    }
+
+    pub(super) fn cancelled() -> Self {
+        Self {
+            status: Status::cancelled("the caller ended the stream before the handshake was done"),
+            reason: "cancelled",
+        }
+    }
+
+    /// What tonic found wrong with a message, or with the stream.
+    pub(super) fn unreadable(status: &Status) -> Self {
+        match status.code() {
+            Code::OutOfRange | Code::ResourceExhausted => {
+                Self::misuse("message_too_large", Code::ResourceExhausted, status.message())
+            }
+            Code::Internal | Code::Unimplemented => {
+                Self::bad_request(format!("unreadable message: {}", status.message()))
+            }
+            _ => Self::cancelled(),
+        }
+    }
+}
+
+impl From<Error> for Rejection {
+    fn from(error: Error) -> Self {
+        let reason = match &error {
+            Error::Peer { code, .. }
+            | Error::Incompatible { code, .. }
+            | Error::Limit { code, .. } => code.name(),
+            Error::Denied { .. } => "access_denied",
+            Error::Alert { .. } => "peer_alert",
+            Error::Foreign(_) => "foreign_protocol",
+            Error::Identity(_) | Error::Unavailable(_) => "no_identity",
+            Error::Misuse(_) => "bad_request",
+        };
+        Self { status: to_status(&error), reason }
+    }
+}
