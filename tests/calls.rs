@@ -120,7 +120,8 @@ async fn a_message_costs_one_call_on_each_side() {
             let (mut client, mut server) = pair(&pool).await;
             let text = pattern(len);
             exchange(&mut client, &mut server, &pool, &text, 1, ready).await;
-            (take(&mut client), take(&mut server));
+            take(&mut client);
+            take(&mut server);
             exchange(&mut client, &mut server, &pool, &text, ROUNDS, ready).await;
             let exactly = Calls { reads: ROUNDS, vain_reads: 0, writes: ROUNDS, vain_writes: 0 };
             assert_eq!(take(&mut client), exactly, "{len} bytes");

@@ -31,7 +31,7 @@ const TOLERANCE: isize = 2_048;
 
 fn live() -> isize {
     let stats = HEAP.stats();
-    stats.bytes_allocated as isize - stats.bytes_deallocated as isize
+    stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed()
 }
 
 struct Sides {
@@ -150,11 +150,12 @@ impl Sides {
                     self.connector.connect_with(near, options),
                     self.acceptor.accept(far)
                 );
-                (client.unwrap_err(), server.unwrap_err());
+                client.unwrap_err();
+                server.unwrap_err();
             }
             Kind::BadRecord => {
                 let bad = |client: &mut Peer<Wire>| {
-                    let mut bad = [client.seal(b"good"), client.seal(&[7; 20_000])].concat();
+                    let mut bad = [client.seal(b"good"), client.seal(&vec![7; 20_000])].concat();
                     *bad.last_mut().unwrap() ^= 1;
                     bad
                 };
@@ -162,13 +163,13 @@ impl Sides {
             }
             Kind::TooLong => self.records(|_| vec![0xff; 8], false).await,
             Kind::EndWithinARecord => {
-                self.records(|client| client.seal(&[7; 20_000])[..10_000].to_vec(), true).await;
+                self.records(|client| client.seal(&vec![7; 20_000])[..10_000].to_vec(), true).await;
             }
             Kind::MissingClose => self.records(|client| client.seal(b"text"), true).await,
             Kind::DroppedWithEverything => {
                 let (mut near, mut far) = self.pair().await;
-                near.write_all(&[7; 100_000]).await.unwrap();
-                far.write_all(&[7; 100_000]).await.unwrap();
+                near.write_all(&vec![7; 100_000]).await.unwrap();
+                far.write_all(&vec![7; 100_000]).await.unwrap();
                 // Plaintext, whole records and part of one are held.
                 far.read_exact(&mut [0; 1_000]).await.unwrap();
             }

@@ -345,10 +345,8 @@ async fn readers_wait_in_order() {
     drop((held, held_too, rest));
     for at in 0..4 {
         assert_eq!(wakes[at].0.count(), 1, "it is the turn of {at}");
-        for later in at + 1..4 {
-            assert_eq!(wakes[later].0.count(), 0);
-            assert_eq!(poll(later, &mut pairs), None);
-        }
+        assert!(wakes[at + 1..].iter().all(|(wakes, _)| wakes.count() == 0));
+        (at + 1..4).for_each(|later| assert_eq!(poll(later, &mut pairs), None));
         assert_eq!(poll(at, &mut pairs), Some(1_000 + at));
     }
     assert_nothing_out(&pool);

@@ -91,10 +91,11 @@ async fn a_write_waits_only_if_it_sealed_nothing() {
     assert_nothing_out(&pool);
 }
 
+type Call = fn(&mut AltsStream<Wire>, &BufferPool);
+
 #[tokio::test]
 async fn whatever_is_called_next_sends_the_rest() {
     let Pair { mut near, near_control, mut far, pool } = pair(|_| ()).await;
-    type Call = fn(&mut AltsStream<Wire>, &BufferPool);
     let calls: [(&str, Call); 6] = [
         ("read", |stream, _| assert!(read(stream).is_none())),
         ("read_ready", |stream, pool| {

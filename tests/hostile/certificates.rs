@@ -29,7 +29,7 @@ fn identity(issuer: &DevCa, id: &str, when: SystemTime, trusted: &DevCa) -> Arc<
     let mut trust = TrustBundles::new();
     trust.allow_development_domain();
     // Nobody loads an identity that they do not trust themselves.
-    let both = [issuer, trusted].map(|ca| ca.bundle_pem()).concat();
+    let both = [issuer, trusted].map(DevCa::bundle_pem).concat();
     if issuer.trust_domain() == trusted.trust_domain() {
         trust.insert_pem(issuer.trust_domain(), both.as_bytes()).unwrap();
     } else {
@@ -172,7 +172,7 @@ async fn learned(mut stream: AltsStream<TcpStream>, pool: &BufferPool, first: Fi
             let mut written = 0;
             // Until the socket refuses, because the server has closed it.
             while written < 100 << 20 {
-                match stream.write(&[0; 100_000]).await {
+                match stream.write(&vec![0; 100_000]).await {
                     Ok(count) => written += count,
                     Err(_) => break,
                 }

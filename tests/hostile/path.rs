@@ -89,8 +89,9 @@ async fn check(
     close_notify: bool,
     change: impl Fn(&Tapped) -> Vec<u8>,
     good: usize,
-    error: Option<Error>,
+    error: impl Into<Option<Error>>,
 ) {
+    let error = error.into();
     for role in [Role::Client, Role::Server] {
         let mut tapped = tapped(world, role, close_notify).await;
         let changed = change(&tapped);
@@ -108,12 +109,12 @@ async fn check(
     }
 }
 
-fn truncated(at: Truncation) -> Option<Error> {
-    Some(Error::Truncated { at })
+fn truncated(at: Truncation) -> Error {
+    Error::Truncated { at }
 }
 
-fn refused(error: RecordError) -> Option<Error> {
-    Some(Error::Record(error))
+fn refused(error: RecordError) -> Error {
+    Error::Record(error)
 }
 
 #[tokio::test]
@@ -248,7 +249,7 @@ async fn part_of_an_alert_is_a_part() {
     tapped.towards.write_all(&[23, 0, 0, 0, 0x4E, 0, 0, 0, 1, 2, 3]).await.unwrap();
     tapped.towards.shutdown().await.unwrap();
     let (received, found) = read_until_error(&mut tapped.victim).await;
-    assert_eq!((received, found), (vec![], truncated(Truncation::Record)));
+    assert_eq!((received, found), (vec![], Some(truncated(Truncation::Record))));
 }
 
 /// A connection that is reset is not one that ended, even if it is asked twice.

@@ -13,17 +13,15 @@ use crate::world::{World, assert_nothing_out, pattern, settings};
 use crate::{error_of, read_until_error};
 
 /// A handshake of a stream of ours with a peer by hand, in which the last `held_back` bytes of the peer's handshake arrive
-/// together with `first`, made by the peer.
+/// together with `first`, made by the peer. Its end of the wire must stay, or the stream ends.
 async fn at_the_seam(
     world: &World,
     pool: &BufferPool,
     role: Role,
     held_back: usize,
-    first: impl FnOnce(&mut Peer<()>) -> Vec<u8>,
-) -> (AltsStream<Wire>, Peer<()>, Control) {
-    let ((wire, control), (_keep_open, _)) = wires(usize::MAX);
-    // The other end must stay, or the stream ends.
-    std::mem::forget(_keep_open);
+    first: impl FnOnce(&mut Peer<Wire>) -> Vec<u8>,
+) -> (AltsStream<Wire>, Peer<Wire>, Control) {
+    let ((wire, control), (far, _)) = wires(usize::MAX);
     let settings = settings(pool, |_| ());
     let handshake = match role {
         Role::Server => world.acceptor(settings).accept(wire),
@@ -64,7 +62,7 @@ async fn at_the_seam(
     }
     let result = result.unwrap();
     let (sealer, opener) = by_hand::crypters(&result, role.peer());
-    let mut peer = Peer { socket: (), sealer, opener, result, rest: Vec::new() };
+    let mut peer = Peer { socket: far, sealer, opener, result, rest: Vec::new() };
     let first = first(&mut peer);
     if role == Role::Server {
         control.inject(&[last, first].concat());
@@ -83,7 +81,7 @@ async fn a_full_buffer_after_the_last_bytes_of_a_handshake() {
         for len in [33_000, 33_216, 33_224, 33_280, 40_000, 70_000, 1 << 20] {
             let pool = BufferPool::new();
             let text = pattern(len - 24);
-            let (mut stream, _, _) =
+            let (mut stream, _peer, _) =
                 at_the_seam(&world, &pool, Role::Server, held_back, |peer| peer.seal(&text)).await;
             let mut received = vec![0; text.len()];
             stream.read_exact(&mut received).await.unwrap();
@@ -135,10 +133,10 @@ async fn records_that_come_with_the_handshake() {
     for role in [Role::Server, Role::Client] {
         for held_back in [1, 200] {
             let pool = BufferPool::new();
-            let records = |peer: &mut Peer<()>| {
+            let records = |peer: &mut Peer<Wire>| {
                 [peer.seal(b"one"), peer.seal(&[]), peer.seal(b"more")].concat()
             };
-            let (mut stream, _, _) = at_the_seam(&world, &pool, role, held_back, records).await;
+            let (mut stream, _peer, _) = at_the_seam(&world, &pool, role, held_back, records).await;
             let mut text = [0; 3];
             stream.read_exact(&mut text).await.unwrap();
             assert_eq!(&text, b"one");
@@ -147,7 +145,7 @@ async fn records_that_come_with_the_handshake() {
             drop(stream);
             assert_nothing_out(&pool);
 
-            let half = |peer: &mut Peer<()>| peer.seal(b"a record in two halves")[..30].to_vec();
+            let half = |peer: &mut Peer<Wire>| peer.seal(b"a record in two halves")[..30].to_vec();
             let (mut stream, mut peer, control) =
                 at_the_seam(&world, &pool, role, held_back, half).await;
             tokio::time::sleep(Duration::from_millis(1)).await;
