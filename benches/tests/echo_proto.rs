@@ -22,7 +22,7 @@ fn generate(directory: &Path) -> String {
 #[test]
 fn the_generated_code_fits_the_proto_file() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/grpc");
-    let path = directory.join("echo.rs");
+    let path = directory.join("generated.rs");
     let generated = generate(&directory);
     if std::env::var_os("UPDATE_PROTO").is_some() {
         fs::write(&path, &generated).expect("the file can be written");
@@ -30,6 +30,6 @@ fn the_generated_code_fits_the_proto_file() {
     let checked_in = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         checked_in == generated,
-        "examples/grpc/echo.rs is out of date: run this test with UPDATE_PROTO=1"
+        "examples/grpc/generated.rs is out of date: run this test with UPDATE_PROTO=1"
     );
 }

@@ -46,13 +46,13 @@ pub struct AltsConnector {
     dial: Arc<Dial>,
 }
 
-type Dial = dyn Fn(Handshaking, Uri) -> Connecting + Send + Sync;
+type Dial = dyn Fn(Attempt, Uri) -> Connecting + Send + Sync;
 type Connecting = Pin<Box<dyn Future<Output = Result<TokioIo<ClientStream>, ConnectError>> + Send>>;
 
 impl AltsConnector {
     /// Dials what the URI says: TCP; or, with the scheme `unix`, the Unix socket at the URI's path, whatever its authority is.
     pub fn new(connector: Connector) -> Self {
-        Self::with_dial(connector, Handshaking::dial)
+        Self::with_dial(connector, |attempt, uri| attempt.dial(&uri))
     }
 
     /// Dials the Unix socket at `path`; of the URI only the authority is used, as the `:authority` of requests.
@@ -62,7 +62,7 @@ impl AltsConnector {
     #[cfg(unix)]
     pub fn unix(connector: Connector, path: impl Into<PathBuf>) -> Self {
         let path = Arc::new(path.into());
-        Self::with_dial(connector, move |handshaking, _| handshaking.unix(PathBuf::clone(&path)))
+        Self::with_dial(connector, move |attempt, _| attempt.unix(PathBuf::clone(&path)))
     }
 
     /// Leaves it to `dial` to make the transport for a URI: through a proxy, with socket options, in memory.
@@ -71,9 +71,9 @@ impl AltsConnector {
         F: Future<Output = io::Result<S>> + Send + 'static,
         S: Socket + 'static,
     {
-        Self::with_dial(connector, move |handshaking, uri| {
+        Self::with_dial(connector, move |attempt, uri| {
             let target = uri.authority().map(ToString::to_string).unwrap_or_default();
-            handshaking.over(target, dial(uri))
+            attempt.over(target, dial(uri))
         })
     }
 
@@ -87,7 +87,7 @@ impl AltsConnector {
 
     fn with_dial(
         connector: Connector,
-        dial: impl Fn(Handshaking, Uri) -> Connecting + Send + Sync + 'static,
+        dial: impl Fn(Attempt, Uri) -> Connecting + Send + Sync + 'static,
     ) -> Self {
         let options = connector.settings().handshake.clone();
         Self { connector, options, dial: Arc::new(dial) }
@@ -106,7 +106,7 @@ impl Service<Uri> for AltsConnector {
     fn call(&mut self, uri: Uri) -> Connecting {
         let connector = self.connector.clone();
         let options = self.options.clone();
-        (self.dial)(Handshaking { connector, options }, uri)
+        (self.dial)(Attempt { connector, options }, uri)
     }
 }
 
@@ -119,14 +119,14 @@ impl fmt::Debug for AltsConnector {
     }
 }
 
-/// What remains to be done once there is a transport.
-struct Handshaking {
+/// One connection to make.
+struct Attempt {
     connector: Connector,
     options: HandshakeOptions,
 }
 
-impl Handshaking {
-    fn dial(self, uri: Uri) -> Connecting {
+impl Attempt {
+    fn dial(self, uri: &Uri) -> Connecting {
         if uri.scheme_str() == Some("unix") {
             #[cfg(unix)]
             return self.unix(uri.path().into());

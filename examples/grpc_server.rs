@@ -1,0 +1,136 @@
+//! A gRPC server over ALTS: tonic, a service with every kind of streaming, and rules about who may call.
+//!
+//! Make an authority and two identities, which are good for 24 hours, then start the server:
+//!
+//! ```text
+//! cargo run -p alts-handshaker --features cli -- dev-ca init
+//! cargo run -p alts-handshaker --features cli -- dev-ca issue spiffe://dev.local/server
+//! cargo run -p alts-handshaker --features cli -- dev-ca issue spiffe://dev.local/client
+//!
+//! cargo run --release --example grpc_server --features tonic -- --dev --bundle dev.local=dev-ca/server/bundle.pem \
+//!     --cert dev-ca/server/chain.pem --key dev-ca/server/key.pem
+//! ```
+//!
+//! It prints the address it listens on, for the example `grpc_client`. With `--allow spiffe://dev.local/friend` that client may
+//! connect and not call. The service is in `grpc/echo.proto`; `grpc/generated.rs` was made from it and is kept with it, so that
+//! nobody who builds this needs a generator, and a test sees to it that the two fit.
+
+mod arguments;
+#[path = "grpc/echo.rs"]
+mod echo;
+#[path = "grpc/service.rs"]
+mod service;
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use alts::Acceptor;
+use alts::handshaker::LocalHandshaker;
+use alts::handshaker::identity::{Policy, Rule};
+use alts::tonic::{Access, Authorization, Incoming};
+use clap::Parser;
+use tokio::net::{TcpListener, UnixListener};
+use tonic::transport::Server;
+use tracing_subscriber::EnvFilter;
+
+use arguments::IdentityArguments;
+use echo::echo_server::EchoServer;
+use service::EchoService;
+
+/// Serves alts.example.Echo to authenticated clients.
+#[derive(Debug, Parser)]
+#[command(name = "grpc_server")]
+struct Arguments {
+    /// Where to listen; port 0 is any that is free.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Listen on a Unix socket instead. The file must not exist; it is removed at the end.
+    #[arg(long, value_name = "PATH", conflicts_with = "listen")]
+    unix: Option<PathBuf>,
+    #[arg(long, value_name = "RULE", help = ALLOW_HELP)]
+    allow: Vec<Rule>,
+    /// The largest message to take, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    max_message: usize,
+    #[command(flatten)]
+    identity: IdentityArguments,
+}
+
+const ALLOW_HELP: &str = "Who may call: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. May be repeated. \
+    WhoAmI is open to all clients [default: everybody in the server's own trust domain]";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let files = arguments.identity.load()?;
+    files.watch()?;
+    let name = arguments::own_name(&files)?;
+    let acceptor = Acceptor::new(LocalHandshaker::builder(Arc::new(files)).build());
+
+    let callers = if arguments.allow.is_empty() {
+        Policy::own_trust_domain()
+    } else {
+        arguments.allow.into_iter().fold(Policy::nobody(), Policy::allow)
+    };
+    let authorization =
+        Authorization::new(callers).method("alts.example.Echo", "WhoAmI", Access::authenticated());
+    let service = EchoServer::new(EchoService).max_decoding_message_size(arguments.max_message);
+    let server = Server::builder().layer(authorization).add_service(service);
+
+    if let Some(path) = arguments.unix {
+        let listener = UnixListener::bind(&path)
+            .map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
+        println!("{name} listens on {}", path.display());
+        let incoming = Incoming::unix(listener, &acceptor);
+        let served = server.serve_with_incoming_shutdown(incoming, asked_to_stop()).await;
+        std::fs::remove_file(&path)?;
+        served?;
+    } else {
+        let address = arguments.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        println!("{name} listens on {}", listener.local_addr()?);
+        let incoming = Incoming::tcp(listener, &acceptor);
+        server.serve_with_incoming_shutdown(incoming, asked_to_stop()).await?;
+    }
+    Ok(())
+}
+
+/// Ctrl-C, or what service managers send. Calls in progress may end after that; a second Ctrl-C ends them.
+async fn asked_to_stop() {
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+    tracing::info!(
+        "stopping when the calls in progress have ended; another interrupt does it at once"
+    );
+    tokio::spawn(async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(1);
+        }
+    });
+}
