@@ -1,0 +1,281 @@
+//! The same records and handshakes on a mio event loop.
+
+mod world;
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use alts::handshaker::{AlertCode, Error as HandshakeError};
+use alts::pool::BufferPool;
+use alts::ready::TryReadyReader;
+use alts::{Acceptor, Advance, AltsStream, Connector, Error, Fault, MidHandshake, Settings};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use world::{CLIENT, SERVER, World};
+
+/// No test waits this long unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An event loop for one socket.
+struct Turns {
+    poll: Poll,
+    events: Events,
+}
+
+impl Turns {
+    fn of(socket: &mut TcpStream) -> Self {
+        let poll = Poll::new().unwrap();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        poll.registry().register(socket, Token(0), interest).unwrap();
+        Self { poll, events: Events::with_capacity(4) }
+    }
+
+    fn wait(&mut self) {
+        self.poll.poll(&mut self.events, Some(PATIENCE)).unwrap();
+        assert!(!self.events.is_empty(), "no event came");
+    }
+
+    fn finish(
+        &mut self,
+        mut handshake: MidHandshake<TcpStream>,
+    ) -> Result<AltsStream<TcpStream>, Error> {
+        loop {
+            handshake = match handshake.advance()? {
+                Advance::Done(stream) => return Ok(stream),
+                Advance::Pending(handshake) => handshake,
+                Advance::Starved(_) => panic!("the pool is not at its cap"),
+            };
+            self.wait();
+        }
+    }
+
+    /// Repeats `attempt` until it does not block.
+    fn until_done<T>(&mut self, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        loop {
+            match attempt() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(),
+                result => return result,
+            }
+        }
+    }
+}
+
+fn sockets() -> (TcpStream, TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    for socket in [&near, &far] {
+        socket.set_nonblocking(true).unwrap();
+    }
+    (TcpStream::from_std(near), TcpStream::from_std(far))
+}
+
+fn client(connector: &Connector, mut socket: TcpStream, message: &[u8]) -> Vec<u8> {
+    let mut turns = Turns::of(&mut socket);
+    let mut stream = turns.finish(connector.start(socket).unwrap()).unwrap();
+    assert_eq!(stream.peer().name(), SERVER);
+    let mut back = Vec::new();
+    let mut sent = 0;
+    let mut buffer = [0; 4096];
+    // Writes and reads in turns: the other side echoes while this one still sends.
+    while back.len() < message.len() {
+        let mut blocked = true;
+        if sent < message.len() {
+            match stream.write(&message[sent..]) {
+                Ok(count) => {
+                    sent += count;
+                    blocked = false;
+                }
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        match stream.read(&mut buffer) {
+            Ok(count) => {
+                assert!(count > 0, "the stream ended early");
+                back.extend_from_slice(&buffer[..count]);
+                blocked = false;
+            }
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+        }
+        if blocked {
+            turns.wait();
+        }
+    }
+    turns.until_done(|| stream.try_close()).unwrap();
+    assert_eq!(turns.until_done(|| stream.read(&mut buffer)).unwrap(), 0);
+    assert!(stream.peer_closed_authenticated());
+    back
+}
+
+fn echo(acceptor: &Acceptor, mut socket: TcpStream, pool: &BufferPool) {
+    let mut turns = Turns::of(&mut socket);
+    let mut stream = turns.finish(acceptor.start(socket).unwrap()).unwrap();
+    assert_eq!(stream.peer().name(), CLIENT);
+    while let Some(received) = turns.until_done(|| stream.try_read_ready(pool)).unwrap() {
+        let mut rest = &received[..];
+        while !rest.is_empty() {
+            let count = turns.until_done(|| stream.write(rest)).unwrap();
+            rest = &rest[count..];
+        }
+    }
+    assert!(stream.peer_closed_authenticated());
+    turns.until_done(|| stream.try_close()).unwrap();
+    assert!(!stream.wants_write());
+}
+
+#[test]
+fn an_echo_of_4_mib() {
+    let world = World::new();
+    let pool = BufferPool::new();
+    let mut settings = Settings::default();
+    settings.pool = pool.clone();
+    let acceptor = Acceptor::with_settings(world.server_handshaker(), settings);
+    let connector = Connector::new(world.client_handshaker());
+    let (near, far) = sockets();
+    let message: Vec<u8> = (0..4_u32 << 20).map(|at| (at / 7) as u8).collect();
+    thread::scope(|scope| {
+        scope.spawn(|| echo(&acceptor, far, &pool));
+        assert!(client(&connector, near, &message) == message);
+    });
+    let stats = pool.stats();
+    assert_eq!((stats.in_use_buffers, stats.beyond_cap_buffers), (0, 0));
+}
+
+#[test]
+fn a_bare_socket_takes_a_buffer_only_for_bytes() {
+    let (mut near, mut far) = sockets();
+    let mut turns = Turns::of(&mut near);
+    let pool = BufferPool::new();
+    let error = near.try_read_ready(&pool).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(pool.stats().in_use_buffers, 0);
+    far.write_all(b"bytes").unwrap();
+    let received = turns.until_done(|| near.try_read_ready(&pool)).unwrap().unwrap();
+    assert_eq!(&received[..], b"bytes");
+    assert_eq!(pool.stats().in_use_buffers, 1);
+    drop((received, far));
+    assert!(turns.until_done(|| near.try_read_ready(&pool)).unwrap().is_none());
+    assert_eq!(pool.stats().in_use_buffers, 0);
+}
+
+#[test]
+fn a_socket_that_is_still_connecting() {
+    let world = World::new();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let listener = TcpListener::bind(any).unwrap();
+    let connector = Connector::new(world.client_handshaker());
+    let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut turns = Turns::of(&mut socket);
+    let acceptor = Acceptor::new(world.server_handshaker());
+    let handshake = connector.start(socket).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut socket = loop {
+                match listener.accept() {
+                    Ok((socket, _)) => break socket,
+                    Err(_) => thread::yield_now(),
+                }
+            };
+            let mut turns = Turns::of(&mut socket);
+            turns.finish(acceptor.start(socket).unwrap()).unwrap();
+        });
+        turns.finish(handshake).unwrap();
+    });
+}
+
+#[test]
+fn a_silent_peer_has_until_its_deadline() {
+    let world = World::new();
+    let mut settings = Settings::default();
+    settings.first_bytes = Duration::ZERO;
+    let acceptor = Acceptor::with_settings(world.server_handshaker(), settings);
+    let (mut near, far) = sockets();
+    let handshake = acceptor.start(far).unwrap();
+    assert!(handshake.deadline() <= Instant::now());
+    let error = handshake.advance().unwrap_err();
+    assert_eq!(error.fault(), Fault::Limit);
+    let Error::Handshake(HandshakeError::Limit { code: AlertCode::Timeout, .. }) = error else {
+        panic!("{error:?}")
+    };
+    // It was told, in clear, since there are no keys.
+    let mut turns = Turns::of(&mut near);
+    let mut alert = [0; 64];
+    let count = turns.until_done(|| near.read(&mut alert)).unwrap();
+    assert_eq!(&alert[..count], [7, 0, 0, 0, 0x4F, 0, 0, 0, 0, 14, 0]);
+}
+
+#[test]
+fn at_the_cap_nothing_waits_for_an_event_that_does_not_come() {
+    let world = World::new();
+    let pool = BufferPool::builder().cap(33_280).build().unwrap();
+    let mut settings = Settings::default();
+    settings.pool = pool.clone();
+    let acceptor = Acceptor::with_settings(world.server_handshaker(), settings);
+    let connector = Connector::new(world.client_handshaker());
+    let (near, mut far) = sockets();
+    let mut turns = Turns::of(&mut far);
+    // The client's offer is on its way; the server has no buffer to read it into.
+    let Advance::Pending(at_client) = connector.start(near).unwrap().advance().unwrap() else {
+        panic!("the server has not answered")
+    };
+    let taken = pool.take(1).unwrap();
+    let mut at_server = acceptor.start(far).unwrap();
+    turns.wait();
+    for _ in 0..2 {
+        at_server = match at_server.advance().unwrap() {
+            Advance::Starved(handshake) => handshake,
+            other => panic!("{other:?}"),
+        };
+    }
+    drop(taken);
+    let Advance::Pending(_) = at_server.advance().unwrap() else {
+        panic!("the client has not answered")
+    };
+    drop(at_client);
+}
+
+#[test]
+fn a_stalled_part_gives_way_to_who_was_turned_away() {
+    let world = World::new();
+    let pool = BufferPool::builder().cap(33_280).build().unwrap();
+    let mut settings = Settings::default();
+    settings.pool = pool.clone();
+    settings.stream.stall_limit = Duration::ZERO;
+    let acceptor = Acceptor::with_settings(world.server_handshaker(), settings);
+    let connector = Connector::new(world.client_handshaker());
+    let pair = || {
+        let (mut near, mut far) = sockets();
+        let (mut at_near, mut at_far) = (Turns::of(&mut near), Turns::of(&mut far));
+        let (near, far) = thread::scope(|scope| {
+            let far = scope.spawn(|| (at_far.finish(acceptor.start(far).unwrap()), at_far));
+            (at_near.finish(connector.start(near).unwrap()), far.join().unwrap())
+        });
+        (near.unwrap(), far.0.unwrap(), far.1)
+    };
+    let (mut slow, mut holds_part, mut turns) = pair();
+    let (mut quick, mut is_turned_away, mut other_turns) = pair();
+
+    // Part of a record of 16 KiB, straight to the socket.
+    let mut part = vec![0; 9_000];
+    part[..8].copy_from_slice(&[0, 0x40, 0, 0, 6, 0, 0, 0]);
+    slow.get_mut().write_all(&part).unwrap();
+    let mut read = |stream: &mut AltsStream<TcpStream>| stream.try_read_ready(&pool);
+    while pool.stats().in_use_buffers == 0 {
+        turns.wait();
+        assert_eq!(read(&mut holds_part).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+    assert!(holds_part.stall_deadline().is_some());
+    // Nobody wants the memory.
+    assert_eq!(read(&mut holds_part).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+
+    quick.write_all(b"quick").unwrap();
+    assert_eq!(read(&mut is_turned_away).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+    let error = read(&mut holds_part).unwrap_err();
+    assert_eq!(Error::of(&error), Some(&Error::Stalled));
+    let received = other_turns.until_done(|| read(&mut is_turned_away)).unwrap().unwrap();
+    assert_eq!(&received[..], b"quick");
+    drop(received);
+    assert_eq!(pool.stats().in_use_buffers, 0);
+}
