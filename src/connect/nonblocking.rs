@@ -74,20 +74,21 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         let result = match self.advance_inner() {
             Ok(()) => Ok(()),
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy => {
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::ResourceBusy
+                | io::ErrorKind::NotConnected
+                    if Error::of(&error).is_none_or(|own| matches!(own, Error::Pool(_))) =>
+                {
                     if Instant::now() < self.deadline() {
                         return Ok(match error.kind() {
-                            io::ErrorKind::WouldBlock => Advance::Pending(self),
-                            _ => Advance::Starved(self),
+                            io::ErrorKind::ResourceBusy => Advance::Starved(self),
+                            _ => Advance::Pending(self),
                         });
                     }
                     let code = AlertCode::Timeout;
                     self.handshaking.fail(code);
                     let detail = "the handshake took too long".into();
                     Err(Error::Handshake(alts_handshaker::Error::Limit { code, detail }))
-                }
-                io::ErrorKind::NotConnected if Error::of(&error).is_none() => {
-                    return Ok(Advance::Pending(self));
                 }
                 _ => Err(error.into()),
             },

@@ -1,15 +1,13 @@
 //! Records that carry nothing, and what follows the authenticated close.
 
 use std::cell::Cell;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use alts::Error;
 use alts::handshaker::{HandshakeOptions, Role};
 use alts::pool::BufferPool;
-use alts::ready::TryReadyReader;
 use alts::record::RecordError;
-use alts::{Advance, Error};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -19,7 +17,7 @@ use crate::world::wire::wires;
 use crate::world::{World, assert_nothing_out, settings, tcp_sockets};
 use crate::{error_of, read_until_error};
 
-fn options(close_notify: bool) -> HandshakeOptions {
+pub(crate) fn options(close_notify: bool) -> HandshakeOptions {
     let mut options = HandshakeOptions::default();
     options.close_notify = close_notify;
     options
@@ -115,79 +113,6 @@ async fn a_read_yields_every_64_empty_records() {
     assert!(polls >= FLOOD / 64, "{polls}");
     drop(server);
     assert_nothing_out(&pool);
-}
-
-/// A socket for event loops that always has more empty records, and counts how often it is asked.
-struct Endless {
-    record: Box<dyn FnMut() -> Vec<u8>>,
-    reads: usize,
-    incoming: Vec<u8>,
-    outgoing: Vec<u8>,
-    flooding: bool,
-}
-
-impl io::Read for Endless {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.reads += 1;
-        if self.flooding {
-            assert!(self.reads < 1_000, "a call that does not return");
-            while self.incoming.len() < buf.len() {
-                self.incoming.extend((self.record)());
-            }
-        }
-        if self.incoming.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let count = buf.len().min(self.incoming.len());
-        buf[..count].copy_from_slice(&self.incoming[..count]);
-        self.incoming.drain(..count);
-        Ok(count)
-    }
-}
-
-impl io::Write for Endless {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.outgoing.extend(buf);
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[test]
-#[ignore = "known fault: over sockets of an event loop, a read returns only when the peer pauses its empty records"]
-fn an_event_loop_gets_its_turn_too() {
-    let world = World::new();
-    let pool = BufferPool::new();
-    let acceptor = world.acceptor(settings(&pool, |_| ()));
-    let client = world.client_handshaker();
-    let mut session =
-        alts::handshaker::Handshaker::start(&client, Role::Client, &options(false)).unwrap();
-    let mut out = Vec::new();
-    by_hand::step(&mut *session, &[], &mut out).unwrap();
-    let socket = Endless {
-        record: Box::new(Vec::new),
-        reads: 0,
-        incoming: out,
-        outgoing: Vec::new(),
-        flooding: false,
-    };
-    let Advance::Pending(mut server) = acceptor.start(socket).unwrap().advance().unwrap() else {
-        panic!("not done yet")
-    };
-    let mut out = Vec::new();
-    let answer = std::mem::take(&mut server.get_mut().outgoing);
-    let result = by_hand::step(&mut *session, &answer, &mut out).unwrap().result.unwrap();
-    server.get_mut().incoming = out;
-    let Advance::Done(mut server) = server.advance().unwrap() else { panic!("done") };
-    let (mut sealer, _) = by_hand::crypters(&result, Role::Client);
-    server.get_mut().record = Box::new(move || by_hand::seal(&mut sealer, b""));
-    server.get_mut().flooding = true;
-    server.get_mut().reads = 0;
-    // Whatever it answers, it answers.
-    let _ = server.try_read_ready(&pool);
 }
 
 #[tokio::test]

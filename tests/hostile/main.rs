@@ -7,6 +7,7 @@ mod world;
 
 mod certificates;
 mod empty_records;
+mod event_loop;
 mod handshakes;
 mod path;
 mod seam;
