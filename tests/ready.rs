@@ -1,5 +1,7 @@
 //! On-ready reads: nothing is taken before bytes are there, and nothing kept when there are none after all.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 mod world;
 
 use std::future::poll_fn;
