@@ -1,1 +1,20 @@
-fn main(){}
+//! gRPC with tonic over ALTS: calls of every kind, who may call, what failures look like, and that nothing is held when idle.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+#[path = "../../examples/grpc/echo.rs"]
+mod echo;
+#[path = "../../examples/grpc/service.rs"]
+mod service;
+#[path = "../world/mod.rs"]
+mod world;
+
+mod accepting;
+mod authorization;
+mod calls;
+mod failures;
+mod fixture;
+mod handshakers;
+mod identity;
+mod interruptions;
+mod shutdown;

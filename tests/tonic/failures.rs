@@ -1,0 +1,203 @@
+//! Connections that cannot be: the status, and the reason behind it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use alts::handshaker::identity::Policy;
+use alts::handshaker::{
+    AlertCode, Error as HandshakeError, HandshakeOptions, HandshakeSession, Handshaker,
+    LocalHandshaker, Role, Step,
+};
+use alts::tonic::{Access, AltsConnector, Authorization, cause_of};
+use alts::{Acceptor, Connector, Error, Fault, Settings};
+use tokio::net::TcpListener;
+use tonic::transport::Endpoint;
+use tonic::{Code, Status};
+
+use crate::echo::echo_client::EchoClient;
+use crate::fixture::{BOTH, Over, Served, message, nothing_out};
+use crate::world::{SERVER, World};
+
+/// What a call comes to without a connection, and what connecting does.
+async fn failures(served: &Served, connector: &Connector) -> (Status, tonic::transport::Error) {
+    let (endpoint, alts) = served.endpoint(connector.clone());
+    let mut lazy = EchoClient::new(endpoint.connect_with_connector_lazy(alts.clone()));
+    let status = lazy.once(message("hello")).await.unwrap_err();
+    (status, endpoint.connect_with_connector(alts).await.unwrap_err())
+}
+
+async fn assert_fails(
+    served: &Served,
+    connector: &Connector,
+    fault: Fault,
+    right: impl Fn(&Error) -> bool,
+) {
+    let (status, error) = failures(served, connector).await;
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    let causes = [cause_of(&status).unwrap(), cause_of(&error).unwrap()];
+    for cause in causes {
+        assert!(right(cause), "{cause:?}");
+        assert_eq!(cause.fault(), fault);
+        // The message alone says it too.
+        assert!(status.message().ends_with(&cause.to_string()), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn another_server_than_expected() {
+    let world = World::new();
+    for over in BOTH {
+        let served = Served::new(&world, over).await;
+        let policy = Policy::from_rules(["spiffe://dev.local/other"]).unwrap();
+        let handshaker =
+            LocalHandshaker::builder(Arc::new(world.client.clone())).server_policy(policy).build();
+        let denied = |cause: &Error| matches!(cause, Error::Handshake(HandshakeError::Denied { peer, .. }) if peer == SERVER);
+        assert_fails(&served, &Connector::new(handshaker), Fault::Peer, denied).await;
+    }
+}
+
+#[tokio::test]
+async fn a_target_identity_that_the_server_does_not_have() {
+    let world = World::new();
+    let served = Served::new(&world, Over::Tcp).await;
+    let (endpoint, alts) = served.endpoint(world.connector(Settings::default()));
+    let mut options = HandshakeOptions::default();
+    options.target_identities = vec!["spiffe://dev.local/other".into()];
+    let wrong = alts.clone().options(options.clone());
+    let error = endpoint.connect_with_connector(wrong).await.unwrap_err();
+    let cause = cause_of(&error).unwrap();
+    assert!(matches!(cause, Error::Handshake(HandshakeError::Denied { .. })), "{cause:?}");
+    options.target_identities = vec![SERVER.into()];
+    endpoint.connect_with_connector(alts.options(options)).await.unwrap();
+}
+
+/// The server learns who the client is after the client's handshake has ended; the refusal has to arrive all the same.
+#[tokio::test]
+async fn a_client_that_the_server_refuses() {
+    let world = World::new();
+    for over in BOTH {
+        let handshaker = LocalHandshaker::builder(Arc::new(world.server.clone()))
+            .client_policy(Policy::from_rules(["spiffe://dev.local/other"]).unwrap())
+            .build();
+        let authorization = Authorization::new(Access::authenticated());
+        let served = Served::start(&Acceptor::new(handshaker), over, authorization).await;
+        let connector = world.connector(Settings::default());
+        let refused = |cause: &Error| {
+            let denied = AlertCode::AccessDenied;
+            matches!(cause, Error::Handshake(HandshakeError::Alert { code, .. }) if *code == denied)
+        };
+        assert_fails(&served, &connector, Fault::Refused, refused).await;
+        served.connect_as(&world, "spiffe://dev.local/other").await.unwrap();
+        nothing_out(&[&served.pool, &connector.settings().pool]).await;
+    }
+}
+
+#[derive(Debug)]
+struct Gone;
+
+impl Handshaker for Gone {
+    fn start(
+        &self,
+        _: Role,
+        _: &HandshakeOptions,
+    ) -> Result<Box<dyn HandshakeSession>, HandshakeError> {
+        Ok(Box::new(Gone))
+    }
+}
+
+impl HandshakeSession for Gone {
+    fn poll_step(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &[u8],
+        _: SystemTime,
+        _: &mut Vec<u8>,
+    ) -> Poll<Result<Step, HandshakeError>> {
+        Poll::Ready(Err(HandshakeError::Unavailable("nobody listens there".into())))
+    }
+}
+
+#[tokio::test]
+async fn no_handshaker() {
+    let world = World::new();
+    let served = Served::new(&world, Over::Tcp).await;
+    let gone = |cause: &Error| matches!(cause, Error::Handshake(HandshakeError::Unavailable(text)) if text == "nobody listens there");
+    assert_fails(&served, &Connector::new(Gone), Fault::Handshaker, gone).await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_alts() {
+    let world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(
+        tonic::transport::Server::builder()
+            .add_routes(tonic::service::Routes::default())
+            .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)),
+    );
+    let connector = AltsConnector::new(world.connector(Settings::default()));
+    let endpoint = Endpoint::from_shared(uri).unwrap();
+    let error = endpoint.connect_with_connector(connector).await.unwrap_err();
+    let cause = cause_of(&error).unwrap();
+    assert_eq!(cause.fault(), Fault::Incompatible, "{cause:?}");
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let world = World::new();
+    let alts = || world.connector(Settings::default());
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
+    let channel = endpoint.connect_with_connector_lazy(AltsConnector::new(alts()));
+    let status = EchoClient::new(channel).once(message("hello")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    let expected = format!("cannot reach 127.0.0.1:{port}: Connection refused");
+    assert!(status.message().starts_with(&expected), "{status}");
+    assert!(cause_of(&status).is_none());
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nothing");
+    let endpoint = Endpoint::from_static("http://localhost");
+    let channel = endpoint.connect_with_connector_lazy(AltsConnector::unix(alts(), &path));
+    let status = EchoClient::new(channel).once(message("hello")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains(path.to_str().unwrap()), "{status}");
+}
+
+/// An IPv6 address has brackets in a URI; a Unix path can be in one; and there are other ways to a server.
+#[tokio::test]
+async fn uris() {
+    let world = World::new();
+    let served = Served::new(&world, Over::Tcp).await;
+    let alts = || world.connector(Settings::default());
+    let port = served.port();
+
+    let endpoint = Endpoint::from_shared(format!("http://localhost:{port}")).unwrap();
+    endpoint.connect_with_connector(AltsConnector::new(alts())).await.unwrap();
+
+    let endpoint = Endpoint::from_shared(format!("http://[::ffff:127.0.0.1]:{port}")).unwrap();
+    endpoint.connect_with_connector(AltsConnector::new(alts())).await.unwrap();
+
+    let dial = move |uri: tonic::transport::Uri| {
+        assert_eq!(uri.host(), Some("somewhere.example"));
+        tokio::net::TcpStream::connect(("127.0.0.1", port))
+    };
+    let endpoint = Endpoint::from_static("http://somewhere.example");
+    let channel = endpoint.connect_with_connector(AltsConnector::dial(alts(), dial)).await.unwrap();
+    EchoClient::new(channel).once(message("hello")).await.unwrap();
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let acceptor = world.acceptor(Settings::default());
+    tokio::spawn(
+        tonic::transport::Server::builder()
+            .add_service(crate::echo::echo_server::EchoServer::new(crate::service::EchoService))
+            .serve_with_incoming(alts::tonic::Incoming::unix(listener, &acceptor)),
+    );
+    let uri: tonic::transport::Uri = format!("unix://localhost{}", path.display()).parse().unwrap();
+    let endpoint = Endpoint::from(uri);
+    let channel = endpoint.connect_with_connector(AltsConnector::new(alts())).await.unwrap();
+    EchoClient::new(channel).once(message("hello")).await.unwrap();
+}
