@@ -142,6 +142,11 @@ impl HandshakerService {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether [`drain`](Self::drain) was called.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
     /// Handshakes under way, those that wait for a place included.
     pub fn in_flight(&self) -> usize {
         self.0.in_flight.load(Ordering::Relaxed)
@@ -158,7 +163,7 @@ impl Rpc for HandshakerService {
     ) -> Result<Response<Self::DoHandshakeStream>, Status> {
         let caller = request.extensions().get().copied().unwrap_or_default();
         let call = Call::new(Arc::clone(&self.0), caller, request.into_inner());
-        if self.0.draining.load(Ordering::Relaxed) {
+        if self.is_draining() {
             return Err(call.refuse(Rejection::draining()));
         }
         Ok(Response::new(Box::pin(call.responses())))

@@ -97,10 +97,7 @@ impl RemoteSession {
         }
     }
 
-    fn in_time(
-        &self,
-        asking: impl Future<Output = Answer> + Send + 'static,
-    ) -> Asking {
+    fn in_time(&self, asking: impl Future<Output = Answer> + Send + 'static) -> Asking {
         let patience = self.shared.answer_timeout;
         Box::pin(async move {
             let late = |_| Error::Unavailable("the service did not answer in time".to_owned());
@@ -193,11 +190,7 @@ impl RemoteSession {
 }
 
 /// Waits for a turn, opens a call, and gets the first answer.
-async fn open(
-    shared: Arc<Shared>,
-    role: Role,
-    request: HandshakerReq,
-) -> Answer {
+async fn open(shared: Arc<Shared>, role: Role, request: HandshakerReq) -> Answer {
     let places = Arc::clone(shared.places(role));
     let place = places.acquire_owned().await.expect("the semaphore is never closed");
     let mut client = HandshakerServiceClient::new(shared.channel())

@@ -1,12 +1,16 @@
 //! The command line of alts-handshaker. One module for each subcommand.
 
 mod dev_ca;
+#[cfg(all(feature = "serve", unix))]
+mod health;
+#[cfg(all(feature = "serve", unix))]
+mod serve;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Identities for ALTS connections.
+/// Identities and handshakes for ALTS connections.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
@@ -19,11 +23,21 @@ enum Command {
     /// Make certificates for development: an authority of its own, never to be trusted by anything real.
     #[command(subcommand, arg_required_else_help = true)]
     DevCa(dev_ca::DevCaCommand),
+    /// Serve gRPC's `HandshakerService` to callers on this machine.
+    #[cfg(all(feature = "serve", unix))]
+    Serve(Box<serve::Serve>),
+    /// Ask a daemon whether it serves; the exit status says it.
+    #[cfg(all(feature = "serve", unix))]
+    Health(health::Health),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::DevCa(command) => command.run(),
+        #[cfg(all(feature = "serve", unix))]
+        Command::Serve(serve) => serve.run(),
+        #[cfg(all(feature = "serve", unix))]
+        Command::Health(health) => health.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

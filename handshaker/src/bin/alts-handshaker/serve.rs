@@ -1,0 +1,210 @@
+//! `alts-handshaker serve`.
+
+mod address;
+mod admin;
+mod arguments;
+mod connection;
+mod health;
+mod identities;
+mod incoming;
+mod metrics;
+mod socket;
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use alts_handshaker::service::HandshakerService;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tracing_subscriber::EnvFilter;
+
+use self::admin::Admin;
+use self::connection::Places;
+use self::health::Health;
+use self::identities::DaemonIdentities;
+use self::incoming::Listeners;
+use self::metrics::Metrics;
+
+pub(crate) use self::arguments::Serve;
+
+/// Streams at a time on one connection; HTTP/2 makes a caller wait that wants more. grpc-go has one connection for its 100
+/// handshakes as a client and its 100 as a server.
+const STREAMS_PER_CONNECTION: u32 = 256;
+
+/// What one stream, and all streams of one connection, may send before it is read, in bytes. A stream that waits for its turn
+/// holds its first message, at most 4 KiB of a peer's bytes among them, and must not keep those of others from getting through.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// The largest list of headers, in bytes. Ours have some hundred.
+const MAX_HEADERS: u32 = 16 << 10;
+
+/// A connection that is silent for so long is asked whether it is alive, and closed if no answer comes.
+const KEEPALIVE: Duration = Duration::from_mins(1);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The longest that a call may take that is no handshake.
+const OTHER_CALLS: Duration = Duration::from_secs(10);
+
+/// What the last responses get to reach their callers when all handshakes are done.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+impl Serve {
+    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        let filter = EnvFilter::try_new(&self.log)
+            .map_err(|fault| format!("--log {:?}: {fault}", self.log))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_ansi(false)
+            .init();
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(self.serve())
+    }
+
+    async fn serve(self) -> Result<(), Box<dyn Error>> {
+        let identities = DaemonIdentities::load(&self)?;
+        let metrics = Arc::new(Metrics::new());
+        let mut builder = HandshakerService::builder()
+            .client_policy(self.client_policy())
+            .limits(self.service_limits())
+            .observer(metrics.clone());
+        if let Some(policy) = self.server_policy() {
+            builder = builder.server_policy(policy);
+        }
+        let service = identities.give_to(builder).build();
+
+        // Signals from here on are not lost: whoever has read the ready line may send one.
+        let mut stop = Stop::new()?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let places =
+            Places::new(self.max_connections, self.max_connections_per_caller, metrics.clone());
+        let listeners = Listeners::bind(&self.listen, self.socket_mode)?;
+        let health = Health::new().await;
+        let admin = match self.admin {
+            Some(address) => Some(Admin::bind(address.0).await?),
+            None => None,
+        };
+        self.warn(&listeners);
+        announce(&listeners, admin.as_ref())?;
+
+        let identities = Arc::new(identities);
+        if let Some(admin) = admin {
+            admin.spawn(metrics.clone(), identities.clone(), service.clone());
+        }
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                identities.reload_now();
+            }
+        });
+
+        let (incoming, accepting) = listeners.accept(&places);
+        let (close, closing) = tokio::sync::oneshot::channel::<()>();
+        let server = Server::builder()
+            .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_max_header_list_size(MAX_HEADERS)
+            // Callers cancel handshakes by the hundred when they shut down.
+            .http2_max_pending_accept_reset_streams(Some(STREAMS_PER_CONNECTION as usize))
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .timeout(OTHER_CALLS)
+            .add_service(service.clone().into_server())
+            .add_service(health.server())
+            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async {
+                // An error is a sender that is gone, which means the same.
+                let _ = closing.await;
+            });
+        let mut server = tokio::spawn(server);
+
+        tokio::select! {
+            () = stop.signalled() => {}
+            ended = &mut server => return Ok(ended??),
+        }
+        tracing::info!(in_flight = service.in_flight(), "shutting down");
+        service.drain();
+        health.set_not_serving().await;
+        // Another daemon may take the addresses over while this one finishes.
+        drop(accepting);
+        drop(close);
+        let drained = async {
+            tokio::select! {
+                // All connections are closed.
+                _ = &mut server => {}
+                // Or have nothing to do but to watch this daemon's health.
+                () = idle(&service) => sleep(LAST_WORDS).await,
+            }
+        };
+        tokio::select! {
+            finished = timeout(self.drain_seconds.0, drained) => match finished {
+                Ok(()) => tracing::info!("all handshakes are done"),
+                Err(_) => tracing::warn!(
+                    in_flight = service.in_flight(),
+                    "handshakes were not done in time and are given up"
+                ),
+            },
+            () = stop.signalled() => tracing::warn!("asked again to stop; not waiting any longer"),
+        }
+        Ok(())
+    }
+
+    /// Settings that are allowed and deserve a thought.
+    fn warn(&self, listeners: &Listeners) {
+        if self.cert.is_some() && listeners.has_tcp() {
+            tracing::warn!(
+                "every process that reaches the TCP address can act in the daemon's name: it should belong to one workload"
+            );
+        }
+        if self.dev {
+            tracing::warn!("development certificates are accepted (--dev)");
+        }
+    }
+}
+
+/// Waits until no handshake is under way.
+async fn idle(service: &HandshakerService) {
+    const LOOK_AGAIN: Duration = Duration::from_millis(20);
+    while service.in_flight() > 0 {
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Says on standard output that callers are welcome, and where.
+fn announce(listeners: &Listeners, admin: Option<&Admin>) -> io::Result<()> {
+    let mut line = String::from("ready");
+    for address in listeners.addresses() {
+        line = format!("{line} listen={address}");
+    }
+    if let Some(admin) = admin {
+        line = format!("{line} admin={}", admin.address());
+    }
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()
+}
+
+/// The signals that end the daemon.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn signalled(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What `alts-handshaker serve` can be told.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use alts_handshaker::identity::{Policy, Rule, TrustDomain};
+use alts_handshaker::service::ServiceLimits;
+use clap::Args;
+
+use super::address::{AdminAddress, ListenAddress};
+
+/// Does handshakes for gRPC's ALTS: gRPC C++ and all that is made from it, grpc-go, grpc-java, and alts itself.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Serve {
+    /// Where callers come: unix:PATH, or IP:PORT on the loopback. Can be repeated.
+    ///
+    /// The directory of a Unix socket is made if it is not there (mode 0750). Port 0 takes any that is free; the line `ready …`
+    /// on standard output says which.
+    #[arg(long, value_name = "ADDRESS", required = true, help_heading = "Addresses")]
+    pub(super) listen: Vec<ListenAddress>,
+    /// Permissions of Unix sockets. Who may write to one may call.
+    #[arg(long, value_name = "OCTAL", default_value = "0660", help_heading = "Addresses")]
+    pub(super) socket_mode: SocketMode,
+    /// Metrics for Prometheus at http://IP:PORT/metrics, on the loopback.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
+    pub(super) admin: Option<AdminAddress>,
+
+    /// Certificate chain (PEM, leaf first) of callers that have no identity of their own.
+    #[arg(long, value_name = "FILE", requires = "key", help_heading = "Identities")]
+    pub(super) cert: Option<PathBuf>,
+    /// Private key of the chain's leaf (PEM).
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Identities")]
+    pub(super) key: Option<PathBuf>,
+    /// Identity of a user who calls on a Unix socket: chain.pem and key.pem, or tls.crt and tls.key, in DIR. Can be repeated.
+    ///
+    /// A user with such an identity has no others. Of several the first is used, unless the caller names another. Users without
+    /// one get --cert, or are refused if there is none.
+    #[arg(
+        long,
+        value_name = "UID=DIR",
+        required_unless_present = "cert",
+        help_heading = "Identities"
+    )]
+    pub(super) identity_for_uid: Vec<Pair<u32>>,
+    /// Authorities (PEM) that are believed about a trust domain. The own trust domain needs one. Can be repeated.
+    #[arg(long, value_name = "DOMAIN=FILE", required = true, help_heading = "Identities")]
+    pub(super) bundle: Vec<Pair<TrustDomain>>,
+    /// Revocation lists (PEM) of a trust domain's authorities. With one, every certificate has to be covered by a current list.
+    #[arg(long, value_name = "DOMAIN=FILE", help_heading = "Identities")]
+    pub(super) crl: Vec<Pair<TrustDomain>>,
+    /// Accept development certificates, those of the trust domain dev.local.
+    #[arg(long, help_heading = "Identities")]
+    pub(super) dev: bool,
+    /// Accept key files that others than their owner may read.
+    #[arg(long, help_heading = "Identities")]
+    pub(super) allow_shared_key_file: bool,
+    /// How often the files are looked at. SIGHUP has it done at once.
+    #[arg(long, value_name = "SECONDS", default_value = "5", help_heading = "Identities")]
+    pub(super) reload_seconds: Seconds,
+
+    /// Who may be the server of a caller that is a client: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
+    /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated.
+    ///
+    /// Without any rule, callers have to name their target identities. With both, the server has to satisfy both.
+    #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
+    pub(super) allow_server: Vec<Allowed>,
+    /// Who may not be the server, whatever else allows it. Can be repeated.
+    #[arg(
+        long,
+        value_name = "RULE",
+        requires = "allow_server",
+        help_heading = "Who may be the peer"
+    )]
+    pub(super) deny_server: Vec<Rule>,
+    /// Who may be the client of a caller that is a server [default: own-trust-domain]. Can be repeated.
+    #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
+    pub(super) allow_client: Vec<Allowed>,
+    /// Who may not be a client, whatever else allows it. Can be repeated.
+    #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
+    pub(super) deny_client: Vec<Rule>,
+
+    /// Handshakes under way.
+    #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
+    max_streams: usize,
+    /// Handshakes under way for one user; callers over TCP count as one.
+    #[arg(long, value_name = "COUNT", default_value = "256", help_heading = "Limits")]
+    max_streams_per_caller: usize,
+    /// Handshakes that may wait for a place, for each user and over all. One more is refused.
+    #[arg(long, value_name = "COUNT", default_value = "256", help_heading = "Limits")]
+    queue: usize,
+    /// Connections of callers.
+    #[arg(long, value_name = "COUNT", default_value = "1024", help_heading = "Limits")]
+    pub(super) max_connections: usize,
+    /// Connections of one user; callers over TCP count as one.
+    #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
+    pub(super) max_connections_per_caller: usize,
+    /// The longest that a handshake may take.
+    #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Limits")]
+    deadline_seconds: Seconds,
+    /// The longest that a caller may take for its next message.
+    #[arg(long, value_name = "SECONDS", default_value = "5", help_heading = "Limits")]
+    idle_seconds: Seconds,
+    /// The longest that handshakes may go on after SIGTERM or SIGINT. A second signal ends them.
+    #[arg(long, value_name = "SECONDS", default_value = "15", help_heading = "Limits")]
+    pub(super) drain_seconds: Seconds,
+
+    /// What to log on standard error: off, error, warn, info, debug, trace, or directives such as
+    /// `info,alts_handshaker=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub(super) log: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  A daemon for every workload on a machine, each with its own identity:
+    alts-handshaker serve --listen unix:/run/alts/handshaker.sock --admin 127.0.0.1:9464 \\
+      --identity-for-uid 1001=/etc/alts/cart --identity-for-uid 1002=/etc/alts/stock \\
+      --bundle example.org=/etc/alts/ca.pem --allow-server own-trust-domain
+
+  Where gRPC's own ALTS looks for it, in a pod or a network namespace of one workload, with
+  metadata.google.internal. leading to 127.0.0.1:
+    alts-handshaker serve --listen 127.0.0.1:8080 --cert tls.crt --key tls.key \\
+      --bundle example.org=ca.crt --allow-server 'spiffe://example.org/ns/shop/*'";
+
+impl Serve {
+    pub(super) fn service_limits(&self) -> ServiceLimits {
+        let mut limits = ServiceLimits::default();
+        limits.streams = self.max_streams;
+        limits.streams_per_caller = self.max_streams_per_caller;
+        limits.queue = self.queue;
+        limits.deadline = self.deadline_seconds.0;
+        limits.idle = self.idle_seconds.0;
+        limits
+    }
+
+    /// `None` where callers have to say who the server is.
+    pub(super) fn server_policy(&self) -> Option<Policy> {
+        (!self.allow_server.is_empty()).then(|| policy(&self.allow_server, &self.deny_server))
+    }
+
+    pub(super) fn client_policy(&self) -> Policy {
+        match &self.allow_client[..] {
+            [] => policy(&[Allowed::OwnTrustDomain], &self.deny_client),
+            allowed => policy(allowed, &self.deny_client),
+        }
+    }
+}
+
+fn policy(allowed: &[Allowed], denied: &[Rule]) -> Policy {
+    let mut policy = if allowed.contains(&Allowed::OwnTrustDomain) {
+        Policy::own_trust_domain()
+    } else {
+        Policy::nobody()
+    };
+    for allowed in allowed {
+        if let Allowed::Rule(rule) = allowed {
+            policy = policy.allow(rule.clone());
+        }
+    }
+    denied.iter().fold(policy, |policy, rule| policy.deny(rule.clone()))
+}
+
+/// Who may be the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Allowed {
+    OwnTrustDomain,
+    Rule(Rule),
+}
+
+impl FromStr for Allowed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "own-trust-domain" => Ok(Self::OwnTrustDomain),
+            rule => rule.parse().map(Self::Rule).map_err(|fault| format!("it {fault}")),
+        }
+    }
+}
+
+/// `KEY=PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pair<K> {
+    pub(super) key: K,
+    pub(super) path: PathBuf,
+}
+
+impl<K: FromStr<Err: std::fmt::Display>> FromStr for Pair<K> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, path) = text.split_once('=').ok_or("no `=` in it")?;
+        let key = key.parse().map_err(|fault| format!("{key:?}: {fault}"))?;
+        if path.is_empty() {
+            return Err("no path after `=`".to_owned());
+        }
+        Ok(Self { key, path: path.into() })
+    }
+}
+
+/// Permission bits of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SocketMode(pub(super) u32);
+
+impl FromStr for SocketMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match u32::from_str_radix(text, 8) {
+            Ok(mode) if mode <= 0o777 => Ok(Self(mode)),
+            _ => Err("not an octal mode such as 0660".to_owned()),
+        }
+    }
+}
+
+/// A time of some seconds, with or without a fraction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Seconds(pub(super) Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        /// A day. Longer is a mistake, or off.
+        const MOST: f64 = 86_400.0;
+        match text.parse::<f64>() {
+            Ok(seconds) if seconds > 0.0 && seconds <= MOST => {
+                Ok(Self(Duration::from_secs_f64(seconds)))
+            }
+            _ => Err("not a number of seconds above 0, and at most a day".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values() {
+        assert_eq!("0660".parse(), Ok(SocketMode(0o660)));
+        assert!("0888".parse::<SocketMode>().is_err());
+        assert!("1777".parse::<SocketMode>().is_err());
+        assert_eq!("0.5".parse(), Ok(Seconds(Duration::from_millis(500))));
+        for bad in ["0", "-1", "NaN", "inf", "1e9", "5s", ""] {
+            assert!(bad.parse::<Seconds>().is_err(), "{bad}");
+        }
+        assert_eq!("7=/x=y".parse(), Ok(Pair { key: 7_u32, path: "/x=y".into() }));
+        for bad in ["7", "x=/y", "7=", "=/y", "-1=/y"] {
+            assert!(bad.parse::<Pair<u32>>().is_err(), "{bad}");
+        }
+        assert_eq!("own-trust-domain".parse(), Ok(Allowed::OwnTrustDomain));
+        assert!("example.org".parse::<Allowed>().is_err());
+    }
+
+    #[test]
+    fn policies() {
+        let own: TrustDomain = "a.example".parse().unwrap();
+        let rule = |text: &str| Allowed::Rule(text.parse().unwrap());
+        let allows =
+            |policy: &Policy, peer: &str| policy.allows(&peer.parse().unwrap(), &own).is_ok();
+
+        let both = policy(&[rule("spiffe://b.example/x"), Allowed::OwnTrustDomain], &[]);
+        assert!(allows(&both, "spiffe://a.example/y") && allows(&both, "spiffe://b.example/x"));
+        assert!(!allows(&both, "spiffe://b.example/y"));
+        let only = policy(&[rule("spiffe://b.example/x")], &[]);
+        assert!(!allows(&only, "spiffe://a.example/y"));
+        let denied = policy(&[Allowed::OwnTrustDomain], &["spiffe://a.example/y".parse().unwrap()]);
+        assert!(
+            !allows(&denied, "spiffe://a.example/y") && allows(&denied, "spiffe://a.example/z")
+        );
+    }
+}

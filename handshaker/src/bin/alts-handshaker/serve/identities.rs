@@ -1,0 +1,93 @@
+//! The identities in files, watched.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::SystemTime;
+
+use alts_handshaker::identity::{IdentityFiles, IdentityFilesBuilder, IdentitySource};
+use alts_handshaker::service::HandshakerServiceBuilder;
+
+use super::arguments::Serve;
+
+/// Names that a chain and its key may have in a directory: those of `dev-ca issue`, and those of Kubernetes' TLS secrets.
+const FILE_NAMES: [(&str, &str); 2] = [("chain.pem", "key.pem"), ("tls.crt", "tls.key")];
+
+pub(super) struct DaemonIdentities(Vec<DaemonIdentity>);
+
+pub(super) struct DaemonIdentity {
+    /// `None`: of callers without one of their own.
+    uid: Option<u32>,
+    /// The chain's file.
+    pub(super) name: String,
+    pub(super) files: IdentityFiles,
+}
+
+impl DaemonIdentities {
+    pub(super) fn load(arguments: &Serve) -> Result<Self, Box<dyn Error>> {
+        let mut identities = Vec::new();
+        if let (Some(cert), Some(key)) = (&arguments.cert, &arguments.key) {
+            identities.push(DaemonIdentity::load(arguments, None, cert, key)?);
+        }
+        for of_user in &arguments.identity_for_uid {
+            let dir = &of_user.path;
+            let (cert, key) = FILE_NAMES
+                .into_iter()
+                .find(|(cert, _)| dir.join(cert).exists())
+                .ok_or_else(|| format!("no chain.pem and no tls.crt in {}", dir.display()))?;
+            let (cert, key) = (dir.join(cert), dir.join(key));
+            identities.push(DaemonIdentity::load(arguments, Some(of_user.key), &cert, &key)?);
+        }
+        Ok(Self(identities))
+    }
+
+    pub(super) fn give_to(&self, builder: HandshakerServiceBuilder) -> HandshakerServiceBuilder {
+        self.0.iter().fold(builder, |builder, identity| match identity.uid {
+            Some(uid) => builder.identity_of_user(uid, identity.files.clone()),
+            None => builder.identity(identity.files.clone()),
+        })
+    }
+
+    /// Looks at all files. Blocks for as long as that takes; they are few and small.
+    pub(super) fn reload_now(&self) {
+        for identity in &self.0 {
+            // Failures are logged and counted where they arise.
+            let _ = identity.files.reload_if_changed(SystemTime::now());
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &DaemonIdentity> {
+        self.0.iter()
+    }
+}
+
+impl DaemonIdentity {
+    fn load(
+        arguments: &Serve,
+        uid: Option<u32>,
+        cert: &Path,
+        key: &Path,
+    ) -> Result<Self, Box<dyn Error>> {
+        let builder = IdentityFiles::builder(cert, key);
+        let files = trusting(arguments, builder).load(SystemTime::now())?;
+        files.watch_every(arguments.reload_seconds.0)?;
+        let id = files.snapshot()?.id().to_string();
+        tracing::info!(uid, id, "identity loaded");
+        Ok(Self { uid, name: cert.display().to_string(), files })
+    }
+}
+
+fn trusting(arguments: &Serve, mut builder: IdentityFilesBuilder) -> IdentityFilesBuilder {
+    for bundle in &arguments.bundle {
+        builder = builder.bundle(bundle.key.clone(), &bundle.path);
+    }
+    for crl in &arguments.crl {
+        builder = builder.crl(crl.key.clone(), &crl.path);
+    }
+    if arguments.dev {
+        builder = builder.allow_development_domain();
+    }
+    if arguments.allow_shared_key_file {
+        builder = builder.allow_shared_key_file();
+    }
+    builder
+}

@@ -1,0 +1,131 @@
+//! Listening sockets, and the connections that come in.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use alts_handshaker::service::Caller;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::JoinSet;
+
+use super::address::ListenAddress;
+use super::arguments::SocketMode;
+use super::connection::{Connection, Places, Socket};
+use super::socket::{self, SocketFile};
+
+/// How long not to accept after accepting has failed, because there are no file descriptors left for instance.
+const RECOVERY: Duration = Duration::from_millis(100);
+
+/// Bound sockets.
+pub(super) struct Listeners(Vec<Listener>);
+
+struct Listener {
+    address: ListenAddress,
+    socket: ListeningSocket,
+    _file: Option<SocketFile>,
+}
+
+enum ListeningSocket {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+/// As long as this lives, connections are accepted.
+pub(super) struct Accepting(
+    #[expect(dead_code, reason = "ends the tasks when dropped")] JoinSet<()>,
+);
+
+impl Listeners {
+    pub(super) fn bind(
+        addresses: &[ListenAddress],
+        mode: SocketMode,
+    ) -> Result<Self, Box<dyn Error>> {
+        let bind = |address: &ListenAddress| {
+            Listener::bind(address, mode)
+                .map_err(|fault| format!("cannot listen on {address}: {fault}").into())
+        };
+        addresses.iter().map(bind).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Where they are bound to, with the ports that were chosen.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.0.iter().map(|listener| &listener.address)
+    }
+
+    pub(super) fn has_tcp(&self) -> bool {
+        self.addresses().any(|address| matches!(address, ListenAddress::Tcp(_)))
+    }
+
+    pub(super) fn accept(
+        self,
+        places: &Places,
+    ) -> (Receiver<Result<Connection, Infallible>>, Accepting) {
+        let (sender, receiver) = mpsc::channel(1);
+        let mut tasks = JoinSet::new();
+        for listener in self.0 {
+            tasks.spawn(accept(listener, places.clone(), sender.clone()));
+        }
+        (receiver, Accepting(tasks))
+    }
+}
+
+impl Listener {
+    fn bind(address: &ListenAddress, mode: SocketMode) -> io::Result<Self> {
+        Ok(match address {
+            ListenAddress::Unix(path) => {
+                let (listener, file) = socket::bind(path, mode.0)?;
+                let socket = ListeningSocket::Unix(UnixListener::from_std(listener)?);
+                Self { address: address.clone(), socket, _file: Some(file) }
+            }
+            ListenAddress::Tcp(address) => {
+                let listener = std::net::TcpListener::bind(address)?;
+                listener.set_nonblocking(true)?;
+                let listener = TcpListener::from_std(listener)?;
+                let address = ListenAddress::Tcp(listener.local_addr()?);
+                Self { address, socket: ListeningSocket::Tcp(listener), _file: None }
+            }
+        })
+    }
+
+    async fn accept(&self) -> io::Result<(Socket, Caller)> {
+        match &self.socket {
+            ListeningSocket::Unix(listener) => {
+                let (socket, _) = listener.accept().await?;
+                let caller = Caller::with_uid(socket.peer_cred()?.uid());
+                Ok((Socket::Unix(socket), caller))
+            }
+            ListeningSocket::Tcp(listener) => {
+                let (socket, _) = listener.accept().await?;
+                socket.set_nodelay(true)?;
+                Ok((Socket::Tcp(socket), Caller::default()))
+            }
+        }
+    }
+}
+
+async fn accept(
+    listener: Listener,
+    places: Places,
+    connections: Sender<Result<Connection, Infallible>>,
+) {
+    loop {
+        let place = places.next().await;
+        match listener.accept().await {
+            Ok((socket, caller)) => {
+                let Some(connection) = places.take(place, caller, socket) else {
+                    tracing::debug!(uid = caller.uid, "too many connections; one more is closed");
+                    continue;
+                };
+                if connections.send(Ok(connection)).await.is_err() {
+                    return;
+                }
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, address = %listener.address, "cannot accept a connection");
+                tokio::time::sleep(RECOVERY).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What the daemon counts.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use alts_handshaker::Role;
+use alts_handshaker::identity::IdentitySource;
+use alts_handshaker::service::{Finished, Observer};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Metric, Registry};
+
+use super::identities::DaemonIdentities;
+
+pub(super) struct Metrics {
+    registry: Registry,
+    handshakes: Family<OfRole, Counter>,
+    failures: Family<Failure, Counter>,
+    in_flight: Gauge,
+    seconds: Family<OfRole, Histogram>,
+    pub(super) connections: Gauge,
+    pub(super) connections_refused: Counter,
+    expiry: Family<OfFile, Gauge>,
+    reloads: Family<OfFile, Counter>,
+    reload_failures: Family<OfFile, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRole {
+    role: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failure {
+    role: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfFile {
+    certificate: String,
+}
+
+impl Metrics {
+    /// Names of counters get `_total` appended, as the format wants it.
+    pub(super) fn new() -> Self {
+        let mut all = Registry::with_prefix("alts_handshaker");
+        // From half a millisecond, less than which a handshake cannot take, to its usual deadline.
+        let seconds = Family::<OfRole, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.0005, 2.0, 16))
+        });
+        all.register(
+            "handshake_seconds",
+            "Time from a call's beginning to its result, the peer's share included",
+            seconds.clone(),
+        );
+        Self {
+            handshakes: register(
+                &mut all,
+                "handshakes",
+                "Handshakes that succeeded, by the caller's role",
+            ),
+            failures: register(
+                &mut all,
+                "handshake_failures",
+                "Handshakes that failed, by the caller's role and the reason",
+            ),
+            in_flight: register(&mut all, "in_flight", "Handshakes under way"),
+            connections: register(&mut all, "connections", "Open connections of callers"),
+            connections_refused: register(
+                &mut all,
+                "connections_refused",
+                "Connections closed because their caller had too many",
+            ),
+            expiry: register(
+                &mut all,
+                "identity_expiry_timestamp_seconds",
+                "When the first certificate of an identity expires",
+            ),
+            reloads: register(
+                &mut all,
+                "identity_reloads",
+                "How often changed identity files were taken over",
+            ),
+            reload_failures: register(
+                &mut all,
+                "identity_reload_failures",
+                "How often identity files could not be taken over and the old identity stayed",
+            ),
+            seconds,
+            registry: all,
+        }
+    }
+
+    /// All of it in the text format of `OpenMetrics`, which Prometheus reads.
+    pub(super) fn text(&self, identities: &DaemonIdentities) -> Result<String, fmt::Error> {
+        for identity in identities.iter() {
+            let of_file = OfFile { certificate: identity.name.clone() };
+            if let Ok(snapshot) = identity.files.snapshot() {
+                let expiry = snapshot.not_after().duration_since(SystemTime::UNIX_EPOCH);
+                let seconds = expiry.map_or(0, |since| since.as_secs().cast_signed());
+                self.expiry.get_or_create(&of_file).set(seconds);
+            }
+            for (family, count) in [
+                (&self.reloads, identity.files.reloads()),
+                (&self.reload_failures, identity.files.failures()),
+            ] {
+                family.get_or_create(&of_file).inner().store(count, Ordering::Relaxed);
+            }
+        }
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}
+
+fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+impl Observer for Metrics {
+    fn started(&self) {
+        self.in_flight.inc();
+    }
+
+    fn finished(&self, handshake: &Finished) {
+        self.in_flight.dec();
+        let role = match handshake.role {
+            Some(Role::Client) => "client",
+            Some(Role::Server) => "server",
+            None => "none",
+        };
+        match handshake.outcome {
+            Ok(()) => {
+                self.handshakes.get_or_create(&OfRole { role }).inc();
+                let seconds = handshake.elapsed.as_secs_f64();
+                self.seconds.get_or_create(&OfRole { role }).observe(seconds);
+            }
+            Err(reason) => {
+                self.failures.get_or_create(&Failure { role, reason }).inc();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,10 @@
+//! A handshaker service in this process, asked over a Unix socket by callers of every kind.
+
+mod bad_requests;
+mod handshakes;
+mod identities;
+mod life;
+mod limits;
+mod remote;
+mod strange_services;
+mod world;
