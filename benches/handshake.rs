@@ -30,8 +30,7 @@ fn pair(key_type: KeyType, cache_entries: usize) -> (LocalHandshaker, LocalHands
         let issued = ca.issue_with_key_type(&id, key_type, now).expect("a certificate");
         issued.identity(now).expect("an identity")
     };
-    let verifier =
-        || Arc::new(ChainVerifier::with_cache(cache_entries, Duration::from_secs(300)));
+    let verifier = || Arc::new(ChainVerifier::with_cache(cache_entries, Duration::from_secs(300)));
     let policy = Policy::from_rules(["spiffe://dev.local/server"]).expect("a rule");
     let client = LocalHandshaker::builder(identity("client"))
         .verifier(verifier())

@@ -91,7 +91,9 @@ impl Error {
                 _ => Fault::Peer,
             },
             Self::Record(error) => match error {
-                RecordError::KeyLength { .. } | RecordError::NoRoom { .. } => Fault::Local,
+                RecordError::KeyLength { .. }
+                | RecordError::NoRoom { .. }
+                | RecordError::NotOneRecord => Fault::Local,
                 RecordError::CounterExhausted | RecordError::KeyExhausted => Fault::Limit,
                 _ => Fault::Peer,
             },

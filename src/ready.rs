@@ -60,7 +60,8 @@ pub trait TryReadyReader {
     /// stream; a buffer is never empty.
     ///
     /// # Errors
-    /// `WouldBlock` only when the socket said so: wait for the next readiness event. `ResourceBusy` at the pool's cap: nothing
-    /// was read, so call again when buffers have come back, without waiting for an event.
+    /// `WouldBlock` only when the socket said so: wait for the next readiness event. `ResourceBusy` when there may be more to
+    /// read, but not now: at the pool's cap, so call again when buffers have come back; or after many records with nothing in
+    /// them, so call again after others had their turn. No event will come for it.
     fn try_read_ready(&mut self, pool: &BufferPool) -> io::Result<Option<PooledBuf>>;
 }

@@ -280,12 +280,8 @@ mod tests {
         assert_eq!(denied.alert(), Some(AlertCode::AccessDenied));
         assert_eq!(Error::misuse("x").alert(), Some(AlertCode::Internal));
         assert_eq!(Error::Foreign(ForeignProtocol::Tls).alert(), None);
-        let alert =
-            Error::Alert { code: AlertCode::Timeout, reason: "late".into(), sealed: false };
+        let alert = Error::Alert { code: AlertCode::Timeout, reason: "late".into(), sealed: false };
         assert_eq!(alert.alert(), None);
-        assert_eq!(
-            alert.to_string(),
-            "the peer ended the handshake: timeout, \"late\" (in clear)"
-        );
+        assert_eq!(alert.to_string(), "the peer ended the handshake: timeout, \"late\" (in clear)");
     }
 }

@@ -16,6 +16,8 @@ use crate::transport::Source;
 const READS_BEFORE_YIELD: u8 = 2;
 /// Empty records skipped in a row before other tasks get a turn. They cost us an AES-GCM opening each and carry nothing.
 const EMPTY_RECORDS_BEFORE_YIELD: u32 = 64;
+/// Records opened for one call: as many as fit a buffer of 32 KiB if each has 8 bytes. A buffer that has grown may be full of empty ones.
+const MAX_RECORDS_PER_CALL: u32 = 1024;
 /// Records per direction under the one key of `ALTSRP_GCM_AES128`: 2^24 over both, at which AES-GCM's confidentiality margin
 /// is still beyond 2^-60 with records of 16 KiB.
 pub(super) const MAX_PLAIN_RECORDS: u64 = 1 << 23;
@@ -45,7 +47,8 @@ impl Channel {
             }
         }
         let mut copied = 0;
-        while let Some(window) = self.window() {
+        for _ in 0..MAX_RECORDS_PER_CALL {
+            let Some(window) = self.window() else { break };
             let plaintext = window.plaintext();
             let count = plaintext.len().min(dst.len() - copied);
             dst[copied..copied + count].copy_from_slice(&plaintext[..count]);
@@ -74,7 +77,11 @@ impl Channel {
         if !self.receive(source, pool, place)? {
             return Ok(None);
         }
-        while matches!(self.open_next(), Ok(true)) {}
+        for _ in 0..MAX_RECORDS_PER_CALL {
+            if !matches!(self.open_next(), Ok(true)) {
+                break;
+            }
+        }
         let rest = self.move_rest_out(source, pool, place)?;
         let Some(moving) = &mut self.moving else { return Ok(None) };
         let window = std::mem::replace(&mut moving.window, rest);
@@ -120,17 +127,26 @@ impl Channel {
     fn has_received(&self) -> bool {
         let window = self.moving.as_ref().and_then(|moving| moving.window.as_ref());
         window.is_some_and(|window| {
-            !window.plaintext().is_empty() || !matches!(window.next_record(), Ok(None))
+            !window.plaintext().is_empty() || self.is_decided(window.sealed())
         }) || self.partial_is_whole()
     }
 
     /// Part of a record can be whole records when it came with the end of the handshake.
     fn partial_is_whole(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| match Head::parse(&held.partial) {
-            Ok(Head::Record { wire_len }) => wire_len <= held.partial.len(),
+        self.held.as_ref().is_some_and(|held| self.is_decided(&held.partial))
+    }
+
+    /// Whether `sealed` begins with a whole record, or with what is none and cannot become one.
+    fn is_decided(&self, sealed: &[u8]) -> bool {
+        match Head::parse(sealed) {
+            Ok(Head::Record { wire_len }) => wire_len <= sealed.len(),
             Ok(Head::Unknown) => false,
-            Err(_) => true,
-        })
+            Err(_) => {
+                let alert = sealed.first_chunk().copied().and_then(SealedAlertKey::frame_len);
+                let expected = self.held.as_ref().is_some_and(|held| held.late_alert.is_some());
+                !(expected && alert.is_some_and(|frame_len| sealed.len() < frame_len))
+            }
+        }
     }
 
     /// Sees to it that there is plaintext in the window. `false` is the end of the stream.
@@ -156,8 +172,11 @@ impl Channel {
             }
             if self.open_next()? {
                 empty_records += 1;
-                if empty_records % EMPTY_RECORDS_BEFORE_YIELD == 0 && source.yield_now() {
-                    return Err(io::ErrorKind::WouldBlock.into());
+                if empty_records % EMPTY_RECORDS_BEFORE_YIELD == 0 {
+                    return Err(match source.yield_now() {
+                        true => io::ErrorKind::WouldBlock.into(),
+                        false => io::ErrorKind::ResourceBusy.into(),
+                    });
                 }
                 continue;
             }

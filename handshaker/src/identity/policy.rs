@@ -116,7 +116,8 @@ impl Policy {
     pub fn from_rules(
         rules: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, SpiffeIdError> {
-        let allow = rules.into_iter().map(|rule| rule.as_ref().parse()).collect::<Result<_, _>>()?;
+        let allow =
+            rules.into_iter().map(|rule| rule.as_ref().parse()).collect::<Result<_, _>>()?;
         Ok(Self { allow, ..Self::nobody() })
     }
 
