@@ -56,6 +56,9 @@ impl StdError for ConnectError {
 /// The error of this crate behind a `tonic::Status`, a `tonic::transport::Error` or any other error, if there is one; its
 /// [`fault`](Error::fault) says what has to change.
 ///
+/// It is about connections that could not be made. What goes wrong on one later passes through HTTP/2's own error, which keeps
+/// only the words: they are in the message of one of the status's sources.
+///
 /// ```
 /// # fn explain(status: &tonic::Status) {
 /// use alts::Fault;

@@ -1,5 +1,6 @@
 //! Connections that cannot be: the status, and the reason behind it.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
@@ -9,14 +10,16 @@ use alts::handshaker::{
     AlertCode, Error as HandshakeError, HandshakeOptions, HandshakeSession, Handshaker,
     LocalHandshaker, Role, Step,
 };
+use alts::record::RecordError;
 use alts::tonic::{Access, AltsConnector, Authorization, cause_of};
 use alts::{Acceptor, Connector, Error, Fault, Settings};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
 use crate::echo::echo_client::EchoClient;
-use crate::fixture::{BOTH, Over, Served, message, nothing_out};
+use crate::fixture::{BOTH, Over, Served, Talk, message, nothing_out};
 use crate::world::{SERVER, World};
 
 /// What a call comes to without a connection, and what connecting does.
@@ -200,4 +203,60 @@ async fn uris() {
     let endpoint = Endpoint::from(uri);
     let channel = endpoint.connect_with_connector(AltsConnector::new(alts())).await.unwrap();
     EchoClient::new(channel).once(message("hello")).await.unwrap();
+}
+
+/// Whatever is between: an `io::Error` hides what is inside it from `source`.
+#[tokio::test]
+async fn the_cause_is_found_inside_an_io_error() {
+    let world = World::new();
+    let dial = |_| async { Err::<tokio::net::TcpStream, _>(Error::WriteAfterShutdown.into()) };
+    let connector = AltsConnector::dial(world.connector(Settings::default()), dial);
+    let endpoint = Endpoint::from_static("http://localhost");
+    let error = endpoint.connect_with_connector(connector).await.unwrap_err();
+    assert_eq!(cause_of(&error), Some(&Error::WriteAfterShutdown));
+}
+
+/// Somebody on the path changes a byte while a call goes on.
+#[tokio::test]
+async fn a_changed_record_fails_the_call() {
+    let world = World::new();
+    let served = Served::new(&world, Over::Tcp).await;
+    let port = served.port();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    let (change, mut changing) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        let (near, _) = listener.accept().await.unwrap();
+        let far = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let (mut from_client, mut to_client) = near.into_split();
+        let (mut from_server, mut to_server) = far.into_split();
+        tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+        let mut buf = vec![0; 64 << 10];
+        loop {
+            let count = from_server.read(&mut buf).await.unwrap();
+            if *changing.borrow_and_update() {
+                buf[count - 1] ^= 1;
+            }
+            if to_client.write_all(&buf[..count]).await.is_err() || count == 0 {
+                return;
+            }
+        }
+    });
+    let connector = AltsConnector::new(world.connector(Settings::default()));
+    let channel = Endpoint::from_shared(uri).unwrap().connect_with_connector(connector).await;
+    let mut client = EchoClient::new(channel.unwrap());
+    let mut talk = Talk::begin(&mut client).await;
+    talk.exchange(b"unchanged").await;
+    change.send_replace(true);
+    talk.say.send(message("changed")).await.unwrap();
+    let status = talk.hear.message().await.unwrap_err();
+    // HTTP/2's error keeps the words of ours, and tonic keeps that one.
+    let mut words = Vec::new();
+    let mut next = status.source();
+    while let Some(error) = next {
+        words.push(error.to_string());
+        next = error.source();
+    }
+    let expected = Error::Record(RecordError::Authentication).to_string();
+    assert!(words.contains(&expected), "{words:?}");
 }
