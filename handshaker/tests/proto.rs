@@ -1,5 +1,7 @@
 //! The checked-in code for gRPC's messages is what `proto/alts_handshaker.proto` gives.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
+
 use std::fs;
 use std::path::Path;
 

@@ -202,8 +202,10 @@ mod tests {
 
     #[test]
     fn target_identities_hold_even_if_the_service_forgets_them() {
-        let mut options = HandshakeOptions::default();
-        options.target_identities = vec!["somebody.else".into()];
+        let mut options = HandshakeOptions {
+            target_identities: vec!["somebody.else".into()],
+            ..HandshakeOptions::default()
+        };
         assert!(matches!(result(good(), &options), Err(Error::Denied { .. })));
         options.target_identities.push("peer@example".into());
         assert!(result(good(), &options).is_ok());

@@ -206,12 +206,12 @@ impl Record {
     fn rejected(&mut self, rejection: &Rejection) {
         let Rejection { status, reason } = rejection;
         let (role, code) = (self.role, status.code());
-        let message = status.message();
+        let detail = status.message();
         // Messages quote peers and callers in escaped form. What comes in floods is not worth a line each.
         if matches!(*reason, "overloaded" | "cancelled" | "draining") {
             tracing::debug!(parent: &self.span, ?role, reason, "handshake refused");
         } else {
-            tracing::info!(parent: &self.span, ?role, reason, ?code, message, "handshake failed");
+            tracing::info!(parent: &self.span, ?role, reason, ?code, detail, "handshake failed");
         }
         self.end(Err(reason));
     }

@@ -27,10 +27,13 @@ async fn messages_out_of_order() {
     }
 }
 
+/// What to break in a good start message.
+type Change<Start> = fn(&mut Start);
+
 #[tokio::test]
 async fn starts_that_make_no_sense() {
     let served = Served::new(builder()).await;
-    let clients: [(&str, fn(&mut StartClientHandshakeReq)); 6] = [
+    let clients: [(_, Change<StartClientHandshakeReq>); 6] = [
         ("not ALTS", |start| start.handshake_security_protocol = HandshakeProtocol::Tls.into()),
         ("not ALTS", |start| start.handshake_security_protocol = 0),
         ("rpc_versions", |start| start.rpc_versions = None),
@@ -43,7 +46,7 @@ async fn starts_that_make_no_sense() {
         change(&mut start);
         assert_status(&served.refusal(client(start)).await, Code::InvalidArgument, text);
     }
-    let servers: [(&str, fn(&mut StartServerHandshakeReq)); 4] = [
+    let servers: [(_, Change<StartServerHandshakeReq>); 4] = [
         ("none for ALTS", |start| start.handshake_parameters.clear()),
         ("rpc_versions", |start| start.rpc_versions = None),
         ("application_protocols", |start| start.application_protocols = vec!["g".into(); 1_000]),

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use alts_handshaker::dev_ca::DevCa;
 use alts_handshaker::identity::Policy;
-use alts_handshaker::proto::{Endpoint, NetworkProtocol, TransportProtocolPreferences};
+use alts_handshaker::proto::{
+    Endpoint, NetworkProtocol, ServerHandshakeParameters, TransportProtocolPreferences,
+};
 use alts_handshaker::service::HandshakerService;
 use alts_handshaker::{HandshakeOptions, LocalHandshaker, RecordProtocol, Role};
 
@@ -29,7 +31,7 @@ async fn both_sides_get_every_field() {
         assert_eq!(result.record_protocol, "ALTSRP_GCM_AES128_REKEY");
         assert_eq!(result.peer_identity, Some(service_account(CART)));
         assert_eq!(result.local_identity, Some(service_account(CART)));
-        assert_eq!(result.peer_rpc_versions, grpc_versions());
+        assert_eq!(result.peer_rpc_versions, Some(grpc_versions()));
         assert!(!result.keep_channel_open);
     }
 }
@@ -112,7 +114,7 @@ async fn what_decides_nothing_is_tolerated() {
     let parameters = to.handshake_parameters.get_mut(&2).unwrap();
     parameters.token = Some(String::new());
     parameters.record_protocols.push("UNHEARD_OF".into());
-    to.handshake_parameters.insert(77, Default::default());
+    to.handshake_parameters.insert(77, ServerHandshakeParameters::default());
     let (at_client, at_server) = handshake(&served, start, to).await.unwrap();
     assert_eq!((at_client.max_frame_size, at_server.max_frame_size), (0, u32::MAX));
 }

@@ -26,7 +26,7 @@ fn targeting(targets: &[&str]) -> StartClientHandshakeReq {
 
 fn local(names: Vec<Identity>) -> (StartClientHandshakeReq, StartServerHandshakeReq) {
     let mut to = server_start(&[]);
-    to.handshake_parameters.get_mut(&2).unwrap().local_identities = names.clone();
+    to.handshake_parameters.get_mut(&2).unwrap().local_identities.clone_from(&names);
     (StartClientHandshakeReq { local_identity: names.into_iter().next(), ..client_start() }, to)
 }
 

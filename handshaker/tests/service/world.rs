@@ -193,7 +193,7 @@ pub(crate) fn client_start() -> StartClientHandshakeReq {
         application_protocols: vec!["grpc".into()],
         record_protocols: vec!["ALTSRP_GCM_AES128_REKEY".into()],
         target_name: "stock:443".into(),
-        rpc_versions: grpc_versions(),
+        rpc_versions: Some(grpc_versions()),
         max_frame_size: 1_048_576,
         ..Default::default()
     }
@@ -208,14 +208,14 @@ pub(crate) fn server_start(in_bytes: &[u8]) -> StartServerHandshakeReq {
         application_protocols: vec!["grpc".into()],
         handshake_parameters: [(HandshakeProtocol::Alts.into(), parameters)].into(),
         in_bytes: in_bytes.to_vec(),
-        rpc_versions: grpc_versions(),
+        rpc_versions: Some(grpc_versions()),
         max_frame_size: 65_536,
         ..Default::default()
     }
 }
 
-pub(crate) fn grpc_versions() -> Option<RpcProtocolVersions> {
-    Some(RpcVersions::GRPC.into())
+pub(crate) fn grpc_versions() -> RpcProtocolVersions {
+    RpcVersions::GRPC.into()
 }
 
 pub(crate) fn service_account(name: &str) -> Identity {

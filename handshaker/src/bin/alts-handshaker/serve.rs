@@ -8,6 +8,7 @@ mod health;
 mod identities;
 mod incoming;
 mod metrics;
+mod notify;
 mod socket;
 
 use std::error::Error;
@@ -90,6 +91,7 @@ impl Serve {
         };
         self.warn(&listeners);
         announce(&listeners, admin.as_ref())?;
+        notify::ready();
 
         let identities = Arc::new(identities);
         if let Some(admin) = admin {
@@ -126,6 +128,7 @@ impl Serve {
             ended = &mut server => return Ok(ended??),
         }
         tracing::info!(in_flight = service.in_flight(), "shutting down");
+        notify::stopping();
         service.drain();
         health.set_not_serving().await;
         // Another daemon may take the addresses over while this one finishes.
