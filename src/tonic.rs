@@ -28,7 +28,8 @@
 //!
 //! What tonic does by itself it does here too: deadlines, cancellation, message limits, graceful shutdown
 //! (`serve_with_incoming_shutdown`), reconnection. Its settings for TCP and TLS have no effect on connections that are made
-//! here: `TCP_NODELAY` is [`Settings::nodelay`](crate::Settings::nodelay), keepalive is HTTP/2's.
+//! here: `TCP_NODELAY` is [`Settings::nodelay`](crate::Settings::nodelay), keepalive is HTTP/2's. A connection may outlive the
+//! certificates it was made with; `Server::max_connection_age` has clients connect again.
 
 mod authorization;
 mod client_stream;
