@@ -11,8 +11,14 @@
 //! `PROTOCOL.md` specifies, under an identity from [`identity`]: X.509 certificates with SPIFFE IDs, one set of trusted
 //! authorities per trust domain, and a policy that says who may be the peer.
 //!
-//! Nothing here reads a clock or waits: the time of day is an argument, and so are the peer's bytes. A driver writes what
-//! a step gives, gives it what arrives, and ends a handshake that takes too long with [`HandshakeSession::fail`].
+//! Or a service does it for programs on the same machine, which then hold no private key: gRPC's `HandshakerService`, which
+//! gRPC's own ALTS implementations use as they are. `service` (feature `service`) is one over the same engine,
+//! `alts-handshaker serve` (feature `serve`) a daemon of it, and `RemoteHandshaker` (feature `remote`) asks one: that daemon, or
+//! Google Cloud's. The folder `deploy` has a systemd unit and a Kubernetes side-car.
+//!
+//! The engine reads no clock and does not wait: the time of day is an argument, and so are the peer's bytes. A driver
+//! writes what a step gives, gives it what arrives, and ends a handshake that takes too long with
+//! [`HandshakeSession::fail`].
 //!
 //! Two ends in one process, under certificates of a development authority (feature `dev-ca`):
 //!

@@ -4,131 +4,30 @@
 //! other clients skip: `alts-fault`, for instance `peer 12`, and `alts-detail`. A status without them says only that a service
 //! did not do the handshake.
 
-use tonic::metadata::MetadataMap;
-use tonic::{Code, Status};
+#[cfg(feature = "remote")]
+mod receive;
+#[cfg(feature = "service")]
+mod send;
 
-use crate::error::{AlertCode, Error, ForeignProtocol};
+#[cfg(feature = "remote")]
+pub(crate) use self::receive::{from_code, from_status};
+#[cfg(feature = "service")]
+pub(crate) use self::send::to_status;
 
 const FAULT: &str = "alts-fault";
 const DETAIL: &str = "alts-detail";
 
-/// Bytes of detail that travel. A header list has limits of its own, and details quote the peer.
+/// Characters of detail that travel. A header list has limits of its own, and details quote the peer.
 const MAX_DETAIL: usize = 512;
-
-/// The status that goes with a handshake error code: the table in `PROTOCOL.md`.
-pub(crate) fn code_of(alert: AlertCode) -> Code {
-    match alert {
-        AlertCode::UnexpectedMessage | AlertCode::DecodeError | AlertCode::IllegalParameter => {
-            Code::InvalidArgument
-        }
-        AlertCode::UnsupportedVersion
-        | AlertCode::NoCommonSuite
-        | AlertCode::NoCommonRecordProtocol
-        | AlertCode::NoCommonAppProtocol
-        | AlertCode::UnsupportedExtension
-        | AlertCode::RpcVersionMismatch => Code::FailedPrecondition,
-        AlertCode::HandshakeFailure
-        | AlertCode::BadCertificate
-        | AlertCode::CertificateExpired
-        | AlertCode::CertificateRevoked
-        | AlertCode::UnknownTrustDomain
-        | AlertCode::DecryptError => Code::Unauthenticated,
-        AlertCode::AccessDenied => Code::PermissionDenied,
-        AlertCode::TooLarge | AlertCode::Overloaded => Code::ResourceExhausted,
-        AlertCode::Timeout => Code::DeadlineExceeded,
-        AlertCode::Internal => Code::Internal,
-    }
-}
-
-/// The status that ends the call of a handshake that failed with `error`.
-#[cfg(feature = "service")]
-pub(crate) fn to_status(error: &Error) -> Status {
-    let (code, fault, detail) = match error {
-        Error::Peer { code, detail } => (code_of(*code), numbered("peer", *code), &**detail),
-        Error::Incompatible { code, detail } => {
-            (code_of(*code), numbered("incompatible", *code), &**detail)
-        }
-        Error::Limit { code, detail } => (code_of(*code), numbered("limit", *code), &**detail),
-        // What the peer found wrong is not this side's finding.
-        Error::Alert { code, reason, sealed } => {
-            let kind = if *sealed { "sealed-alert" } else { "alert" };
-            (Code::Aborted, numbered(kind, *code), &**reason)
-        }
-        Error::Foreign(protocol) => {
-            let name = match protocol {
-                ForeignProtocol::Http2 => "http2",
-                ForeignProtocol::Tls => "tls",
-            };
-            (Code::InvalidArgument, format!("foreign {name}"), "")
-        }
-        Error::Denied { peer, detail } => {
-            (Code::PermissionDenied, format!("denied {}", peer.escape_default()), &**detail)
-        }
-        Error::Identity(_) => (Code::Unavailable, "identity".to_owned(), ""),
-        Error::Unavailable(detail) => (Code::Unavailable, "unavailable".to_owned(), &**detail),
-        Error::Misuse(detail) => (Code::InvalidArgument, "misuse".to_owned(), &**detail),
-    };
-    let detail: String = detail.escape_default().take(MAX_DETAIL).collect();
-    let mut metadata = MetadataMap::new();
-    for (key, value) in [(FAULT, fault), (DETAIL, detail)] {
-        if let Ok(value) = value.parse() {
-            metadata.insert(key, value);
-        }
-    }
-    Status::with_metadata(code, error.to_string(), metadata)
-}
-
-#[cfg(feature = "service")]
-fn numbered(kind: &str, code: AlertCode) -> String {
-    format!("{kind} {}", code.number())
-}
-
-/// What a service's refusal means for the handshake.
-#[cfg(feature = "remote")]
-pub(crate) fn from_status(status: &Status) -> Error {
-    let text = |key| status.metadata().get(key).and_then(|value| value.to_str().ok());
-    text(FAULT)
-        .and_then(|fault| from_fault(fault, text(DETAIL).unwrap_or_default(), status))
-        .unwrap_or_else(|| from_code(status.code(), status.message()))
-}
-
-/// What it means when all there is to go by is a code, as from a service that is not of this package.
-#[cfg(feature = "remote")]
-pub(crate) fn from_code(code: Code, message: &str) -> Error {
-    let message: String = message.escape_debug().take(MAX_DETAIL).collect();
-    if code == Code::PermissionDenied {
-        let detail = format!("refused by the handshaker service: {message}").into();
-        return Error::Denied { peer: "(the service did not say)".to_owned(), detail };
-    }
-    // Others may be anybody's fault. Blaming the peer without a reason would be an alarm too many.
-    Error::Unavailable(format!("{code:?}: {message}"))
-}
-
-#[cfg(feature = "remote")]
-fn from_fault(fault: &str, detail: &str, status: &Status) -> Option<Error> {
-    let (kind, rest) = fault.split_once(' ').unwrap_or((fault, ""));
-    let code = || rest.parse().ok().map(AlertCode::from_number);
-    let alert = |sealed| Some(Error::Alert { code: code()?, reason: detail.to_owned(), sealed });
-    Some(match kind {
-        "peer" => Error::Peer { code: code()?, detail: detail.to_owned().into() },
-        "incompatible" => Error::Incompatible { code: code()?, detail: detail.to_owned().into() },
-        "limit" => Error::Limit { code: code()?, detail: detail.to_owned().into() },
-        "alert" => alert(false)?,
-        "sealed-alert" => alert(true)?,
-        "foreign" if rest == "http2" => Error::Foreign(ForeignProtocol::Http2),
-        "foreign" if rest == "tls" => Error::Foreign(ForeignProtocol::Tls),
-        "denied" => Error::Denied { peer: rest.to_owned(), detail: detail.to_owned().into() },
-        // The service's own identity, which is not this process's.
-        "identity" => Error::Unavailable(status.message().escape_debug().to_string()),
-        "unavailable" => Error::Unavailable(detail.to_owned()),
-        "misuse" => Error::Misuse(detail.to_owned().into()),
-        _ => return None,
-    })
-}
 
 #[cfg(all(test, feature = "service", feature = "remote"))]
 mod tests {
+    use tonic::metadata::MetadataMap;
+    use tonic::{Code, Status};
+
+    use super::send::code_of;
     use super::*;
+    use crate::error::{AlertCode, Error, ForeignProtocol};
     use crate::identity::IdentityError;
 
     #[test]

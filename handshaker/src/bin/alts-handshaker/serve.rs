@@ -36,10 +36,11 @@ pub(crate) use self::arguments::Serve;
 /// handshakes as a client and its 100 as a server.
 const STREAMS_PER_CONNECTION: u32 = 256;
 
-/// What one stream, and all streams of one connection, may send before it is read, in bytes. A stream that waits for its turn
-/// holds its first message, at most 4 KiB of a peer's bytes among them, and must not keep those of others from getting through.
+/// What one stream may send before it is read, in bytes. Streams that wait for a place are not read.
 const STREAM_WINDOW: u32 = 64 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// The same for all streams of one connection: those that wait must not keep the messages of others from getting through.
+const CONNECTION_WINDOW: u32 = STREAMS_PER_CONNECTION * STREAM_WINDOW;
 
 /// The largest list of headers, in bytes. Ours have some hundred.
 const MAX_HEADERS: u32 = 16 << 10;

@@ -16,6 +16,9 @@ use tonic_health::server::{HealthReporter, HealthService};
 /// Streams that watch. They never end by themselves.
 const MAX_WATCHERS: usize = 64;
 
+/// The largest request, in bytes. It holds the name of a service.
+const MAX_MESSAGE_BYTES: usize = 4 << 10;
+
 /// The names under which the daemon's health is known: the daemon's as a whole, and its service's.
 const NAMES: [&str; 2] = ["", SERVICE_NAME];
 
@@ -41,6 +44,7 @@ impl Health {
             service: HealthService::from_health_reporter(self.0.clone()),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
         })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 }
 
