@@ -1,0 +1,372 @@
+"""Runs every client against every server and prints a table. `run` prepares everything and starts it; see README.md."""
+
+import argparse
+import itertools
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from processes import Failure, Processes
+from relay import Relay
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+KINDS = ["tonic", "tonic/daemon", "grpcio", "grpc-go"]
+"""`tonic` makes its handshakes itself, all others ask the daemon."""
+
+SERVER = "spiffe://dev.local/server"
+CLIENT = "spiffe://dev.local/client"
+STRANGER = "spiffe://dev.local/stranger"
+NOBODY = "spiffe://dev.local/somebody-else"
+
+CASES = ["unary", "stream", "connections", "deadline", "cancel", "forbidden"]
+COLUMNS = CASES + ["bytes", "target", "stranger", "restart"]
+SINGLE_BYTES = 6000
+"""More than a handshake in either direction."""
+
+REKEY_RECORDS = 70_000
+"""Keys change after 65,536 records."""
+SMALL_RECORD = 4096
+REKEY_PAIRS = [("tonic", "grpc-go"), ("grpc-go", "tonic"), ("tonic", "grpcio"), ("grpcio", "tonic")]
+
+CLIENT_SECONDS = 90
+START_SECONDS = 20
+WHOLE_SECONDS = 540
+
+
+class Cell:
+    """One outcome: passed, failed or skipped."""
+
+    def __init__(self, word, count=0, ms=0, detail=""):
+        self.word, self.count, self.ms, self.detail = word, count, ms, detail
+
+    def __str__(self):
+        if self.word == "ok":
+            return f"{self.count} in {self.ms / 1000:.1f} s"
+        return {"failed": "FAILED", "skipped": "skipped"}[self.word]
+
+
+class Matrix:
+    def __init__(self, options, processes):
+        self.options = options
+        self.processes = processes
+        self.skipped = {}
+        for kind, reason in ("grpcio", options.no_grpcio), ("grpc-go", options.no_go):
+            if reason or options.no_sandbox:
+                self.skipped[kind] = reason or options.no_sandbox
+        self.results = {}
+        self.rekeys = {}
+        self.daemons = {}
+        self.servers = {}
+        self.names = itertools.count(1)
+
+    def kinds(self):
+        return [kind for kind in KINDS if kind not in self.skipped]
+
+    # Who runs.
+
+    def start_daemons(self):
+        identities = {"client": CLIENT, "server": SERVER, "stranger": STRANGER}
+        for name in identities:
+            if name not in self.daemons:
+                self.daemons[name] = (free_address(self.daemons), None)
+            address, _ = self.daemons[name]
+            directory = os.path.join(self.options.identities, name)
+            command = [self.options.daemon, "serve", "--listen", f"{address}:8080", "--dev"]
+            command += ["--cert", f"{directory}/chain.pem", "--key", f"{directory}/key.pem"]
+            command += ["--bundle", f"dev.local={directory}/bundle.pem"]
+            command += ["--allow-server", "own-trust-domain", "--deny-client", STRANGER]
+            process = self.processes.start(f"daemon-{name}-{next(self.names)}", command)
+            self.daemons[name] = (address, process)
+        for _, process in self.daemons.values():
+            process.line("ready", START_SECONDS)
+
+    def stop_daemons(self):
+        for _, process in self.daemons.values():
+            process.terminate(START_SECONDS)
+
+    def program(self, kind, role, who):
+        """The command of a peer, up to the arguments that all of them take."""
+        address, _ = self.daemons[who]
+        sandbox = [] if self.options.no_sandbox else [os.path.join(HERE, "sandbox"), address]
+        if kind == "grpcio":
+            return sandbox + [self.options.python, f"{HERE}/python/{role}.py"]
+        if kind == "grpc-go":
+            return sandbox + [f"{self.options.go}-{role}"]
+        if kind == "tonic/daemon":
+            service = f"http://{address}:8080" if self.options.no_sandbox else "google"
+            return sandbox + [self.options.peer, role, "--handshaker", service]
+        identity = os.path.join(self.options.identities, who)
+        return [self.options.peer, role, "--handshaker", "local", "--identity", identity]
+
+    def start_server(self, kind, name, more=()):
+        command = self.program(kind, "server", "server")
+        if kind.startswith("tonic"):
+            command += ["--address", "127.0.0.1:0", *more]
+            command += ["--deny", STRANGER] if kind == "tonic" else []
+        else:
+            command += ["127.0.0.1:0"]
+        process = self.processes.start(f"server-{name}", command)
+        return process, process.line("ready", START_SECONDS).split()[1]
+
+    def start_client(self, kind, address, cases, who="client", stdin=False, more=()):
+        command = self.program(kind, "client", who)
+        command += ["--address", address, "--cases", ",".join(cases)]
+        command += ["--expect-caller", f"spiffe://dev.local/{who}", "--expect-server", SERVER, *more]
+        name = f"client-{next(self.names)}-{kind.replace('/', '-')}-{cases[0]}"
+        return self.processes.start(name, command, stdin)
+
+    def client(self, *arguments, **more):
+        return outcomes(self.start_client(*arguments, **more))
+
+    # What they do.
+
+    def pair(self, client, server):
+        """All of a pair that needs nothing of the other pairs."""
+        process, address = self.servers[server]
+        record = self.results[client, server]
+        cases = [case for case in CASES if case != "forbidden" or server.startswith("tonic")]
+        record.update(self.client(client, address, cases))
+
+        with Relay(address, SINGLE_BYTES) as relay:
+            found = self.client(client, relay.address, ["small"], more=["--target", SERVER])
+            record["bytes"] = found["small"]
+
+        found = self.client(client, address, ["refused"], more=["--target", NOBODY])
+        record["target"] = found["refused"]
+
+        found = self.client(client, address, ["refused"], who="stranger")
+        record["stranger"] = found["refused"]
+        if f"caller {STRANGER}" in process.lines():
+            record["stranger"] = Cell("failed", detail="a call of the stranger was served")
+
+    def guarded(self, client, server):
+        try:
+            self.pair(client, server)
+        except Failure as failure:
+            self.results[client, server].setdefault("unary", Cell("failed", detail=str(failure)))
+
+    def pairs(self):
+        kinds = self.kinds()
+        # No server has two clients at a time, since they count its calls.
+        for turn in range(len(kinds)):
+            now = [(kind, kinds[(at + turn) % len(kinds)]) for at, kind in enumerate(kinds)]
+            with ThreadPoolExecutor(len(now)) as pool:
+                for _ in pool.map(lambda pair: self.guarded(*pair), now):
+                    pass
+            say(f"round {turn + 1} of {len(kinds)}: " + ", ".join("%s > %s" % pair for pair in now))
+
+    def restart(self):
+        """The daemons go away and come back, while a client of every pair waits."""
+        waiting = {}
+        for client, server in itertools.product(self.kinds(), self.kinds()):
+            _, address = self.servers[server]
+            waiting[client, server] = self.start_client(client, address, ["restart"], stdin=True)
+        alive = self.paused(waiting, 1)
+        self.stop_daemons()
+        for pair in alive:
+            waiting[pair].say("the daemons are gone")
+        alive = self.paused({pair: waiting[pair] for pair in alive}, 2)
+        self.start_daemons()
+        for pair in alive:
+            waiting[pair].say("they are back")
+        for pair in alive:
+            self.results[pair].update(outcomes(waiting[pair]))
+            cell = self.results[pair]["restart"]
+            wanted = "connected" if set(pair) == {"tonic"} else "refused"
+            if cell.word == "ok" and not cell.detail.startswith(wanted):
+                cell.word = "failed"
+        say("daemons stopped and started again, %d clients waiting" % len(waiting))
+
+    def paused(self, waiting, count):
+        alive = []
+        for pair, process in waiting.items():
+            try:
+                process.line("paused", CLIENT_SECONDS, count)
+                alive.append(pair)
+            except Failure:
+                self.results[pair].update(outcomes(process))
+        return alive
+
+    def rekey(self):
+        """More records in each direction of one connection than one key is used for."""
+        for client, server in REKEY_PAIRS:
+            if client in self.skipped or server in self.skipped:
+                continue
+            address = self.servers[server][1]
+            if server == "tonic":
+                address = self.servers["tonic, small records"][1]
+            more = ["--max-frame", str(SMALL_RECORD)] if client == "tonic" else []
+            for case, sender in ("upload", client), ("download", server):
+                # grpcio's records are at least 16 KiB.
+                record = 16 << 10 if sender == "grpcio" else SMALL_RECORD
+                if self.options.quick and sender == "grpcio":
+                    continue
+                with Relay(address) as relay:
+                    size = ["--bytes", str(record * REKEY_RECORDS)]
+                    cell = self.client(client, relay.address, [case], more=more + size)[case]
+                    records = (relay.up if case == "upload" else relay.down).records
+                    if cell.word == "ok":
+                        cell.count = records
+                        if records < REKEY_RECORDS or relay.connections != 1:
+                            cell = Cell(
+                                "failed",
+                                detail=f"{records} records on {relay.connections} connections",
+                            )
+                self.rekeys[client, server, case] = cell
+            say(f"rekeyed: {client} > {server}")
+
+    def run(self):
+        for pair in itertools.product(KINDS, KINDS):
+            absent = [kind for kind in pair if kind in self.skipped]
+            self.results[pair] = (
+                {column: Cell("skipped") for column in self.columns(pair)} if absent else {}
+            )
+        if self.options.no_sandbox:
+            say("WITHOUT A SANDBOX: only the Rust peers run")
+        self.start_daemons()
+        for kind in self.kinds():
+            self.servers[kind] = self.start_server(kind, kind.replace("/", "-"))
+        more = ["--max-frame", str(SMALL_RECORD)]
+        self.servers["tonic, small records"] = self.start_server("tonic", "tonic-small", more)
+        say("running: 3 daemons and %d servers" % len(self.servers))
+        self.pairs()
+        self.restart()
+        self.rekey()
+
+    def columns(self, pair):
+        return [c for c in COLUMNS if c != "forbidden" or pair[1].startswith("tonic")]
+
+    # What came of it.
+
+    def report(self, seconds):
+        rows = [["client > server", *COLUMNS]]
+        failures, words = [], []
+        for pair, record in self.results.items():
+            cells = []
+            for column in COLUMNS:
+                if column not in self.columns(pair):
+                    cells.append("-")
+                    continue
+                cell = record.get(column) or Cell("failed", detail="it did not come to that")
+                words.append(cell.word)
+                cells.append(str(cell))
+                if cell.word == "failed":
+                    failures.append(f"{pair[0]} > {pair[1]}, {column}: {cell.detail}")
+            rows.append([f"{pair[0]} > {pair[1]}", *cells])
+        print()
+        table(rows)
+
+        rows = [["keys changed on one connection", "upload, records", "download, records"]]
+        for client, server in REKEY_PAIRS:
+            cells = []
+            for case in "upload", "download":
+                cell = self.rekeys.get((client, server, case)) or Cell("skipped")
+                words.append(cell.word)
+                note = f" ({cell.detail})" if cell.word == "ok" else ""
+                cells.append(f"{cell}{note}")
+                if cell.word == "failed":
+                    failures.append(f"{client} > {server}, rekey, {case}: {cell.detail}")
+            rows.append([f"{client} > {server}", *cells])
+        print()
+        table(rows)
+        print()
+        if self.options.verbose:
+            for pair, record in self.results.items():
+                for column, cell in record.items():
+                    if cell.detail and cell.word == "ok":
+                        print(f"{pair[0]} > {pair[1]}, {column}: {cell.detail}")
+        for kind, reason in self.skipped.items():
+            print(f"!!! SKIPPED, NOT TESTED: everything with {kind}: {reason}")
+        for failure in failures:
+            print(f"FAILED: {failure}")
+        passed, failed, skipped = (words.count(word) for word in ("ok", "failed", "skipped"))
+        print(f"{passed} passed, {failed} failed, {skipped} skipped in {seconds:.0f} s")
+        if failed:
+            print(f"what the peers and daemons said is in {self.processes.logs}")
+            return 1
+        return 2 if skipped and self.options.strict else 0
+
+
+def outcomes(process):
+    """What a client reports."""
+    found = {}
+    try:
+        lines = process.wait(CLIENT_SECONDS)
+    except Failure as failure:
+        lines = process.lines()
+        found["unary"] = Cell("failed", detail=str(failure))
+    for line in lines:
+        fields = line.split("\t")
+        if len(fields) == 5:
+            case, word, count, ms, detail = fields
+            found[case] = Cell(word, int(count), int(ms), detail)
+    command = process.popen.args
+    for case in command[command.index("--cases") + 1].split(","):
+        ended = f"the client ended with {process.popen.returncode}: {process.last_words()}"
+        found.setdefault(case, Cell("failed", detail=ended))
+    return found
+
+
+def free_address(taken):
+    """A loopback address where nobody has port 8080, which is the one that gRPC asks."""
+    used = {address for address, _ in taken.values()}
+    base = os.getpid()
+    for number in range(1000):
+        address = f"127.{77 + number // 250}.{base % 250 + 1}.{number % 250 + 1}"
+        if address in used:
+            continue
+        try:
+            with socket.socket() as probe:
+                probe.bind((address, 8080))
+            return address
+        except OSError:
+            continue
+    raise Failure("port 8080 is taken on every loopback address tried: does somebody have 0.0.0.0:8080?")
+
+
+def table(rows):
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def say(text):
+    print(f"[{time.monotonic() - BEGIN:6.1f} s] {text}", flush=True)
+
+
+def stop(number, _):
+    raise Failure("it took too long" if number == signal.SIGALRM else "asked to stop")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in "daemon", "peer", "identities", "python", "go", "logs":
+        parser.add_argument(f"--{name}", required=True)
+    for name in "no-grpcio", "no-go", "no-sandbox":
+        parser.add_argument(f"--{name}", metavar="REASON", default="")
+    for name in "quick", "strict", "verbose":
+        parser.add_argument(f"--{name}", action="store_true")
+    options = parser.parse_args()
+    shutil.rmtree(options.logs, ignore_errors=True)
+    os.makedirs(options.logs)
+    for number in signal.SIGTERM, signal.SIGINT, signal.SIGALRM:
+        signal.signal(number, stop)
+    signal.alarm(WHOLE_SECONDS)
+    with Processes(options.logs) as processes:
+        matrix = Matrix(options, processes)
+        try:
+            matrix.run()
+        except Failure as failure:
+            print(f"\nGIVEN UP: {failure}", flush=True)
+            matrix.report(time.monotonic() - BEGIN)
+            return 1
+        return matrix.report(time.monotonic() - BEGIN)
+
+
+BEGIN = time.monotonic()
+if __name__ == "__main__":
+    sys.exit(main())

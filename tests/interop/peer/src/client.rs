@@ -1,0 +1,343 @@
+//! The client: runs cases and prints a line on each, `case TAB ok|failed TAB count TAB milliseconds TAB detail`.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use alts::tonic::{AltsConnector, cause_of};
+use bytes::Bytes;
+use clap::Args;
+use http::uri::PathAndQuery;
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::client::Grpc;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+
+use crate::Common;
+use crate::raw::Raw;
+use crate::server::{MESSAGE_LIMIT, SERVICE};
+
+/// For one call, and for making a connection.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// For what cannot succeed.
+const IMPATIENCE: Duration = Duration::from_secs(2);
+const UNARY_SIZES: [usize; 5] = [0, 1 << 10, 64 << 10, 1 << 20, 8 << 20];
+const STREAM_MESSAGES: usize = 300;
+const CONNECTIONS: usize = 4;
+/// One message of those that move many bytes.
+const BULK: usize = 4 << 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct Client {
+    #[arg(long)]
+    address: String,
+    #[arg(long, value_delimiter = ',')]
+    cases: Vec<String>,
+    /// Who the server has to be.
+    #[arg(long)]
+    target: Vec<String>,
+    /// Whom the server has to see.
+    #[arg(long)]
+    expect_caller: String,
+    /// Whom clients see that learn it from their transport. tonic does not tell; the policy sees to it.
+    #[arg(long)]
+    expect_server: String,
+    /// How much the cases `upload` and `download` move.
+    #[arg(long, default_value_t = 0)]
+    bytes: usize,
+    #[command(flatten)]
+    common: Common,
+}
+
+type Failure = Box<dyn Error>;
+type Outcome = Result<(usize, String), Failure>;
+
+impl Client {
+    pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
+        let connector = self.connector()?;
+        // The channel of most cases is made by the first that needs it.
+        let mut channel = None;
+        for case in &self.cases {
+            let start = Instant::now();
+            let outcome = self.case(case, &connector, &mut channel).await;
+            let (word, count, detail) = match outcome {
+                Ok((count, detail)) => ("ok", count, detail),
+                Err(failure) => ("failed", 0, explain(&*failure)),
+            };
+            let ms = start.elapsed().as_millis();
+            println!("{case}\t{word}\t{count}\t{ms}\t{}", detail.escape_debug());
+        }
+        Ok(())
+    }
+
+    fn connector(&self) -> Result<AltsConnector, Failure> {
+        let connector = self.common.connector()?;
+        let mut options = connector.settings().handshake.clone();
+        options.target_identities.clone_from(&self.target);
+        Ok(AltsConnector::new(connector).options(options))
+    }
+
+    async fn connect(&self, connector: &AltsConnector) -> Result<Channel, Failure> {
+        let channel = Endpoint::from_shared(format!("http://{}", self.address))?
+            .connect_timeout(PATIENCE)
+            .timeout(PATIENCE)
+            .connect_with_connector(connector.clone())
+            .await?;
+        Ok(channel)
+    }
+
+    async fn case(
+        &self,
+        case: &str,
+        connector: &AltsConnector,
+        channel: &mut Option<Channel>,
+    ) -> Outcome {
+        if case == "refused" {
+            return self.refused(connector).await;
+        }
+        if case == "connections" {
+            return self.connections(connector).await;
+        }
+        if channel.is_none() {
+            *channel = Some(self.connect(connector).await?);
+        }
+        let Some(channel) = channel.clone() else { return Err("no channel".into()) };
+        match case {
+            "unary" => {
+                for size in UNARY_SIZES {
+                    self.unary(&channel, size).await?;
+                }
+                Ok((UNARY_SIZES.len(), String::new()))
+            }
+            "small" => {
+                self.unary(&channel, 1 << 10).await?;
+                stream(&channel, 5).await?;
+                Ok((6, String::new()))
+            }
+            "stream" => {
+                stream(&channel, STREAM_MESSAGES).await?;
+                Ok((STREAM_MESSAGES, String::new()))
+            }
+            "deadline" => self.deadline(&channel).await,
+            "cancel" => self.cancel(&channel).await,
+            "forbidden" => {
+                let denied = call(&channel, "Restricted", Bytes::new()).await;
+                let code = denied.map_or_else(|status| status.code(), |_| Code::Ok);
+                expect(code == Code::PermissionDenied, || format!("{code:?}"))?;
+                self.unary(&channel, 1).await?;
+                Ok((2, String::new()))
+            }
+            "restart" => self.restart(connector, &channel).await,
+            "upload" => {
+                let message = Bytes::from(vec![0xA5; BULK]);
+                let times = self.bytes.div_ceil(BULK);
+                for _ in 0..times {
+                    let answer = call(&channel, "Sink", message.clone()).await?.into_inner();
+                    expect(answer == BULK.to_string(), || "another size".to_owned())?;
+                }
+                Ok((times, format!("{} MiB", (times * BULK) >> 20)))
+            }
+            "download" => {
+                let times = self.bytes.div_ceil(BULK);
+                for _ in 0..times {
+                    let answer = call(&channel, "Source", BULK.to_string().into()).await?;
+                    expect(answer.get_ref().len() == BULK, || "another size".to_owned())?;
+                }
+                Ok((times, format!("{} MiB", (times * BULK) >> 20)))
+            }
+            _ => Err("no such case".into()),
+        }
+    }
+
+    /// An echo; the address that the server saw it come from.
+    async fn unary(&self, channel: &Channel, size: usize) -> Result<String, Failure> {
+        let sent = pattern(size);
+        let answer = call(channel, "Unary", sent.clone()).await?;
+        expect(*answer.get_ref() == sent, || format!("{size} bytes came back changed"))?;
+        let word = |key| {
+            answer.metadata().get(key).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
+        let seen = word("x-alts-peer");
+        expect(seen == self.expect_caller, || format!("the server takes us for {seen:?}"))?;
+        Ok(word("x-alts-from").to_owned())
+    }
+
+    async fn connections(&self, connector: &AltsConnector) -> Outcome {
+        let one = async || {
+            let channel = self.connect(connector).await?;
+            let mut from = self.unary(&channel, 0).await?;
+            for _ in 0..10 {
+                from = self.unary(&channel, 64 << 10).await?;
+            }
+            stream(&channel, 50).await?;
+            Ok::<_, Failure>((channel, from))
+        };
+        let (a, b, c, d) = tokio::try_join!(one(), one(), one(), one())?;
+        let from = BTreeSet::from([a.1, b.1, c.1, d.1]);
+        expect(from.len() == CONNECTIONS, || format!("connections from {from:?}"))?;
+        Ok((CONNECTIONS, String::new()))
+    }
+
+    async fn deadline(&self, channel: &Channel) -> Outcome {
+        let before = ended(channel).await?;
+        let mut request = Request::new(Bytes::new());
+        request.set_timeout(Duration::from_millis(300));
+        let Err(status) = call_with(channel, "Hang", request).await else {
+            return Err("an answer".into());
+        };
+        // Where the clock of tonic's client or server is first, it says so under another code.
+        let own = status.code() == Code::Cancelled && status.message() == "Timeout expired";
+        expect(own || status.code() == Code::DeadlineExceeded, || status.to_string())?;
+        until_ended(channel, before + 1).await?;
+        self.unary(channel, 1 << 10).await?;
+        Ok((2, String::new()))
+    }
+
+    async fn cancel(&self, channel: &Channel) -> Outcome {
+        let before = ended(channel).await?;
+        let hanging = call(channel, "Hang", Bytes::new());
+        let answer = timeout(Duration::from_millis(200), hanging).await;
+        expect(answer.is_err(), || "a call that hangs has ended".to_owned())?;
+        until_ended(channel, before + 1).await?;
+
+        let (say, mut hear) = chat(channel).await?;
+        say.send(pattern(1000)).await?;
+        expect(hear.next().await.is_some(), || "no echo".to_owned())?;
+        drop((hear, say));
+        self.unary(channel, 1 << 10).await?;
+        Ok((3, String::new()))
+    }
+
+    /// No connection, for whatever reason; and soon.
+    async fn refused(&self, connector: &AltsConnector) -> Outcome {
+        match self.connect(connector).await {
+            Ok(_) => Err("connected".into()),
+            Err(failure) => {
+                let fault = cause_of(&*failure).map(alts::Error::fault);
+                Ok((1, format!("{fault:?}: {}", explain(&*failure))))
+            }
+        }
+    }
+
+    /// The handshaker service goes away and comes back. Connections do not care; new ones wait for it.
+    async fn restart(&self, connector: &AltsConnector, channel: &Channel) -> Outcome {
+        let mut input = BufReader::new(stdin()).lines();
+        let before = self.unary(channel, 1 << 10).await?;
+        println!("paused");
+        input.next_line().await?;
+        expect(self.unary(channel, 1 << 10).await? == before, || "reconnected".to_owned())?;
+        let without = match timeout(IMPATIENCE, self.connect(connector)).await {
+            Ok(Ok(_)) => "connected",
+            _ => "refused",
+        };
+        println!("paused");
+        input.next_line().await?;
+        expect(self.unary(channel, 1 << 10).await? == before, || "reconnected".to_owned())?;
+        let start = Instant::now();
+        let mut attempts = 1;
+        let fresh = loop {
+            match self.connect(connector).await {
+                Ok(fresh) => break fresh,
+                Err(failure) if start.elapsed() > PATIENCE => return Err(failure),
+                Err(_) => sleep(Duration::from_millis(250)).await,
+            }
+            attempts += 1;
+        };
+        let after = self.unary(&fresh, 1 << 10).await?;
+        expect(after != before, || "the same connection".to_owned())?;
+        Ok((3, format!("{without} without the service, {attempts} attempts with it")))
+    }
+}
+
+fn grpc(channel: &Channel) -> Grpc<Channel> {
+    Grpc::new(channel.clone()).max_decoding_message_size(MESSAGE_LIMIT)
+}
+
+fn path(method: &str) -> Result<PathAndQuery, Status> {
+    format!("/{SERVICE}/{method}").parse().map_err(|_| Status::internal("no path"))
+}
+
+async fn call(channel: &Channel, method: &str, message: Bytes) -> Result<Response<Bytes>, Status> {
+    call_with(channel, method, Request::new(message)).await
+}
+
+async fn call_with(
+    channel: &Channel,
+    method: &str,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, Status> {
+    let mut grpc = grpc(channel);
+    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+    grpc.unary(request, path(method)?, Raw).await
+}
+
+async fn chat(
+    channel: &Channel,
+) -> Result<(mpsc::Sender<Bytes>, tonic::Streaming<Bytes>), Failure> {
+    let (say, said) = mpsc::channel(4);
+    let mut grpc = grpc(channel);
+    grpc.ready().await?;
+    let request = Request::new(ReceiverStream::new(said));
+    // grpcio sends no headers before its first message.
+    say.send(Bytes::new()).await?;
+    let mut hear = grpc.streaming(request, path("Stream")?, Raw).await?.into_inner();
+    expect(hear.next().await.is_some(), || "no echo".to_owned())?;
+    Ok((say, hear))
+}
+
+async fn stream(channel: &Channel, messages: usize) -> Result<(), Failure> {
+    let (say, mut hear) = chat(channel).await?;
+    let size = |number: usize| (number * 37) % 3000 * 16;
+    let talking = async move {
+        for number in 0..messages {
+            if say.send(pattern(size(number))).await.is_err() {
+                return;
+            }
+        }
+    };
+    let listening = async {
+        for number in 0..messages {
+            let heard = hear.next().await.ok_or("the stream ended early")??;
+            expect(heard == pattern(size(number)), || format!("message {number} is changed"))?;
+        }
+        expect(hear.next().await.is_none(), || "one message too many".to_owned())
+    };
+    tokio::join!(talking, listening).1
+}
+
+/// How many hanging calls have ended at the server.
+async fn ended(channel: &Channel) -> Result<usize, Failure> {
+    let answer = call(channel, "Ended", Bytes::new()).await?.into_inner();
+    Ok(str::from_utf8(&answer)?.parse()?)
+}
+
+async fn until_ended(channel: &Channel, count: usize) -> Result<(), Failure> {
+    let start = Instant::now();
+    while ended(channel).await? < count {
+        expect(start.elapsed() < PATIENCE, || "the server's call goes on".to_owned())?;
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+fn pattern(size: usize) -> Bytes {
+    (0..size).map(|position| (position % 251) as u8).collect()
+}
+
+fn expect(right: bool, fault: impl FnOnce() -> String) -> Result<(), Failure> {
+    if right { Ok(()) } else { Err(fault().into()) }
+}
+
+fn explain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}

@@ -1,0 +1,101 @@
+"""Programs that are started, waited for within limits, and ended whatever happens."""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+
+class Failure(Exception):
+    """Why something did not come about, in a line."""
+
+
+class Process:
+    """A program whose output goes to files in the directory of logs."""
+
+    def __init__(self, registry, name, command, stdin=False):
+        self.name = name
+        self.out = os.path.join(registry.logs, f"{name}.out")
+        self.err = os.path.join(registry.logs, f"{name}.err")
+        # The kernel ends it even if we are killed.
+        guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+        with open(self.out, "ab") as out, open(self.err, "ab") as err:
+            self.popen = subprocess.Popen(
+                guard + command,
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    def lines(self):
+        with open(self.out, errors="replace") as file:
+            return file.read().split("\n")[:-1]
+
+    def line(self, word, seconds, count=1):
+        """Waits for the line number `count` that begins with a word."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = [line for line in self.lines() if line.split(maxsplit=1)[:1] == [word]]
+            if len(found) >= count:
+                return found[count - 1]
+            if self.popen.poll() is not None:
+                raise Failure(f"{self.name} ended with {self.popen.returncode}: {self.last_words()}")
+            if time.monotonic() > deadline:
+                raise Failure(f"{self.name} did not say {word!r} within {seconds} s")
+            time.sleep(0.02)
+
+    def say(self, line):
+        self.popen.stdin.write(f"{line}\n".encode())
+        self.popen.stdin.flush()
+
+    def wait(self, seconds):
+        """The lines of a program that ends by itself."""
+        try:
+            self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failure(f"{self.name} was not done after {seconds} s") from None
+        return self.lines()
+
+    def terminate(self, seconds):
+        self.popen.terminate()
+        self.wait(seconds)
+
+    def kill(self):
+        try:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.popen.wait()
+
+    def last_words(self):
+        with open(self.err, errors="replace") as file:
+            lines = file.read().strip().splitlines()
+        return lines[-1][:300] if lines else "(nothing on standard error)"
+
+
+class Processes:
+    """All that run. Leaving the `with` block kills them."""
+
+    def __init__(self, logs):
+        self.logs = logs
+        self.all = []
+        self.lock = threading.Lock()
+
+    def start(self, name, command, stdin=False):
+        with self.lock:
+            process = Process(self, name, command, stdin)
+            self.all.append(process)
+        return process
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with self.lock:
+            for process in self.all:
+                if process.popen.poll() is None:
+                    process.kill()
