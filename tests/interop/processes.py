@@ -47,6 +47,11 @@ class Process:
                 raise Failure(f"{self.name} did not say {word!r} within {seconds} s")
             time.sleep(0.02)
 
+    def logged(self, words):
+        """How many lines on standard error have these words in them."""
+        with open(self.err, errors="replace") as file:
+            return sum(words in line for line in file)
+
     def say(self, line):
         self.popen.stdin.write(f"{line}\n".encode())
         self.popen.stdin.flush()
@@ -60,16 +65,15 @@ class Process:
             raise Failure(f"{self.name} was not done after {seconds} s") from None
         return self.lines()
 
-    def terminate(self, seconds):
-        self.popen.terminate()
-        self.wait(seconds)
-
     def kill(self):
         try:
             os.killpg(self.popen.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         self.popen.wait()
+
+    def runs(self):
+        return self.popen.poll() is None
 
     def last_words(self):
         with open(self.err, errors="replace") as file:
@@ -83,10 +87,14 @@ class Processes:
     def __init__(self, logs):
         self.logs = logs
         self.all = []
-        self.lock = threading.Lock()
+        self.closed = False
+        # Signals come in the middle of anything.
+        self.lock = threading.RLock()
 
     def start(self, name, command, stdin=False):
         with self.lock:
+            if self.closed:
+                raise Failure("asked to stop")
             process = Process(self, name, command, stdin)
             self.all.append(process)
         return process
@@ -95,7 +103,12 @@ class Processes:
         return self
 
     def __exit__(self, *_):
+        self.kill()
+
+    def kill(self):
+        """Ends all. None are started after that."""
         with self.lock:
+            self.closed = True
             for process in self.all:
-                if process.popen.poll() is None:
+                if process.runs():
                     process.kill()
