@@ -30,7 +30,7 @@ fn pair(key_type: KeyType, cache_entries: usize) -> (LocalHandshaker, LocalHands
         let issued = ca.issue_with_key_type(&id, key_type, now).expect("a certificate");
         issued.identity(now).expect("an identity")
     };
-    let verifier = || Arc::new(ChainVerifier::with_cache(cache_entries, Duration::from_secs(300)));
+    let verifier = || Arc::new(ChainVerifier::with_cache(cache_entries, Duration::from_mins(5)));
     let policy = Policy::from_rules(["spiffe://dev.local/server"]).expect("a rule");
     let client = LocalHandshaker::builder(identity("client"))
         .verifier(verifier())
@@ -45,7 +45,7 @@ fn handshake(client: &LocalHandshaker, server: &LocalHandshaker) {
     let options = HandshakeOptions::default();
     let mut client = client.start(Role::Client, &options).expect("a client");
     let mut server = server.start(Role::Server, &options).expect("a server");
-    let mut step = |session: &mut Box<dyn HandshakeSession>, received: &[u8]| {
+    let step = |session: &mut Box<dyn HandshakeSession>, received: &[u8]| {
         let mut out = Vec::new();
         let mut cx = Context::from_waker(Waker::noop());
         match session.poll_step(&mut cx, received, now, &mut out) {

@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
-use super::endpoint::{Acceptor, Connector, Endpoint};
+use super::endpoint::{Acceptor, Connector, Endpoint, Settings};
 use super::handshaking::Handshaking;
 use crate::error::{Error, Truncation};
 use crate::ready::{Opaque, ReadyReader};
@@ -162,11 +162,13 @@ async fn secure<S: Socket>(
     let start = Instant::now();
     let deadline = start + settings.deadline;
     let mut handshaking = Handshaking::start(endpoint, options)?;
+    // Held until the peer has been told of a failure: those who are being told count, too.
+    let mut place = None;
     let outcome = async {
         if settings.nodelay {
             io.set_nodelay()?;
         }
-        let _place = within(deadline, settings.limits.enter(source)).await??;
+        place = Some(within(deadline, settings.limits.enter(source)).await??);
         loop {
             let sending =
                 poll_fn(|cx| into_poll(handshaking.send(&mut Polled { io: &mut io, cx })));
@@ -185,9 +187,7 @@ async fn secure<S: Socket>(
             });
             let received = within(patience, receiving).await;
             received.map_err(|error| if silent { silence() } else { error })??;
-            let _core = within(deadline, settings.limits.crypto()).await?;
-            let step = poll_fn(|cx| handshaking.step(cx, SystemTime::now()));
-            within(deadline, step).await??;
+            within(deadline, step(&mut handshaking, settings)).await??;
         }
     }
     .await;
@@ -198,9 +198,33 @@ async fn secure<S: Socket>(
                 handshaking.fail(code);
             }
             tell(&mut handshaking, &mut io, deadline).await;
+            drop(place);
             Err(error)
         }
     }
+}
+
+/// Gives the input to the session. A core is occupied only while the session computes, not while it waits for a service.
+async fn step(handshaking: &mut Handshaking, settings: &Settings) -> Result<(), Error> {
+    loop {
+        let core = settings.limits.crypto().await;
+        let polled = poll_fn(|cx| Poll::Ready(handshaking.step(cx, SystemTime::now()))).await;
+        drop(core);
+        match polled {
+            Poll::Ready(result) => return result,
+            Poll::Pending => woken().await,
+        }
+    }
+}
+
+/// Waits until the task is woken, by whom it may be.
+async fn woken() {
+    let mut waited = false;
+    poll_fn(|_| match std::mem::replace(&mut waited, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
 }
 
 /// Sends the alert, if there is one, as long as it takes no patience beyond the handshake's own, or a moment after it. Then what the

@@ -50,7 +50,13 @@ impl<S: io::Read + io::Write> TryReadyReader for AltsStream<S> {
 impl<S: io::Read + io::Write> io::Read for AltsStream<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.try_drain();
-        self.channel.read(&mut NonBlocking(&mut self.io), buf)
+        let room = buf.len();
+        let mut rest = buf;
+        self.channel.read(&mut NonBlocking(&mut self.io), room, |bytes| {
+            let (now, later) = std::mem::take(&mut rest).split_at_mut(bytes.len());
+            now.copy_from_slice(bytes);
+            rest = later;
+        })
     }
 }
 

@@ -29,9 +29,15 @@ enum Filled {
 }
 
 impl Channel {
-    /// Reads plaintext into `dst`. 0 is the end of the stream, unless `dst` is empty.
-    pub(crate) fn read(&mut self, source: &mut impl Source, dst: &mut [u8]) -> io::Result<usize> {
-        if dst.is_empty() {
+    /// Gives up to `room` bytes of plaintext to `take`, in one or more pieces, and says how many it were. 0 is the end of the
+    /// stream, unless there is no room.
+    pub(crate) fn read(
+        &mut self,
+        source: &mut impl Source,
+        room: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> io::Result<usize> {
+        if room == 0 {
             return Ok(0);
         }
         if self.window().is_none_or(|window| window.plaintext().is_empty()) {
@@ -50,12 +56,12 @@ impl Channel {
         for _ in 0..MAX_RECORDS_PER_CALL {
             let Some(window) = self.window() else { break };
             let plaintext = window.plaintext();
-            let count = plaintext.len().min(dst.len() - copied);
-            dst[copied..copied + count].copy_from_slice(&plaintext[..count]);
+            let count = plaintext.len().min(room - copied);
+            take(&plaintext[..count]);
             window.consume(count);
             copied += count;
             // More whole records may be here already. What is wrong with them is for the next call to tell.
-            if copied == dst.len() || !matches!(self.open_next(), Ok(true)) {
+            if copied == room || !matches!(self.open_next(), Ok(true)) {
                 break;
             }
         }

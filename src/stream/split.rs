@@ -104,8 +104,8 @@ impl<R: ReadyReader + AsyncRead + Unpin> AsyncRead for ReadHalf<R> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let source = &mut Polled { io: &mut this.io, cx };
-        into_poll(this.channel.read(source, buf.initialize_unfilled()))
-            .map_ok(|count| buf.advance(count))
+        let room = buf.remaining();
+        into_poll(this.channel.read(source, room, |bytes| buf.put_slice(bytes))).map_ok(drop)
     }
 }
 

@@ -82,8 +82,8 @@ impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AsyncRead for AltsStream<S
         let this = self.get_mut();
         this.drain(cx);
         let source = &mut Polled { io: &mut this.io, cx };
-        into_poll(this.channel.read(source, buf.initialize_unfilled()))
-            .map_ok(|count| buf.advance(count))
+        let room = buf.remaining();
+        into_poll(this.channel.read(source, room, |bytes| buf.put_slice(bytes))).map_ok(drop)
     }
 }
 
