@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::frame::{MAX_LENGTH, MIN_LENGTH, RECORD_TYPE};
 
+/// The frame type of a sealed alert in the handshake `altsh1`. Who has no key for it cannot know that the peer wrote it.
+const SEALED_ALERT: u32 = 0x4E;
+
 /// Why a record cannot be opened or sealed. Except for [`KeyLength`](Self::KeyLength) and
 /// [`NoRoom`](Self::NoRoom) these end the direction for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,11 @@ impl fmt::Display for RecordError {
                 write!(f, "record length {length} exceeds the limit of {MAX_LENGTH}")
             }
             Self::WrongType { found } => {
-                write!(f, "record type {found:#010x} is not {RECORD_TYPE:#010x}")
+                write!(f, "record type {found:#010x} is not {RECORD_TYPE:#010x}")?;
+                if found == SEALED_ALERT {
+                    f.write_str(" but a handshake's alert: the peer may have refused this side")?;
+                }
+                Ok(())
             }
             Self::Authentication => f.write_str("record authentication failed"),
             Self::CounterExhausted => f.write_str("the record counter is exhausted"),

@@ -63,7 +63,7 @@ impl Client {
         let mut channel = None;
         for case in &self.cases {
             let start = Instant::now();
-            let outcome = self.case(case, &connector, &mut channel).await;
+            let outcome = Box::pin(self.case(case, &connector, &mut channel)).await;
             let (word, count, detail) = match outcome {
                 Ok((count, detail)) => ("ok", count, detail),
                 Err(failure) => ("failed", 0, explain(&*failure)),
@@ -100,7 +100,7 @@ impl Client {
             return self.refused(connector).await;
         }
         if case == "connections" {
-            return self.connections(connector).await;
+            return Box::pin(self.connections(connector)).await;
         }
         if channel.is_none() {
             *channel = Some(self.connect(connector).await?);
