@@ -134,7 +134,7 @@ fn measure() -> Figures {
     {
         fs::write(dir.path().join(name), pem).expect("the file can be written");
     }
-    let connections = CONNECTIONS.min(descriptors() - 100);
+    let connections = CONNECTIONS.min(descriptors().saturating_sub(100).max(1));
     if connections < CONNECTIONS {
         println!("descriptors allow {connections} connections only");
     }

@@ -66,6 +66,7 @@ mod signer;
 mod snapshot;
 mod spiffe;
 mod trust;
+mod validity;
 mod verify;
 
 #[cfg(feature = "dev-ca")]

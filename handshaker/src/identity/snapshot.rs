@@ -8,11 +8,11 @@ use pki_types::CertificateDer;
 use pki_types::pem::PemObject;
 use ring::digest::{Context, SHA256};
 
-use super::certificate::Validity;
 use super::error::{CertificateError, IdentityError};
 use super::signer::{PrivateKey, Signer};
 use super::spiffe::SpiffeId;
 use super::trust::{Digest, TrustBundles, finish, pem_fault};
+use super::validity::Validity;
 use super::verify::{Purpose, RevocationCheck, chain_digest, check_sizes, verify_chain};
 
 /// What a signer signs to show that it has the leaf's key. No protocol signs a text that begins like this.

@@ -9,9 +9,10 @@ use pki_types::{CertificateDer, TrustAnchor};
 use ring::digest::{Context, SHA256, digest};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
-use super::certificate::{Certificate, Validity};
+use super::certificate::Certificate;
 use super::error::{CertificateError, IdentityError};
 use super::spiffe::TrustDomain;
+use super::validity::Validity;
 
 /// The trust domain of development certificates. Their authority's key lies about on disks, so nobody trusts it by accident.
 pub const DEVELOPMENT_TRUST_DOMAIN: &str = "dev.local";

@@ -14,13 +14,14 @@ use webpki::{
 use crate::session::Role;
 
 use super::cache::{CacheStats, ChainCache, Key};
-use super::certificate::{Certificate, Signed, SubjectKey, Validity, seconds};
+use super::certificate::{Certificate, Signed, SubjectKey};
 use super::error::CertificateError;
 use super::key::{BadSignature, PublicKey, SignatureScheme};
 use super::peer::PeerIdentity;
 use super::snapshot::Identity;
 use super::spiffe::SpiffeId;
 use super::trust::{Bundle, Digest, TrustBundles, finish};
+use super::validity::{Validity, seconds};
 
 /// The longest chain (`altsh1`, section 2.4): a leaf and four intermediates. The root stays at home.
 pub(super) const MAX_CERTIFICATES: usize = 5;
