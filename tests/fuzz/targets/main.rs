@@ -1,0 +1,16 @@
+//! Property tests that are also fuzzers. `cargo test` replays the corpora beside the targets and adds a few seconds of random
+//! inputs; `tests/fuzz/run` hands the same functions to libFuzzer for as long as one likes.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod choices;
+mod pool;
+mod record_opener;
+mod record_round_trip;
+#[path = "../../pool/wakers.rs"]
+mod wakers;
+
+/// Random inputs that `cargo test` adds to the corpus of a quick target.
+const MANY: usize = 2_000;
+/// The same for a slow one.
+const FEW: usize = 200;
