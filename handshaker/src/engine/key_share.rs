@@ -67,10 +67,7 @@ impl Ephemerals for SystemEphemerals {
     }
 
     fn key_share(&self, suite: Suite) -> Result<Box<dyn KeyShare>, Error> {
-        let private = EphemeralPrivateKey::generate(suite.algorithm(), &SystemRandom::new())
-            .map_err(|_| no_randomness())?;
-        let public = private.compute_public_key().map_err(|_| no_randomness())?;
-        Ok(Box::new(RingShare { suite, private, public }))
+        Ok(Box::new(RingShare::generate(suite, &SystemRandom::new())?))
     }
 }
 
@@ -78,10 +75,19 @@ fn no_randomness() -> Error {
     Error::Unavailable("the operating system gives no randomness".to_owned())
 }
 
-struct RingShare {
+pub(super) struct RingShare {
     suite: Suite,
     private: EphemeralPrivateKey,
     public: agreement::PublicKey,
+}
+
+impl RingShare {
+    pub(super) fn generate(suite: Suite, random: &dyn SecureRandom) -> Result<Self, Error> {
+        let private = EphemeralPrivateKey::generate(suite.algorithm(), random)
+            .map_err(|_| no_randomness())?;
+        let public = private.compute_public_key().map_err(|_| no_randomness())?;
+        Ok(Self { suite, private, public })
+    }
 }
 
 impl KeyShare for RingShare {

@@ -9,6 +9,7 @@
 //!
 //! Every secret is wiped when it is dropped. What *ring* copies of them it does not wipe.
 
+use ring::error::Unspecified;
 use ring::{digest, hkdf, hmac};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -22,7 +23,7 @@ use crate::session::{KeyData, RecordProtocol, Role};
 
 /// A secret of the schedule.
 #[derive(Zeroize, ZeroizeOnDrop)]
-struct Secret([u8; HASH_LEN]);
+pub(super) struct Secret(pub(super) [u8; HASH_LEN]);
 
 /// The length of a key as *ring* wants it.
 struct OutputLen(usize);
@@ -35,7 +36,7 @@ impl hkdf::KeyType for OutputLen {
 
 impl Secret {
     /// HKDF-Extract.
-    fn extract(salt: &[u8; HASH_LEN], input: &[u8]) -> Self {
+    pub(super) fn extract(salt: &[u8; HASH_LEN], input: &[u8]) -> Self {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), input);
         let mut secret = Self([0; HASH_LEN]);
         secret.0.copy_from_slice(tag.as_ref());
@@ -49,10 +50,14 @@ impl Secret {
         let context_length = [context.len() as u8];
         let info =
             [&length[..], &label_length, LABEL_PREFIX, label.as_bytes(), &context_length, context];
+        self.expand_info(&info, out).expect("every output is far below 255 blocks");
+    }
+
+    /// HKDF-Expand, over the concatenation of `info`.
+    pub(super) fn expand_info(&self, info: &[&[u8]], out: &mut [u8]) -> Result<(), Unspecified> {
         hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &self.0)
-            .expand(&info, OutputLen(out.len()))
+            .expand(info, OutputLen(out.len()))
             .and_then(|okm| okm.fill(out))
-            .expect("every output is far below 255 blocks");
     }
 
     fn derive(&self, label: &str, hash: &Hash) -> Self {

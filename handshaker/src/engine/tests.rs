@@ -3,6 +3,7 @@
 pub(super) mod document;
 mod fixed;
 mod forged;
+mod wycheproof;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
