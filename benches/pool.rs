@@ -1,14 +1,22 @@
 //! What it costs to take a buffer and give it back.
 
+mod harness;
+
 use std::hint::black_box;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use alts::pool::{BufferPool, PooledBuf, Retention};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 
 const SIZE: usize = 32 << 10;
+/// Buffers that are out at a time.
+const HELD: [usize; 5] = [1, 4, 16, 64, 256];
+
+fn main() {
+    harness::run(&[one_thread, two_threads, held, held_two_threads, unkept]);
+}
 
 /// Keeps all that the benchmarks use, so that what is measured is the pool and not the system.
 fn warm_pool(buffers: usize) -> BufferPool {
@@ -23,6 +31,11 @@ fn warm_pool(buffers: usize) -> BufferPool {
 
 fn take(pool: &BufferPool) -> PooledBuf {
     pool.take(SIZE).expect("far below the cap")
+}
+
+/// The baseline: as much memory from the allocator, as little touched.
+fn allocate() -> Vec<u8> {
+    Vec::with_capacity(black_box(SIZE))
 }
 
 /// The least a shared free list can do: a lock, a vector, and two counters.
@@ -62,9 +75,7 @@ fn one_thread(c: &mut Criterion) {
     group.bench_function("mutex_vec", |b| b.iter(|| bare.put(black_box(bare.take()))));
     let shared = Arc::new(0u8);
     group.bench_function("arc_clone_alone", |b| b.iter(|| drop(black_box(Arc::clone(&shared)))));
-    group.bench_function("malloc", |b| {
-        b.iter(|| drop(black_box(Vec::<u8>::with_capacity(black_box(SIZE)))));
-    });
+    group.bench_function("malloc", |b| b.iter(|| drop(black_box(allocate()))));
     group.finish();
 }
 
@@ -101,24 +112,56 @@ fn two_threads(c: &mut Criterion) {
     group.bench_function("mutex_vec", |b| {
         b.iter_custom(|n| in_two_threads(n, || bare.put(black_box(bare.take()))));
     });
+    group.bench_function("malloc", |b| {
+        b.iter_custom(|n| in_two_threads(n, || drop(black_box(allocate()))));
+    });
     group.finish();
 }
 
 /// Takes many, then puts them all: what a burst of ready connections does.
 fn held(c: &mut Criterion) {
     let mut group = c.benchmark_group("pool/take_put_held");
-    for count in [1, 4, 16, 64, 256] {
-        let pool = warm_pool(count);
-        let mut buffers = Vec::with_capacity(count);
+    for count in HELD {
         group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(BenchmarkId::from_parameter(count), |b| {
-            b.iter(|| {
-                buffers.extend((0..count).map(|_| take(&pool)));
-                buffers.clear();
+        let pool = warm_pool(count);
+        group.bench_function(BenchmarkId::new("pool", count), |b| {
+            let mut buffers = Vec::with_capacity(count);
+            b.iter(|| hold(&mut buffers, count, || take(&pool)));
+        });
+        group.bench_function(BenchmarkId::new("malloc", count), |b| {
+            let mut buffers = Vec::with_capacity(count);
+            b.iter(|| hold(&mut buffers, count, allocate));
+        });
+    }
+    group.finish();
+}
+
+/// The same in two threads at once, each of which holds that many.
+fn held_two_threads(c: &mut Criterion) {
+    let mut group = c.benchmark_group("pool/take_put_held_two_threads");
+    for count in HELD {
+        group.throughput(Throughput::Elements(count as u64));
+        let pool = warm_pool(2 * count);
+        group.bench_function(BenchmarkId::new("pool", count), |b| {
+            b.iter_custom(|n| {
+                in_two_threads(n, || {
+                    hold(&mut Vec::with_capacity(count), count, || take(&pool));
+                })
+            });
+        });
+        group.bench_function(BenchmarkId::new("malloc", count), |b| {
+            b.iter_custom(|n| {
+                in_two_threads(n, || hold(&mut Vec::with_capacity(count), count, allocate))
             });
         });
     }
     group.finish();
+}
+
+fn hold<T>(buffers: &mut Vec<T>, count: usize, mut take: impl FnMut() -> T) {
+    buffers.extend((0..count).map(|_| take()));
+    black_box(&*buffers);
+    buffers.clear();
 }
 
 /// What a pool saves: a mapping made for each use, untouched and with one byte written to each
@@ -141,6 +184,3 @@ fn unkept(c: &mut Criterion) {
     });
     group.finish();
 }
-
-criterion_group!(benches, one_thread, two_threads, held, unkept);
-criterion_main!(benches);
