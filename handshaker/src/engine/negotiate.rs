@@ -88,13 +88,13 @@ pub(super) fn check(
     options: &HandshakeOptions,
     choice: &ServerParameters<'_>,
 ) -> Result<Agreed, Error> {
-    choice.extensions.check_answer(options.close_notify)?;
     let record_protocol = RecordProtocol::from_name(choice.record_protocol)
         .filter(|protocol| options.record_protocols.contains(protocol))
         .ok_or_else(|| not_offered("record protocol", choice.record_protocol))?;
     if !options.application_protocols.iter().any(|offered| offered == choice.app_protocol) {
         return Err(not_offered("application protocol", choice.app_protocol));
     }
+    choice.extensions.check_answer(options.close_notify)?;
     check_rpc_versions(options, choice.rpc_versions)?;
     Ok(Agreed {
         record_protocol,

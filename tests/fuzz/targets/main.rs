@@ -3,7 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod altsh1;
 mod choices;
+mod edits;
+mod identities;
+mod insider;
 mod pool;
 mod record_opener;
 mod record_round_trip;

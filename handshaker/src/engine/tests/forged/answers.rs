@@ -80,6 +80,17 @@ fn choices_that_were_not_offered() {
     let unsupported = AlertCode::UnsupportedExtension;
     assert_eq!(refused(|it| it.extensions = extensions(CRITICAL)), unsupported);
     assert_eq!(refused(|it| it.extensions = extensions(CRITICAL_CLOSE_NOTIFY)), unsupported);
+    // Of two faults the one that is checked first is told: protocols, then extensions, then versions.
+    let protocol_first = |it: &mut ServerParameters<'static>| {
+        it.extensions = extensions(CRITICAL);
+        it.app_protocol = "h3";
+    };
+    assert_eq!(refused(protocol_first), illegal);
+    let extension_first = |it: &mut ServerParameters<'static>| {
+        it.extensions = extensions(CRITICAL);
+        it.rpc_versions = rpc(3);
+    };
+    assert_eq!(refused(extension_first), unsupported);
     assert_eq!(refused(|it| it.rpc_versions = rpc(1)), AlertCode::RpcVersionMismatch);
     assert_eq!(refused(|it| it.rpc_versions = rpc(3)), AlertCode::RpcVersionMismatch);
     assert_eq!(
