@@ -1,0 +1,90 @@
+//! What every measurement needs to know.
+
+use std::path::Path;
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::arguments::Arguments;
+use crate::certificates;
+use crate::process::Cores;
+use crate::roles::transport::Peer;
+use crate::samples::Samples;
+
+/// Descriptors that are not connections of the measurement.
+const OTHER_DESCRIPTORS: usize = 200;
+
+pub(crate) struct Lab {
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) rounds: usize,
+    pub(crate) quick: bool,
+    /// Cores that this process may use.
+    pub(crate) cores: Vec<usize>,
+    connections: Option<usize>,
+    certificates: TempDir,
+}
+
+/// One thing to do, after which something is known.
+pub(crate) struct Step {
+    pub(crate) label: String,
+    pub(crate) run: Box<dyn Fn(&Lab, &mut Samples)>,
+}
+
+impl Step {
+    pub(crate) fn new(label: String, run: impl Fn(&Lab, &mut Samples) + 'static) -> Self {
+        Self { label, run: Box::new(run) }
+    }
+}
+
+impl Lab {
+    pub(crate) fn new(arguments: &Arguments) -> Self {
+        let certificates = tempfile::tempdir().expect("a temporary directory");
+        certificates::write(certificates.path());
+        let allowed = sched_getaffinity(Pid::from_raw(0)).expect("a set of cores");
+        Self {
+            peers: arguments.peers(),
+            rounds: arguments.rounds(),
+            quick: arguments.quick,
+            cores: (0..CpuSet::count()).filter(|&core| allowed.is_set(core) == Ok(true)).collect(),
+            connections: arguments.connections.map(|connections| connections as usize),
+            certificates,
+        }
+    }
+
+    pub(crate) fn certificates(&self) -> &Path {
+        self.certificates.path()
+    }
+
+    /// The peers, so many times; in each round another one is the first.
+    pub(crate) fn turns(&self, rounds: usize) -> Vec<Peer> {
+        let mut turns = Vec::new();
+        let mut peers = self.peers.clone();
+        for _ in 0..rounds {
+            turns.extend(&peers);
+            if !peers.is_empty() {
+                peers.rotate_left(1);
+            }
+        }
+        turns
+    }
+
+    /// The ways to pin server and client that this machine allows.
+    pub(crate) fn pinned(&self) -> &'static [Cores] {
+        if self.cores.len() < 2 { &[Cores::One] } else { &[Cores::One, Cores::Two] }
+    }
+
+    /// One of the two, by how exact the result is to be.
+    pub(crate) fn either<T>(&self, quick: T, full: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// How many connections to hold, where descriptors allow.
+    pub(crate) fn connections(&self, quick: usize, full: usize) -> usize {
+        let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+        let most = usize::try_from(descriptors).unwrap_or(usize::MAX);
+        let wanted = self.connections.unwrap_or(self.either(quick, full));
+        wanted.min(most.saturating_sub(OTHER_DESCRIPTORS).max(1))
+    }
+}

@@ -1,0 +1,60 @@
+//! What a server holds.
+
+use std::fs;
+use std::time::Duration;
+
+use stats_alloc::INSTRUMENTED_SYSTEM;
+
+/// Bytes of this process.
+pub(super) struct Memory {
+    /// Requested from the allocator and not given back: 0 if the allocator does not count.
+    pub(super) heap: isize,
+    /// In memory.
+    pub(super) resident: u64,
+    /// In memory, where what is shared with other processes counts in part.
+    pub(super) proportional: u64,
+    /// The most that were in memory since the last call.
+    pub(super) peak: u64,
+}
+
+impl Memory {
+    /// Waits until nothing changes, then measures.
+    pub(super) fn settled() -> Self {
+        let mut quiet = 0;
+        let mut last = Self::now();
+        while quiet < 4 {
+            std::thread::sleep(Duration::from_millis(40));
+            let now = Self::now();
+            let same = now.heap == last.heap && now.resident == last.resident;
+            quiet = if same { quiet + 1 } else { 0 };
+            last = now;
+        }
+        let status = read("/proc/self/status");
+        last.peak = kib(&status, "VmHWM:");
+        // Begins the peak anew. Not everywhere allowed; the peak is then that of the process.
+        let _ = fs::write("/proc/self/clear_refs", "5");
+        last
+    }
+
+    fn now() -> Self {
+        let stats = INSTRUMENTED_SYSTEM.stats();
+        let rollup = read("/proc/self/smaps_rollup");
+        Self {
+            heap: stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed(),
+            resident: kib(&rollup, "Rss:"),
+            proportional: kib(&rollup, "Pss:"),
+            peak: 0,
+        }
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).expect("Linux has it")
+}
+
+/// The bytes on the line that begins with `name`.
+fn kib(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    number.expect("Linux says it") << 10
+}

@@ -1,0 +1,110 @@
+//! What the processes do that are measured: servers and clients. Each obeys lines on its standard input and answers each with
+//! one on its standard output.
+
+mod client;
+mod cpu;
+mod echo;
+mod lent;
+mod memory;
+mod orders;
+mod server;
+pub(crate) mod transport;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+pub(crate) use cpu::cpu_time;
+use transport::Peer;
+
+/// A process that is started by `compare`.
+#[derive(Debug, Parser)]
+pub(crate) enum Role {
+    #[command(name = "serve")]
+    Serve(Serve),
+    #[command(name = "drive")]
+    Drive(Drive),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Common {
+    pub(crate) peer: Peer,
+    /// Where the certificates are.
+    pub(crate) certificates: PathBuf,
+    /// The only core to run on.
+    #[arg(long)]
+    pub(crate) core: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long)]
+    pub(crate) form: Form,
+    /// Bytes of the kernel's buffer for sending, of each connection.
+    #[arg(long)]
+    pub(crate) send_buffer: Option<u32>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Drive {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    pub(crate) address: SocketAddr,
+    /// Bytes of the kernel's buffer for receiving, of each connection.
+    #[arg(long)]
+    pub(crate) receive_buffer: Option<u32>,
+}
+
+/// How a server is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// One thread of tokio; an `async` block for each connection does what its client asks for.
+    Ordered,
+    /// One thread of tokio; an `async` block for each connection sends back what comes.
+    Echo,
+    /// The same with tokio's usual number of threads.
+    Tasks,
+    /// The same, with a future written by hand for each connection.
+    Futures,
+    /// One thread with an event loop of mio.
+    Mio,
+}
+
+/// Does what the arguments say if they are those of a role. Answers whether they were.
+pub(crate) fn play() -> bool {
+    if !std::env::args().nth(1).is_some_and(|first| first == "serve" || first == "drive") {
+        return false;
+    }
+    match Role::parse() {
+        Role::Serve(arguments) => {
+            prepare(&arguments.common);
+            arguments.common.peer.visit(
+                &arguments.common.certificates,
+                "server",
+                server::Run(&arguments),
+            );
+        }
+        Role::Drive(arguments) => {
+            prepare(&arguments.common);
+            arguments.common.peer.visit(
+                &arguments.common.certificates,
+                "client",
+                client::Run(&arguments),
+            );
+        }
+    }
+    true
+}
+
+fn prepare(common: &Common) {
+    if let Some(core) = common.core {
+        cpu::pin(core);
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit can be read");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+        .expect("the limit can be raised to the hard one");
+}
