@@ -8,11 +8,17 @@ mod choices;
 mod edits;
 mod identities;
 mod insider;
+mod insider_records;
+mod path;
 mod pool;
 mod record_opener;
 mod record_round_trip;
+mod runtime;
+mod stream;
 #[path = "../../pool/wakers.rs"]
 mod wakers;
+#[path = "../../world/mod.rs"]
+mod world;
 
 /// Random inputs that `cargo test` adds to the corpus of a quick target.
 const MANY: usize = 2_000;

@@ -21,19 +21,19 @@ struct Model {
     at_end: bool,
 }
 
-impl Model {
-    /// The whole record at the front of `bytes`, if it is there.
-    fn frame(bytes: &[u8]) -> Result<Option<usize>, RecordError> {
-        let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().unwrap()));
-        let Some(length) = word(0) else { return Ok(None) };
-        match (length, word(4)) {
-            (..20, _) => Err(RecordError::TooShort { length }),
-            (0x10_0001.., _) => Err(RecordError::TooLong { length }),
-            (_, Some(found)) if found != 6 => Err(RecordError::WrongType { found }),
-            _ => Ok(Some(4 + length as usize).filter(|&len| len <= bytes.len())),
-        }
+/// The whole record at the front of `bytes`, if it is there.
+pub(crate) fn frame(bytes: &[u8]) -> Result<Option<usize>, RecordError> {
+    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().unwrap()));
+    let Some(length) = word(0) else { return Ok(None) };
+    match (length, word(4)) {
+        (..20, _) => Err(RecordError::TooShort { length }),
+        (0x10_0001.., _) => Err(RecordError::TooLong { length }),
+        (_, Some(found)) if found != 6 => Err(RecordError::WrongType { found }),
+        _ => Ok(Some(4 + length as usize).filter(|&len| len <= bytes.len())),
     }
+}
 
+impl Model {
     fn open(&mut self, record: &[u8]) -> Result<&[u8], RecordError> {
         match self.sealed.get(self.opened) {
             Some(next) if next.record == record => {
@@ -136,7 +136,7 @@ impl<'a> World<'a> {
         let mut plaintext = Vec::new();
         let mut failure = self.failed;
         while failure.is_none() {
-            match Model::frame(&self.wire[expected.consumed..len]) {
+            match frame(&self.wire[expected.consumed..len]) {
                 Ok(None) => break,
                 Ok(Some(len)) => {
                     let record = &self.wire[expected.consumed..expected.consumed + len];
@@ -166,7 +166,7 @@ impl<'a> World<'a> {
     /// The same with the call that wants exactly one record.
     fn receive_one(&mut self, len: usize) {
         let mut record = self.wire[..len].to_vec();
-        let expected = match (self.failed, Model::frame(&record)) {
+        let expected = match (self.failed, frame(&record)) {
             (Some(error), _) | (None, Err(error)) => Err(error),
             (None, Ok(Some(frame))) if frame == len => self.model.open(&record).map(<[u8]>::to_vec),
             _ => Err(RecordError::NotOneRecord),

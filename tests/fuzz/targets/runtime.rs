@@ -1,0 +1,24 @@
+//! What targets with sockets share: a runtime whose clock goes only when nothing else does, and a world of identities.
+
+use std::cell::LazyCell;
+use std::sync::OnceLock;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::world::World;
+
+/// Runs `future` to its end, which must not depend on real time.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    thread_local! {
+        static RUNTIME: LazyCell<Runtime> = LazyCell::new(|| {
+            Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+        });
+    }
+    RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+/// The same authority and identities for all inputs.
+pub(crate) fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(World::new)
+}
