@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn pair() -> (Alerts, Alerts) {
-        let secrets = Secrets::new(&SharedSecret([5; 32]), &[6; 32]);
+        let secrets = Secrets::new(&SharedSecret::copy_of(&[5; 32]), &[6; 32]);
         (Alerts::sealed(Role::Client, &secrets), Alerts::sealed(Role::Server, &secrets))
     }
 

@@ -172,7 +172,9 @@ mod tests {
 
     #[test]
     fn sealed_frames_open_once_untouched() {
-        let key = MessageKey { key: [7; 16], iv: [9; 12] };
+        let mut key = MessageKey::blank();
+        key.key_mut().fill(7);
+        key.iv_mut().fill(9);
         let mut out = b"before".to_vec();
         write_sealed(&mut out, FrameKind::ServerFinished, key.clone(), b"plaintext");
         let bytes = out.split_off(6);

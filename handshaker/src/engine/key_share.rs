@@ -1,6 +1,7 @@
 //! Ephemeral key agreement: one pair per side and handshake, so that long-term keys reveal nothing afterwards.
 
 use std::fmt;
+use std::mem;
 
 use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -83,11 +84,14 @@ pub(super) struct RingShare {
 
 impl RingShare {
     pub(super) fn generate(suite: Suite, random: &dyn SecureRandom) -> Result<Self, Error> {
-        let private = EphemeralPrivateKey::generate(suite.algorithm(), random)
-            .map_err(|_| no_randomness())?;
+        let private = private_key(suite, random)?;
         let public = private.compute_public_key().map_err(|_| no_randomness())?;
         Ok(Self { suite, private, public })
     }
+}
+
+fn private_key(suite: Suite, random: &dyn SecureRandom) -> Result<EphemeralPrivateKey, Error> {
+    EphemeralPrivateKey::generate(suite.algorithm(), random).map_err(|_| no_randomness())
 }
 
 impl KeyShare for RingShare {
@@ -99,13 +103,15 @@ impl KeyShare for RingShare {
         self.public.as_ref()
     }
 
-    fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
+    fn agree(mut self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
+        // ring does not wipe it. Moved out of its box alone, it would stay behind there; so another takes its place.
+        let other = private_key(self.suite, &SystemRandom::new())?;
+        let private = mem::replace(&mut self.private, other);
         let peer = UnparsedPublicKey::new(self.suite.algorithm(), peer);
         // ring checks the length, that a point is on the curve, and that an X25519 secret is not all zero.
-        agreement::agree_ephemeral(self.private, &peer, |secret| {
-            let mut shared = SharedSecret([0; 32]);
-            shared.0.copy_from_slice(secret);
-            shared
+        agreement::agree_ephemeral(private, &peer, |secret| {
+            let secret = secret.first_chunk().expect("both suites make 32 bytes");
+            SharedSecret::copy_of(secret)
         })
         .map_err(|_| Error::decrypt("the peer's key share is not valid"))
     }

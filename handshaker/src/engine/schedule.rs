@@ -7,11 +7,12 @@
 //! master = Extract(DS(hs, "derived", H("")), 0)
 //! ```
 //!
-//! Every secret is wiped when it is dropped. What *ring* copies of them it does not wipe.
+//! Every secret stands in memory of its own, is written there and wiped there: moving the value inline would leave a copy behind
+//! at every move. What *ring* copies of them it does not wipe.
 
 use ring::error::Unspecified;
 use ring::{digest, hkdf, hmac};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroize;
 
 use super::protocol::{
     HASH_LEN, Hash, LABEL_ALERT_IV, LABEL_ALERT_KEY, LABEL_DERIVED, LABEL_FINISHED, LABEL_IV,
@@ -22,8 +23,13 @@ use crate::error::Error;
 use crate::session::{KeyData, RecordProtocol, Role};
 
 /// A secret of the schedule.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct Secret(pub(super) [u8; HASH_LEN]);
+pub(super) struct Secret(pub(super) Box<[u8; HASH_LEN]>);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 /// The length of a key as *ring* wants it.
 struct OutputLen(usize);
@@ -35,10 +41,15 @@ impl hkdf::KeyType for OutputLen {
 }
 
 impl Secret {
+    /// To be written in its place.
+    fn blank() -> Self {
+        Self(Box::new([0; HASH_LEN]))
+    }
+
     /// HKDF-Extract.
     pub(super) fn extract(salt: &[u8; HASH_LEN], input: &[u8]) -> Self {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), input);
-        let mut secret = Self([0; HASH_LEN]);
+        let mut secret = Self::blank();
         secret.0.copy_from_slice(tag.as_ref());
         secret
     }
@@ -55,39 +66,53 @@ impl Secret {
 
     /// HKDF-Expand, over the concatenation of `info`.
     pub(super) fn expand_info(&self, info: &[&[u8]], out: &mut [u8]) -> Result<(), Unspecified> {
-        hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &self.0)
+        hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &*self.0)
             .expand(info, OutputLen(out.len()))
             .and_then(|okm| okm.fill(out))
     }
 
     fn derive(&self, label: &str, hash: &Hash) -> Self {
-        let mut secret = Self([0; HASH_LEN]);
-        self.expand(label, hash, &mut secret.0);
+        let mut secret = Self::blank();
+        self.expand(label, hash, &mut *secret.0);
         secret
     }
 
     fn message_key(&self, key_label: &str, iv_label: &str) -> MessageKey {
-        let mut message_key = MessageKey::default();
-        self.expand(key_label, &[], &mut message_key.key);
-        self.expand(iv_label, &[], &mut message_key.iv);
+        let mut message_key = MessageKey::blank();
+        self.expand(key_label, &[], message_key.key_mut());
+        self.expand(iv_label, &[], message_key.iv_mut());
         message_key
     }
 
     /// The salt of the next extraction.
-    fn next_salt(&self) -> Zeroizing<[u8; HASH_LEN]> {
+    pub(super) fn next_salt(&self) -> Self {
         let empty = digest::digest(&digest::SHA256, &[]);
-        let mut salt = Zeroizing::new([0; HASH_LEN]);
-        self.expand(LABEL_DERIVED, empty.as_ref(), &mut *salt);
+        let mut salt = Self::blank();
+        self.expand(LABEL_DERIVED, empty.as_ref(), &mut *salt.0);
         salt
     }
 }
 
 /// What two key shares make together.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct SharedSecret(pub(super) [u8; 32]);
+pub(crate) struct SharedSecret(pub(super) Box<[u8; 32]>);
+
+impl SharedSecret {
+    /// A copy of `bytes`, which are the caller's to wipe.
+    pub(super) fn copy_of(bytes: &[u8; 32]) -> Self {
+        let mut shared = Self(Box::new([0; 32]));
+        shared.0.copy_from_slice(bytes);
+        shared
+    }
+}
+
+impl Drop for SharedSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 /// What one side protects its handshake messages with.
-pub(super) struct DirectionSecret(Secret);
+pub(super) struct DirectionSecret(pub(super) Secret);
 
 impl DirectionSecret {
     /// Seals the side's `ServerFinished` or `ClientFinished`.
@@ -114,14 +139,18 @@ impl DirectionSecret {
     }
 
     fn finished_key(&self) -> hmac::Key {
-        let mut key = Zeroizing::new([0; HASH_LEN]);
-        self.0.expand(LABEL_FINISHED, &[], &mut *key);
-        hmac::Key::new(hmac::HMAC_SHA256, &*key)
+        hmac::Key::new(hmac::HMAC_SHA256, &*self.finished_secret().0)
+    }
+
+    pub(super) fn finished_secret(&self) -> Secret {
+        let mut key = Secret::blank();
+        self.0.expand(LABEL_FINISHED, &[], &mut *key.0);
+        key
     }
 }
 
 /// What the record layer's keys come from.
-pub(super) struct MasterSecret(Secret);
+pub(super) struct MasterSecret(pub(super) Secret);
 
 impl MasterSecret {
     /// As many bytes as the protocol takes.
@@ -149,12 +178,12 @@ impl Secrets {
     pub(super) fn new(shared: &SharedSecret, th1: &Hash) -> Self {
         const ZERO: [u8; HASH_LEN] = [0; HASH_LEN];
         let early = Secret::extract(&ZERO, &ZERO);
-        let handshake = Secret::extract(&early.next_salt(), &shared.0);
+        let handshake = Secret::extract(&early.next_salt().0, &*shared.0);
         let side = |role| DirectionSecret(handshake.derive(label_handshake(role), th1));
         Self {
             server: side(Role::Server),
             client: side(Role::Client),
-            master: MasterSecret(Secret::extract(&handshake.next_salt(), &ZERO)),
+            master: MasterSecret(Secret::extract(&handshake.next_salt().0, &ZERO)),
         }
     }
 }
@@ -165,7 +194,7 @@ pub(super) fn known_secrets() -> Secrets {
     use super::tests::document::known;
     let shared = known("ss").try_into().expect("32 bytes");
     let th1 = known("TH1").try_into().expect("32 bytes");
-    Secrets::new(&SharedSecret(shared), &th1)
+    Secrets::new(&SharedSecret::copy_of(&shared), &th1)
 }
 
 #[cfg(test)]
@@ -176,18 +205,16 @@ mod tests {
     #[test]
     fn the_appendix_of_the_specification() {
         let Secrets { server, client, master } = known_secrets();
-        assert_eq!(server.0.0, *known("s_hs"));
-        assert_eq!(client.0.0, *known("c_hs"));
-        assert_eq!(master.0.0, *known("master"));
+        assert_eq!(*server.0.0, *known("s_hs"));
+        assert_eq!(*client.0.0, *known("c_hs"));
+        assert_eq!(*master.0.0, *known("master"));
         for (secret, name) in [(&server, "s_hs"), (&client, "c_hs")] {
             let known = |value: &str| known(&format!("{value} of {name}"));
-            assert_eq!(secret.message_key().key, *known("message_key"));
-            assert_eq!(secret.message_key().iv, *known("message_nonce"));
-            assert_eq!(secret.alert_key().key, *known("alert_key"));
-            assert_eq!(secret.alert_key().iv, *known("alert_nonce"));
-            let mut finished = [0; HASH_LEN];
-            secret.0.expand(LABEL_FINISHED, &[], &mut finished);
-            assert_eq!(finished, *known("finished_key"));
+            assert_eq!(*secret.message_key().key(), *known("message_key"));
+            assert_eq!(*secret.message_key().iv(), *known("message_nonce"));
+            assert_eq!(*secret.alert_key().key(), *known("alert_key"));
+            assert_eq!(*secret.alert_key().iv(), *known("alert_nonce"));
+            assert_eq!(*secret.finished_secret().0, *known("finished_key"));
         }
         let th3 = hash("TH3");
         assert_eq!(server.mac(&th3), *known("server mac over TH3"));
@@ -210,10 +237,10 @@ mod tests {
     #[test]
     fn extractions_and_salts() {
         let early = Secret::extract(&[0; 32], &[0; 32]);
-        assert_eq!(early.0, *known("early"));
-        assert_eq!(*early.next_salt(), *known("derived_early"));
-        let handshake = Secret::extract(&early.next_salt(), &known("ss"));
-        assert_eq!(handshake.0, *known("hs"));
-        assert_eq!(*handshake.next_salt(), *known("derived_hs"));
+        assert_eq!(*early.0, *known("early"));
+        assert_eq!(*early.next_salt().0, *known("derived_early"));
+        let handshake = Secret::extract(&early.next_salt().0, &known("ss"));
+        assert_eq!(*handshake.0, *known("hs"));
+        assert_eq!(*handshake.next_salt().0, *known("derived_hs"));
     }
 }

@@ -1,15 +1,20 @@
 //! AES-128-GCM over one message: each key seals exactly one, so there is no counter.
 
-use ring::aead;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use ring::aead::{self, NONCE_LEN};
+use zeroize::Zeroize;
 
 use super::protocol::HEADER_LEN;
 
-/// A key with its nonce.
-#[derive(Clone, Default, Zeroize, ZeroizeOnDrop)]
-pub(super) struct MessageKey {
-    pub(super) key: [u8; 16],
-    pub(super) iv: [u8; aead::NONCE_LEN],
+const KEY_LEN: usize = 16;
+
+/// A key with its nonce, in memory of its own, where it is wiped.
+#[derive(Clone)]
+pub(super) struct MessageKey(Box<[u8; KEY_LEN + NONCE_LEN]>);
+
+impl Drop for MessageKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 /// The message was not sealed with this key.
@@ -17,6 +22,27 @@ pub(super) struct MessageKey {
 pub(super) struct NotSealed;
 
 impl MessageKey {
+    /// To be written in its place.
+    pub(super) fn blank() -> Self {
+        Self(Box::new([0; KEY_LEN + NONCE_LEN]))
+    }
+
+    pub(super) fn key(&self) -> &[u8; KEY_LEN] {
+        self.0.first_chunk().expect("the key is at the front")
+    }
+
+    pub(super) fn key_mut(&mut self) -> &mut [u8] {
+        &mut self.0[..KEY_LEN]
+    }
+
+    pub(super) fn iv(&self) -> &[u8; NONCE_LEN] {
+        self.0.last_chunk().expect("the nonce is at the end")
+    }
+
+    pub(super) fn iv_mut(&mut self) -> &mut [u8] {
+        &mut self.0[KEY_LEN..]
+    }
+
     /// Turns `message[HEADER_LEN..]` from plaintext into ciphertext and appends the tag. Consumes the key: the nonce is used.
     pub(super) fn seal(self, message: &mut Vec<u8>, start: usize) {
         let (header, plaintext) = message[start..].split_at_mut(HEADER_LEN);
@@ -39,11 +65,11 @@ impl MessageKey {
     }
 
     fn aead(&self) -> aead::LessSafeKey {
-        let key = aead::UnboundKey::new(&aead::AES_128_GCM, &self.key);
+        let key = aead::UnboundKey::new(&aead::AES_128_GCM, self.key());
         aead::LessSafeKey::new(key.expect("16 bytes are a key of AES-128"))
     }
 
     fn nonce(&self) -> aead::Nonce {
-        aead::Nonce::assume_unique_for_key(self.iv)
+        aead::Nonce::assume_unique_for_key(*self.iv())
     }
 }

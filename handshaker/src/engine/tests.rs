@@ -3,6 +3,8 @@
 pub(super) mod document;
 mod fixed;
 mod forged;
+#[cfg(target_os = "linux")]
+mod wiped;
 mod wycheproof;
 
 use std::sync::Arc;

@@ -55,7 +55,7 @@ impl KeyShare for DalekShare {
     }
 
     fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
-        Ok(SharedSecret(x25519(self.private, peer.try_into().unwrap())))
+        Ok(SharedSecret::copy_of(&x25519(self.private, peer.try_into().unwrap())))
     }
 }
 
@@ -140,7 +140,7 @@ fn ring_and_dalek_agree() {
         let ring = SystemEphemerals.key_share(Suite::X25519).unwrap();
         assert_eq!(ring.public().len(), 32);
         let expected = x25519(dalek.private, ring.public().try_into().unwrap());
-        assert_eq!(ring.agree(&dalek.public).unwrap().0, expected);
+        assert_eq!(*ring.agree(&dalek.public).unwrap().0, expected);
     }
 }
 

@@ -1,0 +1,358 @@
+//! What is left of a handshake's secrets in the memory of the process that did it.
+//!
+//! That process is a child, which this one plays the peer of: so this one knows all the secrets, while in the child there is
+//! nothing but what the engine leaves behind. Wherever the child waits, this process reads all memory that the child can write to,
+//! what was freed included, and looks for every secret, whole or in part. That it would find them is shown by those that are
+//! in use and must be there.
+//!
+//! Stacks are looked at too, and what is found there is printed, but allowed: *ring* expands keys there and wipes nothing. It stays
+//! until later calls write over it.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+#[expect(
+    deprecated,
+    reason = "ring has no other way to choose a key, and tests may use this one"
+)]
+use ring::test::rand::FixedSliceRandom;
+use zeroize::Zeroizing;
+
+use super::{config, step};
+use crate::engine::frame::Header;
+use crate::engine::key_share::{KeyShare, RingShare};
+use crate::engine::protocol::{Stage, Transcript};
+use crate::engine::schedule::{Secret, Secrets, SharedSecret};
+use crate::engine::{Config, Ephemerals, Handshake, Suite, SystemEphemerals};
+use crate::error::Error;
+use crate::session::{HandshakeOptions, HandshakeResult, Role};
+
+/// Where the child finds its parent.
+const PARENT: &str = "ALTS_TEST_PARENT";
+/// The child's private key, as the parent writes it, is changed by this.
+const MASK: u8 = 0x5a;
+
+/// What travels between the two processes, before each message of the handshake and where the child waits.
+const MESSAGE: u8 = 1;
+const WAITS: u8 = 2;
+
+fn send(socket: &mut TcpStream, kind: u8, bytes: &[u8]) {
+    let header = [kind].into_iter().chain((bytes.len() as u32).to_be_bytes());
+    socket.write_all(&header.collect::<Vec<_>>()).unwrap();
+    socket.write_all(bytes).unwrap();
+}
+
+fn receive(socket: &mut TcpStream, kind: u8) -> Vec<u8> {
+    let mut header = [0; 5];
+    socket.read_exact(&mut header).unwrap();
+    let [found, length @ ..] = header;
+    assert_eq!(found, kind);
+    let mut bytes = vec![0; u32::from_be_bytes(length) as usize];
+    socket.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+// The child.
+
+/// Makes the share that the parent chose. Nothing here keeps the key: a copy would be found.
+#[derive(Debug)]
+struct Chosen {
+    masked: [u8; 32],
+}
+
+impl Ephemerals for Chosen {
+    fn random(&self) -> Result<[u8; 32], Error> {
+        SystemEphemerals.random()
+    }
+
+    #[expect(deprecated, reason = "as the import")]
+    fn key_share(&self, suite: Suite) -> Result<Box<dyn KeyShare>, Error> {
+        let mut private = Zeroizing::new(self.masked);
+        private.iter_mut().for_each(|byte| *byte ^= MASK);
+        let random = FixedSliceRandom { bytes: &*private };
+        Ok(Box::new(RingShare::generate(suite, &random)?))
+    }
+}
+
+/// Lets the parent look, and tells it where the stack is.
+fn wait(socket: &mut TcpStream) {
+    let local = 0_u8;
+    let address = std::ptr::from_ref(&local).addr() as u64;
+    send(socket, WAITS, &address.to_be_bytes());
+    receive(socket, WAITS);
+}
+
+/// Takes part in one handshake with the parent. Passes at once where there is no parent, as when all tests are run.
+#[test]
+fn child() {
+    let Ok(parent) = env::var(PARENT) else { return };
+    let mut socket = TcpStream::connect(parent).unwrap();
+    let role = match receive(&mut socket, MESSAGE)[..] {
+        [0] => Role::Client,
+        _ => Role::Server,
+    };
+    let name = if role == Role::Client { "client" } else { "server" };
+    let masked = receive(&mut socket, MESSAGE).try_into().unwrap();
+    let config = Config {
+        suites: [Suite::X25519].into(),
+        ephemerals: Arc::new(Chosen { masked }),
+        ..config(name, HandshakeOptions::default())
+    };
+    let result = take_part(&mut socket, Handshake::new(role, config).unwrap());
+    wait(&mut socket);
+    drop(result);
+    wait(&mut socket);
+}
+
+fn take_part(socket: &mut TcpStream, mut handshake: Handshake) -> HandshakeResult {
+    let mut received = Vec::new();
+    if handshake.role() == Role::Server {
+        received = receive(socket, MESSAGE);
+    }
+    loop {
+        let (out, end) = step(&mut handshake, &received);
+        send(socket, MESSAGE, &out);
+        if let Some(result) = end.unwrap() {
+            return result;
+        }
+        wait(socket);
+        received = receive(socket, MESSAGE);
+    }
+}
+
+// The parent.
+
+/// Keeps what the child must not.
+#[derive(Clone, Debug, Default)]
+struct Tapped(Arc<Mutex<Option<[u8; 32]>>>);
+
+impl Ephemerals for Tapped {
+    fn random(&self) -> Result<[u8; 32], Error> {
+        SystemEphemerals.random()
+    }
+
+    fn key_share(&self, suite: Suite) -> Result<Box<dyn KeyShare>, Error> {
+        Ok(Box::new(TappedShare(SystemEphemerals.key_share(suite)?, self.clone())))
+    }
+}
+
+struct TappedShare(Box<dyn KeyShare>, Tapped);
+
+impl KeyShare for TappedShare {
+    fn suite(&self) -> Suite {
+        self.0.suite()
+    }
+
+    fn public(&self) -> &[u8] {
+        self.0.public()
+    }
+
+    fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
+        let Self(share, tap) = *self;
+        let shared = share.agree(peer)?;
+        *tap.0.lock().unwrap() = Some(*shared.0);
+        Ok(shared)
+    }
+}
+
+/// A secret by its name in the specification.
+type Named = (&'static str, Vec<u8>);
+
+/// Everything secret that there is once shares are exchanged, but for what the last message decides.
+fn secrets(shared: [u8; 32], client_init: &[u8], server_init: &[u8]) -> Vec<Named> {
+    let th1 = Transcript::new().client_init(client_init).server_init(server_init).hash();
+    let Secrets { server, client, master } = Secrets::new(&SharedSecret::copy_of(&shared), &th1);
+    let early = Secret::extract(&[0; 32], &[0; 32]);
+    let handshake = Secret::extract(&early.next_salt().0, &shared);
+    vec![
+        ("ss", shared.to_vec()),
+        ("hs", handshake.0.to_vec()),
+        ("derived_hs", handshake.next_salt().0.to_vec()),
+        ("master", master.0.0.to_vec()),
+        ("s_hs", server.0.0.to_vec()),
+        ("c_hs", client.0.0.to_vec()),
+        ("message_key of s_hs", server.message_key().key().to_vec()),
+        ("message_key of c_hs", client.message_key().key().to_vec()),
+        ("alert_key of s_hs", server.alert_key().key().to_vec()),
+        ("alert_key of c_hs", client.alert_key().key().to_vec()),
+        ("finished_key of s_hs", server.finished_secret().0.to_vec()),
+        ("finished_key of c_hs", client.finished_secret().0.to_vec()),
+    ]
+}
+
+/// Reads another process's memory.
+struct Memory {
+    maps: String,
+    mem: File,
+}
+
+impl Memory {
+    /// `None` where the system does not let a process look into its child.
+    fn of(child: &Child) -> Option<Self> {
+        let path = format!("/proc/{}", child.id());
+        let mem = File::open(format!("{path}/mem")).ok()?;
+        Some(Self { maps: format!("{path}/maps"), mem })
+    }
+
+    /// All that the process can write to, by its address.
+    fn writable(&self) -> Vec<(Range<u64>, Vec<u8>)> {
+        let maps = fs::read_to_string(&self.maps).unwrap();
+        let mut regions = Vec::new();
+        for line in maps.lines() {
+            let mut fields = line.split_ascii_whitespace();
+            let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
+            if !rights.starts_with("rw") {
+                continue;
+            }
+            let (start, end) = range.split_once('-').unwrap();
+            let address = |text| u64::from_str_radix(text, 16).unwrap();
+            let range = address(start)..address(end);
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            self.mem.read_exact_at(&mut bytes, range.start).unwrap();
+            regions.push((range, bytes));
+        }
+        regions
+    }
+
+    /// The names of the secrets of which 16 bytes in a row are anywhere but on the stack, which is where `stack` points to.
+    fn find(&self, secrets: &[Named], stack: u64) -> Names {
+        // Each secret's beginning, middle and end. Allocators write over the beginning of what is freed.
+        let parts: Vec<_> = secrets
+            .iter()
+            .flat_map(|(name, secret)| secret.windows(16).step_by(8).map(move |part| (*name, part)))
+            .collect();
+        let mut begins = vec![false; 1 << 16];
+        for (_, part) in &parts {
+            begins[usize::from(u16::from_be_bytes([part[0], part[1]]))] = true;
+        }
+        let (mut found, mut on_stack, mut stacks) = (Names::new(), Names::new(), 0);
+        for (range, bytes) in self.writable() {
+            let is_stack = range.contains(&stack);
+            stacks += u32::from(is_stack);
+            for (at, pair) in bytes.windows(2).enumerate() {
+                if !begins[usize::from(u16::from_be_bytes([pair[0], pair[1]]))] {
+                    continue;
+                }
+                let here = parts.iter().filter(|(_, part)| bytes[at..].starts_with(part));
+                if is_stack { &mut on_stack } else { &mut found }
+                    .extend(here.map(|(name, _)| name));
+            }
+        }
+        assert_eq!(stacks, 1);
+        println!("found {found:?}, on the stack {on_stack:?}");
+        found
+    }
+}
+
+type Names = BTreeSet<&'static str>;
+
+/// What was found at each of the child's stops: while it waits for the last message, with the result, without it.
+struct Found {
+    halfway: Names,
+    finished: Names,
+    dropped: Names,
+}
+
+/// `None` where memory cannot be looked at.
+fn look_at(role: Role) -> Option<Found> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["engine::tests::wiped::child", "--exact"])
+        .env(PARENT, listener.local_addr().unwrap().to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut socket = listener.accept().unwrap().0;
+    let found = Memory::of(&child).map(|memory| play(role, &mut socket, &memory));
+    if found.is_none() {
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap();
+    assert!(found.is_none() || status.success());
+    found
+}
+
+/// The child's peer. The child gets its private key, and looks are taken wherever it waits.
+fn play(role: Role, socket: &mut TcpStream, memory: &Memory) -> Found {
+    let private = SystemEphemerals.random().unwrap();
+    send(socket, MESSAGE, &[u8::from(role == Role::Server)]);
+    send(socket, MESSAGE, &private.map(|byte| byte ^ MASK));
+    let look = |socket: &mut TcpStream, secrets: &[Named]| {
+        let stack = u64::from_be_bytes(receive(socket, WAITS).try_into().unwrap());
+        let found = memory.find(secrets, stack);
+        send(socket, WAITS, &[]);
+        found
+    };
+
+    let tap = Tapped::default();
+    let name = if role == Role::Client { "server" } else { "client" };
+    let config = Config {
+        suites: [Suite::X25519].into(),
+        ephemerals: Arc::new(tap.clone()),
+        ..config(name, HandshakeOptions::default())
+    };
+    let mut peer = Handshake::new(role.peer(), config).unwrap();
+    let known = |client_init: &[u8], server_init: &[u8]| {
+        let mut known = secrets(tap.0.lock().unwrap().unwrap(), client_init, server_init);
+        known.push(("private key", private.to_vec()));
+        known
+    };
+
+    let (mut all, halfway, result);
+    if role == Role::Client {
+        let client_init = receive(socket, MESSAGE);
+        assert_eq!(look(socket, &[("private key", private.to_vec())]), ["private key"].into());
+        let flight = step(&mut peer, &client_init).0;
+        // One message, then the other: between them the client has keys.
+        let header = Header::load(*flight.first_chunk().unwrap()).unwrap();
+        let (server_init, server_finished) = flight.split_at(header.frame_len);
+        all = known(&client_init, server_init);
+        send(socket, MESSAGE, server_init);
+        assert!(receive(socket, MESSAGE).is_empty());
+        halfway = look(socket, &all);
+        send(socket, MESSAGE, server_finished);
+        let client_finished = receive(socket, MESSAGE);
+        result = step(&mut peer, &client_finished).1.unwrap().unwrap();
+    } else {
+        let client_init = step(&mut peer, &[]).0;
+        send(socket, MESSAGE, &client_init);
+        let flight = receive(socket, MESSAGE);
+        let header = Header::load(*flight.first_chunk().unwrap()).unwrap();
+        let (client_finished, end) = step(&mut peer, &flight);
+        result = end.unwrap().unwrap();
+        all = known(&client_init, &flight[..header.frame_len]);
+        halfway = look(socket, &all);
+        send(socket, MESSAGE, &client_finished);
+        assert!(receive(socket, MESSAGE).is_empty());
+    }
+    all.push(("key_data", result.key_data.as_bytes().to_vec()));
+    let finished = look(socket, &all);
+    let dropped = look(socket, &all);
+    Found { halfway, finished, dropped }
+}
+
+#[test]
+fn nothing_outlives_its_use() {
+    const BOTH_ALERTS: [&str; 2] = ["alert_key of c_hs", "alert_key of s_hs"];
+    for (role, halfway, finished) in [
+        (Role::Client, &["c_hs", "master", "s_hs"][..], &["alert_key of s_hs", "key_data"][..]),
+        // The server has sealed its message.
+        (Role::Server, &["c_hs", "master"], &["key_data"]),
+    ] {
+        let Some(found) = look_at(role) else {
+            println!("SKIPPED: this system does not let a process read its child's memory");
+            return;
+        };
+        let set = |names: &[&'static str]| names.iter().copied().collect::<Names>();
+        assert_eq!(found.halfway, &set(halfway) | &set(&BOTH_ALERTS), "{role:?}, halfway");
+        assert_eq!(found.finished, set(finished), "{role:?}, with its result");
+        assert_eq!(found.dropped, Names::new(), "{role:?}, without it");
+    }
+}
