@@ -11,6 +11,7 @@ use crate::scenarios::Scenario;
 /// latency, handshakes.
 #[derive(Debug, Parser)]
 #[command(name = "compare")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 pub(crate) struct Arguments {
     /// Fewer connections, bytes and rounds: the whole picture in under a minute, less exactly.
     #[arg(long)]

@@ -26,10 +26,12 @@ pub(crate) struct Lab {
     certificates: TempDir,
 }
 
+type Measure = dyn Fn(&Lab, &mut Samples);
+
 /// One thing to do, after which something is known.
 pub(crate) struct Step {
     pub(crate) label: String,
-    pub(crate) run: Box<dyn Fn(&Lab, &mut Samples)>,
+    pub(crate) run: Box<Measure>,
 }
 
 impl Step {

@@ -34,8 +34,11 @@ fn table(text: &mut String, samples: &Samples, scenario: &str) {
         }
     }
     peers.sort_by_key(|&peer| order(peer));
-    let heading: String = peers.iter().map(|peer| format!("{peer:>26}")).collect();
-    put(text, format_args!("\n{scenario:<64}{heading}\n"));
+    put(text, format_args!("\n{scenario:<64}"));
+    for peer in &peers {
+        put(text, format_args!("{peer:>26}"));
+    }
+    text.push('\n');
     for (variant, metric, unit) in lines {
         let unit = if unit.is_empty() { String::new() } else { format!(", {unit}") };
         put(text, format_args!("{:<64}", format!("{variant}: {metric}{unit}")));

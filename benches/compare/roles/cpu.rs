@@ -7,11 +7,11 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
-/// What this process, with all its threads, has used so far, in the kernel and outside.
-pub(crate) fn cpu_time() -> Duration {
+/// Seconds that this process, with all its threads, has used so far, in the kernel and outside.
+pub(crate) fn cpu_time() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every process has a usage");
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Duration::from_micros(micros.unsigned_abs())
+    Duration::from_micros(micros.unsigned_abs()).as_secs_f64()
 }
 
 /// Has this thread, and those that it starts later, run on this core only.

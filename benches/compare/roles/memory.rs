@@ -22,8 +22,8 @@ impl Memory {
     pub(super) fn settled() -> Self {
         let mut quiet = 0;
         let mut last = Self::now();
-        while quiet < 4 {
-            std::thread::sleep(Duration::from_millis(40));
+        while quiet < 3 {
+            std::thread::sleep(Duration::from_millis(20));
             let now = Self::now();
             let same = now.heap == last.heap && now.resident == last.resident;
             quiet = if same { quiet + 1 } else { 0 };

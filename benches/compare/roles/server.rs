@@ -6,7 +6,6 @@ mod ordered;
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
@@ -29,7 +28,7 @@ impl Visitor for Run<'_> {
         };
         println!("{address}");
         orders::obey(|order, _| match order {
-            "cpu" => vec![cpu_time().as_secs_f64()],
+            "cpu" => vec![cpu_time()],
             "memory" => {
                 let memory = memory::Memory::settled();
                 let bytes = [memory.resident, memory.proportional, memory.peak];
@@ -92,7 +91,7 @@ fn echo<T: Transport>(transport: &T, tcp: TcpStream) {
         // A client that goes away is its own affair.
         let Ok(mut stream) = accepting.await else { return };
         while let Ok(Some(received)) = T::receive(&mut stream, &pool).await {
-            if stream.write_all(&received).await.is_err() || stream.flush().await.is_err() {
+            if T::send(&mut stream, &received).await.is_err() {
                 break;
             }
         }

@@ -100,6 +100,12 @@ pub(super) trait Transport: Clone + Send + Sync + 'static {
         pool: &'read Self::Pool,
     ) -> impl Future<Output = io::Result<Option<Self::Received>>> + Send + 'read;
 
+    /// Sends all of it, so that it is on its way when this side reads next.
+    fn send<'write>(
+        stream: &'write mut Self::Stream,
+        bytes: &'write [u8],
+    ) -> impl Future<Output = io::Result<()>> + Send + 'write;
+
     /// Reads once, for a reader that has no need to keep what it read. The answer is how much it was; 0 is the end.
     fn discard<'read>(
         stream: &'read mut Self::Stream,

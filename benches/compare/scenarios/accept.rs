@@ -18,15 +18,15 @@ pub(super) fn steps(lab: &Lab) -> Vec<Step> {
 }
 
 fn measure(lab: &Lab, samples: &mut Samples, peer: Peer) {
-    let count = lab.either(400, 3_000);
+    let count = lab.either(400_u32, 3_000);
     let &cores = lab.pinned().last().expect("one core at least");
     let mut pair = Setup::new(peer, Form::Echo, cores).start(lab);
     pair.tell(&format!("handshakes {}", count / 8));
     let outcome = pair.measure(&format!("handshakes {count}"));
     let [elapsed, client_cpu] = outcome.figures[..] else { panic!("not two figures") };
-    let per_one = MICROS / count as f64;
+    let per_one = MICROS / f64::from(count);
     for (metric, unit, value) in [
-        ("rate", "1/s", count as f64 / elapsed),
+        ("rate", "1/s", f64::from(count) / elapsed),
         ("server CPU", "us", outcome.server_cpu * per_one),
         ("client CPU", "us", client_cpu * per_one),
     ] {

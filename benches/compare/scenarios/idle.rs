@@ -58,7 +58,9 @@ fn measure(lab: &Lab, samples: &mut Samples, peer: Peer, form: Form, name: &str)
         }
     };
     for (order, state) in STATES {
-        order.into_iter().for_each(|order| pair.tell(order));
+        if let Some(order) = order {
+            pair.tell(order);
+        }
         record(pair.held(), state);
     }
     // Without security there are no records.

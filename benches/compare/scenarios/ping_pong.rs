@@ -19,14 +19,14 @@ pub(super) fn steps(lab: &Lab) -> Vec<Step> {
 }
 
 fn measure(lab: &Lab, samples: &mut Samples, peer: Peer) {
-    let count = lab.either(10_000, 50_000);
+    let count = lab.either(10_000_u32, 50_000);
     let mut pair = Setup::new(peer, Form::Echo, Cores::One).start(lab);
     pair.tell("connect 1");
     for (size, variant) in MESSAGES {
         pair.tell(&format!("ping {size} {}", count / 8));
         let outcome = pair.measure(&format!("ping {size} {count}"));
         let [p50, p99, client_cpu] = outcome.figures[..] else { panic!("not three figures") };
-        let server_cpu = outcome.server_cpu / count as f64;
+        let server_cpu = outcome.server_cpu / f64::from(count);
         for (metric, seconds) in [
             ("p50", p50),
             ("p99", p99),

@@ -15,15 +15,14 @@ impl<T: Transport> Ends<T> {
         let stream = &mut self.open[0];
         let (start, used) = (Instant::now(), cpu_time());
         let request = Request::Download.header(write, total);
-        stream.write_all(&request).await.expect("sent");
-        stream.flush().await.expect("sent");
+        T::send(stream, &request).await.expect("sent");
         let mut left = total;
         while left > 0 {
             let len = T::discard(stream, &self.pool).await.expect("received");
             assert!(len > 0 && len <= left, "{len} bytes with {left} to come");
             left -= len;
         }
-        vec![start.elapsed().as_secs_f64(), (cpu_time() - used).as_secs_f64()]
+        vec![start.elapsed().as_secs_f64(), cpu_time() - used]
     }
 
     /// Sends `total` bytes, and waits until the server has them.
@@ -41,6 +40,6 @@ impl<T: Transport> Ends<T> {
         }
         stream.flush().await.expect("sent");
         stream.read_u8().await.expect("the server has it");
-        vec![start.elapsed().as_secs_f64(), (cpu_time() - used).as_secs_f64()]
+        vec![start.elapsed().as_secs_f64(), cpu_time() - used]
     }
 }

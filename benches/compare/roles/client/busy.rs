@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
-use super::ping::{quantile, round_trips};
+use super::ping::{percentile, round_trips};
 use super::{Ends, Way, runtime};
 use crate::roles::server::Request;
 use crate::roles::transport::Transport;
@@ -34,8 +34,7 @@ impl<T: Transport> Ends<T> {
         });
         let mut stream = self.way.connect(&self.transport).await;
         let request = Request::Echo.header(0, 0);
-        stream.write_all(&request).await.expect("sent");
-        stream.flush().await.expect("sent");
+        T::send(&mut stream, &request).await.expect("sent");
         tokio::time::sleep(WARM_UP).await;
         let (start, before) = (Instant::now(), load.sent.load(Ordering::Relaxed));
         let duration = Duration::from_millis(millis as u64);
@@ -47,7 +46,7 @@ impl<T: Transport> Ends<T> {
         let rate = sent / start.elapsed().as_secs_f64();
         load.over.store(true, Ordering::Relaxed);
         loading.join().expect("the streams end");
-        vec![quantile(&mut times, 0.5), quantile(&mut times, 0.99), rate]
+        vec![percentile(&mut times, 50), percentile(&mut times, 99), rate]
     }
 }
 

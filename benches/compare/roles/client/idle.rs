@@ -13,8 +13,7 @@ impl<T: Transport> Ends<T> {
         let sent = vec![0x5A; size];
         let mut back = vec![0; size];
         for stream in &mut self.open {
-            stream.write_all(&sent).await.expect("sent");
-            stream.flush().await.expect("sent");
+            T::send(stream, &sent).await.expect("sent");
             stream.read_exact(&mut back).await.expect("an echo");
             assert!(sent == back, "the echo differs");
         }
@@ -32,8 +31,7 @@ impl<T: Transport> Ends<T> {
     pub(super) async fn send(&mut self, size: usize) {
         let message = vec![0x5A; size];
         for stream in &mut self.open {
-            stream.write_all(&message).await.expect("sent");
-            stream.flush().await.expect("sent");
+            T::send(stream, &message).await.expect("sent");
         }
     }
 

@@ -14,8 +14,8 @@ impl<T: Transport> Ends<T> {
     pub(super) async fn ping(&mut self, size: usize, count: usize) -> Vec<f64> {
         let used = cpu_time();
         let mut times = round_trips::<T>(&mut self.open[0], &self.pool, size, count).await;
-        let used = (cpu_time() - used).as_secs_f64();
-        vec![quantile(&mut times, 0.5), quantile(&mut times, 0.99), used / count as f64]
+        let used = cpu_time() - used;
+        vec![percentile(&mut times, 50), percentile(&mut times, 99), used / count as f64]
     }
 }
 
@@ -53,8 +53,8 @@ pub(super) async fn exchange<T: Transport>(
     Ok(())
 }
 
-pub(super) fn quantile(times: &mut [Duration], quantile: f64) -> f64 {
+/// The time that so many of a hundred do not exceed.
+pub(super) fn percentile(times: &mut [Duration], percent: usize) -> f64 {
     times.sort_unstable();
-    let last = times.len().saturating_sub(1);
-    times[(last as f64 * quantile).round() as usize].as_secs_f64()
+    times[times.len().saturating_sub(1) * percent / 100].as_secs_f64()
 }

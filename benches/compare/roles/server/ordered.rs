@@ -66,13 +66,11 @@ async fn obey<T: Transport>(transport: T, tcp: TcpStream) -> io::Result<()> {
                         len => left -= len.min(left),
                     }
                 }
-                stream.write_all(&[0]).await?;
-                stream.flush().await?;
+                T::send(&mut stream, &[0]).await?;
             }
             kind if kind == Request::Echo as u8 => {
                 while let Some(received) = T::receive(&mut stream, &pool).await? {
-                    stream.write_all(&received).await?;
-                    stream.flush().await?;
+                    T::send(&mut stream, &received).await?;
                 }
                 return Ok(());
             }

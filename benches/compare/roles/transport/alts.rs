@@ -9,7 +9,7 @@ use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::pool::{BufferPool, PooledBuf};
 use alts::ready::{ReadyReader, TryReadyReader};
 use alts::{Acceptor, Advance, AltsStream, Connector, MidHandshake, Settings};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{OnMio, Transport, poll_lent};
@@ -67,6 +67,14 @@ impl Transport for Alts {
         pool: &'read BufferPool,
     ) -> impl Future<Output = io::Result<Option<PooledBuf>>> + 'read {
         stream.read_ready(pool)
+    }
+
+    /// What the kernel does not take at once goes out with the next read.
+    fn send<'write>(
+        stream: &'write mut Self::Stream,
+        bytes: &'write [u8],
+    ) -> impl Future<Output = io::Result<()>> + 'write {
+        stream.write_all(bytes)
     }
 
     async fn discard(stream: &mut Self::Stream, pool: &BufferPool) -> io::Result<usize> {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use alts::pool::{BufferPool, PooledBuf};
 use alts::ready::{ReadyReader, TryReadyReader};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::{OnMio, Transport};
@@ -44,6 +45,13 @@ impl Transport for Tcp {
         pool: &'read BufferPool,
     ) -> impl Future<Output = io::Result<Option<PooledBuf>>> + 'read {
         stream.read_ready(pool)
+    }
+
+    fn send<'write>(
+        stream: &'write mut TcpStream,
+        bytes: &'write [u8],
+    ) -> impl Future<Output = io::Result<()>> + 'write {
+        stream.write_all(bytes)
     }
 
     async fn discard(stream: &mut TcpStream, pool: &BufferPool) -> io::Result<usize> {

@@ -26,7 +26,7 @@ use rustls::{
     CipherSuite, ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, ServerConfig,
     ServerConnection, SignatureScheme,
 };
-use tokio::io::{AsyncBufReadExt, AsyncWrite};
+use tokio::io::{AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
@@ -131,6 +131,12 @@ impl Transport for Tls {
         (): &'read (),
     ) -> impl Future<Output = io::Result<Option<Lent>>> + 'read {
         std::future::poll_fn(move |cx| poll_lent(stream, cx))
+    }
+
+    /// A read would not send what the kernel did not take.
+    async fn send(stream: &mut Self::Stream, bytes: &[u8]) -> io::Result<()> {
+        stream.write_all(bytes).await?;
+        stream.flush().await
     }
 
     async fn discard(stream: &mut Self::Stream, (): &()) -> io::Result<usize> {
