@@ -14,6 +14,9 @@ use super::validity::Validity;
 /// The largest RSA key, in bits. Verifying takes time that grows with the square of it, and a peer chooses its keys.
 const MAX_RSA_BITS: usize = 4_096;
 
+/// The smallest RSA key of a leaf. (webpki has the same limit for issuers.)
+const MIN_RSA_BITS: usize = 2_048;
+
 /// Contents of object identifiers.
 mod oid {
     /// `pkcs-1`: all kinds of RSA keys are directly below it.
@@ -182,6 +185,11 @@ impl<'a> Certificate<'a> {
     pub(super) fn leaf_key(&self) -> Result<PublicKey, CertificateError> {
         let kind = KeyKind::from_algorithm(self.key.algorithm)
             .ok_or(CertificateError::UnsupportedKey { position: self.position })?;
+        if let Some(bits) = self.key.is_rsa().then(|| self.key.rsa_bits()).flatten()
+            && bits < MIN_RSA_BITS
+        {
+            return Err(CertificateError::RsaKeyTooSmall { bits });
+        }
         Ok(PublicKey { kind, bytes: self.key.bits.into() })
     }
 

@@ -205,6 +205,11 @@ pub enum CertificateError {
         /// Which certificate has it.
         position: usize,
     },
+    /// A leaf's RSA key of less than 2,048 bits.
+    RsaKeyTooSmall {
+        /// The modulus' size in bits.
+        bits: usize,
+    },
     /// An RSA key of more than 4,096 bits.
     RsaKeyTooLarge {
         /// Which certificate has it.
@@ -266,6 +271,9 @@ impl fmt::Display for CertificateError {
             Self::Untrusted => f.write_str("not signed by an authority of its trust domain"),
             Self::UnsupportedKey { position } => {
                 write!(f, "certificate {position} has a key of a kind that is not supported")
+            }
+            Self::RsaKeyTooSmall { bits } => {
+                write!(f, "the leaf has an RSA key of {bits} bits, of at least 2,048")
             }
             Self::RsaKeyTooLarge { position, bits } => {
                 write!(f, "certificate {position} has an RSA key of {bits} bits, of at most 4,096")

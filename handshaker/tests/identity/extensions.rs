@@ -259,9 +259,10 @@ impl PublicKeyData for RsaKey {
 }
 
 #[test]
-fn rsa_keys_have_at_most_4096_bits() {
+fn rsa_keys_have_2048_to_4096_bits() {
     let world = World::new();
     for (bits, position, fault) in [
+        (2_047, 0, Some(CertificateError::RsaKeyTooSmall { bits: 2_047 })),
         (2_048, 0, None),
         (4_096, 0, None),
         (4_097, 0, Some(CertificateError::RsaKeyTooLarge { position: 0, bits: 4_097 })),
