@@ -139,7 +139,8 @@ pub enum Error {
     },
     /// The peer speaks another protocol.
     Foreign(ForeignProtocol),
-    /// The two sides have nothing in common: version, suite, protocol. The peer is told the code.
+    /// The two sides have nothing in common: version, suite, protocol; or one needs an extension that the other does not
+    /// know. The peer is told the code.
     Incompatible {
         /// What the peer is told.
         code: AlertCode,
@@ -153,7 +154,7 @@ pub enum Error {
         /// The rule or its absence.
         detail: Cow<'static, str>,
     },
-    /// A limit of this side was reached: time, queue, sizes.
+    /// A limit of this side was reached: time, places for handshakes.
     Limit {
         /// What the peer is told.
         code: AlertCode,

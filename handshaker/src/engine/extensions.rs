@@ -71,8 +71,9 @@ impl<'a> Extensions<'a> {
     }
 }
 
+/// Not a fault of the peer's, which may be of a later version.
 fn unsupported(kind: u16) -> Error {
-    Error::peer(
+    Error::incompatible(
         AlertCode::UnsupportedExtension,
         format!("critical extension {kind:#06x} is unknown"),
     )
@@ -123,6 +124,7 @@ mod tests {
         let critical = Extensions(vec![(1, &[]), (0x8002, &[])]);
         assert_eq!(code(critical.check_offer()), Err(AlertCode::UnsupportedExtension));
         assert_eq!(code(critical.check_answer(true)), Err(AlertCode::UnsupportedExtension));
+        assert!(matches!(critical.check_offer(), Err(Error::Incompatible { .. })));
         assert_eq!(code(Extensions::ours(true).check_answer(true)), Ok(()));
         assert_eq!(
             code(Extensions::ours(true).check_answer(false)),
