@@ -1,12 +1,15 @@
 //! Secured byte streams.
 
 mod channel;
+mod moving;
 mod negotiated;
 mod nonblocking;
 mod receive;
 mod send;
 #[cfg(feature = "tokio")]
 mod split;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tokio")]
 mod tokio;
 mod window;

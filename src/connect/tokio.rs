@@ -35,6 +35,12 @@ pub trait Socket: ReadyReader + AsyncRead + AsyncWrite + Send + Unpin {
     fn set_nodelay(&self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Asks the kernel to take no more than `bytes` that it cannot send yet. What fails is only an optimisation.
+    fn limit_unsent(&self, bytes: u32) -> io::Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
 }
 
 impl Socket for TcpStream {
@@ -44,6 +50,11 @@ impl Socket for TcpStream {
 
     fn set_nodelay(&self) -> io::Result<()> {
         Self::set_nodelay(self, true)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn limit_unsent(&self, bytes: u32) -> io::Result<()> {
+        socket2::SockRef::from(self).set_tcp_notsent_lowat(bytes)
     }
 }
 
@@ -167,6 +178,11 @@ async fn secure<S: Socket>(
     let outcome = async {
         if settings.nodelay {
             io.set_nodelay()?;
+        }
+        if let Some(bytes) = settings.unsent_limit
+            && let Err(error) = io.limit_unsent(bytes)
+        {
+            tracing::debug!(%error, "the kernel sets no limit to unsent bytes");
         }
         place = Some(within(deadline, settings.limits.enter(source)).await??);
         loop {

@@ -93,7 +93,7 @@ impl TrafficKeys {
             }
             let key = UnboundKey::new(&AES_128_GCM, &self.aes_key)
                 .expect("an AES-128 key is 16 bytes long");
-            *slot = Some(EpochKey { epoch, key: LessSafeKey::new(key) });
+            *slot = Some(EpochKey { epoch, aes_key: self.aes_key, key: LessSafeKey::new(key) });
         }
         let held = slot.as_ref().expect("the slot was filled above");
         (&held.key, nonce)
@@ -113,10 +113,11 @@ impl fmt::Debug for TrafficKeys {
     }
 }
 
-/// An expanded AES key and the epoch it serves. The same in both directions while they are in the same epoch. 544 bytes, so
+/// An expanded AES key and the epoch it serves. The same in both directions while they are in the same epoch. 576 bytes, so
 /// only held while records move; ring does not wipe it.
 pub(crate) struct EpochKey {
     epoch: [u8; 6],
+    aes_key: [u8; AES_KEY_LEN],
     key: LessSafeKey,
 }
 
@@ -124,6 +125,17 @@ impl EpochKey {
     /// Whether this is the key of `epoch`.
     pub(crate) fn serves(&self, epoch: [u8; 6]) -> bool {
         self.epoch == epoch
+    }
+
+    /// Whether this was expanded from the AES key that `keys` used last.
+    pub(crate) fn is_current_of(&self, keys: &TrafficKeys) -> bool {
+        self.aes_key == keys.aes_key
+    }
+}
+
+impl Drop for EpochKey {
+    fn drop(&mut self) {
+        self.aes_key.zeroize();
     }
 }
 

@@ -7,11 +7,13 @@ use std::time::Instant;
 
 use alts_handshaker::{HandshakeResult, Role, SealedAlertKey};
 
+use super::moving::Moving;
 use super::negotiated::Shared;
+use super::send::Outbound;
 use super::window::Window;
 use crate::error::Error;
 use crate::pool::{PooledBuf, Ticket};
-use crate::record::{Counter, EpochKey, RecordError, TrafficKeys};
+use crate::record::{Counter, RecordError, TrafficKeys};
 use crate::transport::Stall;
 
 /// Both directions of a secured connection. `receive.rs` and `send.rs` hold what it does; this file what it keeps:
@@ -62,17 +64,6 @@ pub(super) enum Writing {
     Closed,
 }
 
-/// What is there only while records move.
-#[derive(Debug, Default)]
-pub(super) struct Moving {
-    /// The AES key that both directions use while they are in the same epoch; else the opener's.
-    key: Option<EpochKey>,
-    /// The sealer's, while the directions are in different epochs.
-    seal_key: Option<Box<EpochKey>>,
-    /// Bytes that were received.
-    pub(super) window: Option<Window>,
-}
-
 /// What a connection holds for longer, in rare states.
 #[derive(Debug, Default)]
 pub(super) struct Held {
@@ -81,7 +72,7 @@ pub(super) struct Held {
     /// A place in the queue for a buffer.
     pub(super) place: Option<Ticket>,
     /// Sealed bytes that the kernel did not take yet.
-    pub(super) outbound: Option<PooledBuf>,
+    pub(super) outbound: Option<Outbound>,
     /// Who waits until the kernel has taken them, where it may be another task than the reader's.
     #[cfg(feature = "tokio")]
     pub(super) writer: Option<std::task::Waker>,
@@ -130,7 +121,7 @@ impl Channel {
     /// Takes over what the peer sent right after the handshake: few bytes exactly, more in the buffer they came in.
     pub(crate) fn preload(&mut self, received: PooledBuf) {
         if received.len() > MAX_EXACT_PARTIAL {
-            self.moving.get_or_insert_default().window = Some(Window::over(received));
+            self.moving().window = Some(Window::over(received));
         } else {
             self.held().partial = (*received).into();
         }
@@ -196,7 +187,19 @@ impl Channel {
         }
         let window = self.moving.as_ref().is_some_and(|moving| moving.window.is_some());
         if self.reading != Reading::Busy && !window {
-            self.moving = None;
+            self.rest();
+        }
+    }
+
+    /// What is there while records move: as the thread has kept it, or fresh.
+    pub(super) fn moving(&mut self) -> &mut Moving {
+        self.moving.get_or_insert_with(|| Moving::resume(&self.keys))
+    }
+
+    /// Nothing moves any more.
+    pub(super) fn rest(&mut self) {
+        if let Some(moving) = self.moving.take() {
+            moving.rest();
         }
     }
 
@@ -221,31 +224,11 @@ impl Channel {
     }
 }
 
-impl Moving {
-    /// The slot for the opener's key and the window.
-    pub(super) fn opening(&mut self) -> (&mut Option<EpochKey>, &mut Option<Window>) {
-        (&mut self.key, &mut self.window)
-    }
-
-    /// Runs `seal` with the slot that holds or is to hold the key of the sealer's epoch.
-    pub(super) fn with_seal_key<T>(
-        &mut self,
-        epoch: [u8; 6],
-        seal: impl FnOnce(&mut Option<EpochKey>) -> T,
-    ) -> T {
-        if self.key.as_ref().is_none_or(|key| key.serves(epoch)) {
-            return seal(&mut self.key);
-        }
-        let mut slot = self.seal_key.take().map(|key| *key);
-        let result = seal(&mut slot);
-        self.seal_key = slot.map(Box::new);
-        result
-    }
-
-    /// Lets go of the expanded keys.
-    pub(super) fn forget_keys(&mut self) {
-        self.key = None;
-        self.seal_key = None;
+/// Keys go with the connection.
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.moving = None;
+        Moving::forget(&self.keys);
     }
 }
 

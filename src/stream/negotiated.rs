@@ -62,7 +62,7 @@ pub struct StreamOptions {
     /// all peers accept.
     pub max_frame_size: u32,
     /// The most payload that is sealed for one system call, in bytes. Also what one connection holds at most while the kernel
-    /// takes no more. 1 to 16 MiB, default 256 KiB.
+    /// takes no more. 1 to 16 MiB, default 96 KiB.
     pub write_batch: usize,
     /// How long part of a record may occupy a buffer without growing while others wait for buffers. Default 30 s.
     pub stall_limit: Duration,
@@ -72,7 +72,7 @@ impl Default for StreamOptions {
     fn default() -> Self {
         Self {
             max_frame_size: DEFAULT_FRAME_SIZE,
-            write_batch: 256 << 10,
+            write_batch: 96 << 10,
             stall_limit: Duration::from_secs(30),
         }
     }

@@ -325,7 +325,7 @@ impl Channel {
                 window.append(&held.partial);
                 held.partial = Box::default();
             }
-            self.moving.get_or_insert_default().window = Some(window);
+            self.moving().window = Some(window);
             return Ok(());
         };
         let record = match Head::parse(window.sealed()) {
@@ -361,14 +361,14 @@ impl Channel {
         let partial = match &mut moving.window {
             Some(window) if !window.sealed().is_empty() => window,
             _ => {
-                self.moving = None;
+                self.rest();
                 return Ok(());
             }
         };
         let arrived = partial.sealed().len();
         if arrived <= MAX_EXACT_PARTIAL {
             let exact: Box<[u8]> = partial.sealed().into();
-            self.moving = None;
+            self.rest();
             let held = self.held();
             held.partial = exact;
             held.stall = None;

@@ -5,12 +5,17 @@ use std::io;
 use alts_handshaker::RecordProtocol;
 
 use super::channel::{Channel, Writing};
+use super::moving::Moving;
 use super::receive::MAX_PLAIN_RECORDS;
 use super::window::LEAD_IN;
 use crate::error::Error;
+use crate::pool::PooledBuf;
 use crate::record::{HEADER_LEN, OVERHEAD, RecordError, seal_record};
 use crate::transport::Sink;
 
+/// Up to so many bytes, records are sealed on the stack: a 1 KiB message with room to spare. Clearing that is cheaper than a
+/// turn of the pool.
+const SMALL: usize = 2 << 10;
 /// The most payload that is sealed at once, in bytes, whatever the options say: with its records it fits the largest buffer of
 /// a pool, 32 MiB.
 const MAX_WRITE_BATCH: usize = 16 << 20;
@@ -35,13 +40,9 @@ impl Channel {
             return Ok(0);
         }
         let wanted = total.min(self.shared.options.write_batch.clamp(1, MAX_WRITE_BATCH));
-        let count = self.seal(payload, wanted)?;
-        let sent = self.drain(sink);
+        let written = self.seal_and_send(sink, payload, wanted);
         self.tidy();
-        match sent {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(count),
-        }
+        written
     }
 
     /// Hands the kernel what it refused before, as far as it takes it.
@@ -51,12 +52,9 @@ impl Channel {
     pub(crate) fn drain(&mut self, sink: &mut impl Sink) -> io::Result<()> {
         let Some(held) = &mut self.held else { return Ok(()) };
         let Some(outbound) = &mut held.outbound else { return Ok(()) };
-        while !outbound.is_empty() {
-            match sink.write(outbound)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                sent => outbound.advance(sent),
-            }
-        }
+        let (sent, result) = send(sink, outbound.rest());
+        outbound.advance(sent);
+        result?;
         held.outbound = None;
         #[cfg(feature = "tokio")]
         {
@@ -77,7 +75,7 @@ impl Channel {
         self.drain(sink)?;
         if self.writing == Writing::Open {
             if self.shared.negotiated.close_notify {
-                self.seal(&[], 0)?;
+                self.seal_and_send(sink, &[], 0)?;
             }
             self.writing = Writing::Closing;
         }
@@ -89,17 +87,49 @@ impl Channel {
         Ok(())
     }
 
-    /// Seals the first `count` bytes of `payload` as records into one buffer, which then waits for the kernel; no bytes make one
-    /// empty record. The result is less than `count` only when the counter ends.
-    ///
-    /// The buffer is outside the cap that readers share, so that a writer never waits for them, nor they for it.
-    fn seal(&mut self, payload: &[io::IoSlice<'_>], count: usize) -> io::Result<usize> {
-        let max_payload = self.shared.max_payload();
-        let records = count.div_ceil(max_payload).max(1);
+    /// Seals the first `count` bytes of `payload`, no bytes as one empty record, and hands the records to the socket. What the
+    /// kernel does not take is kept. The result is less than `count` only when the counter ends.
+    fn seal_and_send(
+        &mut self,
+        sink: &mut impl Sink,
+        payload: &[io::IoSlice<'_>],
+        count: usize,
+    ) -> io::Result<usize> {
+        let records = count.div_ceil(self.shared.max_payload()).max(1);
         let wire_len = count + records * OVERHEAD;
+        if wire_len <= SMALL {
+            let mut small = [0; SMALL];
+            let (sealed, wire_len) = self.seal(&mut small[..wire_len], payload, count)?;
+            let small = &small[..wire_len];
+            let (sent, result) = send(sink, small);
+            if sent < wire_len {
+                self.held().outbound = Some(Outbound::exactly(&small[sent..]));
+            }
+            return or_kept(result, sealed);
+        }
+        // Outside the cap that readers share, so that a writer never waits for them, nor they for it.
         let mut batch =
             self.shared.pool.take_beyond_cap(LEAD_IN + wire_len).map_err(Error::Pool)?;
         batch.set_range(LEAD_IN..LEAD_IN + wire_len);
+        let (sealed, wire_len) = self.seal(&mut batch, payload, count)?;
+        batch.truncate(wire_len);
+        let (sent, result) = send(sink, &batch);
+        if sent < wire_len {
+            batch.advance(sent);
+            self.held().outbound = Some(Outbound::pooled(batch));
+        }
+        or_kept(result, sealed)
+    }
+
+    /// Seals the first `count` bytes of `payload` into `batch`, which has just the room, and says how many bytes of the payload
+    /// that was and how long the records are.
+    fn seal(
+        &mut self,
+        batch: &mut [u8],
+        payload: &[io::IoSlice<'_>],
+        count: usize,
+    ) -> io::Result<(usize, usize)> {
+        let max_payload = self.shared.max_payload();
         let mut payload = Gather { slices: payload, offset: 0 };
         let mut sealed = 0;
         let mut sealed_wire_len = 0;
@@ -114,9 +144,7 @@ impl Channel {
             sealed += len;
             sealed_wire_len += record.len();
         }
-        batch.truncate(sealed_wire_len);
-        self.held().outbound = Some(batch);
-        Ok(sealed)
+        Ok((sealed, sealed_wire_len))
     }
 
     fn seal_next(&mut self, record: &mut [u8]) -> Result<(), RecordError> {
@@ -125,9 +153,67 @@ impl Channel {
             return Err(RecordError::KeyExhausted);
         }
         let epoch = self.keys.epoch_of(self.sealed.current()?);
-        self.moving.get_or_insert_default().with_seal_key(epoch, |slot| {
+        let moving = self.moving.get_or_insert_with(|| Moving::resume(&self.keys));
+        moving.with_seal_key(epoch, |slot| {
             seal_record(&mut self.keys, &mut self.sealed, slot, record)
         })
+    }
+}
+
+/// Writes until all is with the kernel or it takes no more, and says how much it took.
+fn send(sink: &mut impl Sink, sealed: &[u8]) -> (usize, io::Result<()>) {
+    let mut sent = 0;
+    while sent < sealed.len() {
+        match sink.write(&sealed[sent..]) {
+            Ok(0) => return (sent, Err(io::ErrorKind::WriteZero.into())),
+            Ok(count) => sent += count,
+            Err(error) => return (sent, Err(error)),
+        }
+    }
+    (sent, Ok(()))
+}
+
+/// What was kept because the kernel took no more counts as written.
+fn or_kept(result: io::Result<()>, sealed: usize) -> io::Result<usize> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(sealed),
+    }
+}
+
+/// Sealed bytes that the kernel did not take yet.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    sealed: Place,
+    /// How much of an exact one it took by now.
+    sent: usize,
+}
+
+/// Where sealed bytes are.
+#[derive(Debug)]
+enum Place {
+    Pooled(PooledBuf),
+    Exact(Box<[u8]>),
+}
+
+impl Outbound {
+    fn pooled(batch: PooledBuf) -> Self {
+        Self { sealed: Place::Pooled(batch), sent: 0 }
+    }
+
+    fn exactly(sealed: &[u8]) -> Self {
+        Self { sealed: Place::Exact(sealed.into()), sent: 0 }
+    }
+
+    fn rest(&self) -> &[u8] {
+        match &self.sealed {
+            Place::Pooled(batch) => &batch[self.sent..],
+            Place::Exact(sealed) => &sealed[self.sent..],
+        }
+    }
+
+    fn advance(&mut self, sent: usize) {
+        self.sent += sent;
     }
 }
 

@@ -1,0 +1,145 @@
+//! What is there only while records move, and what a thread keeps of it for the connections that moved last.
+//!
+//! A thread has the expanded keys of a few connections whatever their number, so an idle connection still owns nothing. They go
+//! with the connection when it is dropped on that thread; else they stay until other connections have moved there.
+
+use std::cell::RefCell;
+
+use super::window::Window;
+use crate::record::{EpochKey, TrafficKeys};
+
+/// What is there only while records move.
+#[derive(Debug, Default)]
+pub(super) struct Moving {
+    /// The AES key that both directions use while they are in the same epoch; else the opener's.
+    key: Option<EpochKey>,
+    /// The sealer's, while the directions are in different epochs.
+    seal_key: Option<Box<Option<EpochKey>>>,
+    /// Bytes that were received.
+    pub(super) window: Option<Window>,
+}
+
+/// How many connections have their expanded keys kept by one thread, 700 bytes each: enough for a few busy ones beside
+/// thousands of quiet ones. Expanding costs more than opening a small record does.
+const KEPT_PER_THREAD: usize = 8;
+
+thread_local! {
+    /// Without a window, the latest last. Which connection one belongs to shows from its AES key.
+    static KEPT: RefCell<Vec<Box<Moving>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Moving {
+    /// What this thread has kept for the connection of `keys`, or an empty one.
+    pub(super) fn resume(keys: &TrafficKeys) -> Box<Self> {
+        Self::kept(keys).unwrap_or_default()
+    }
+
+    /// Nothing moves any more: leaves the expanded keys to the thread, in the place of those that were not used for the
+    /// longest.
+    pub(super) fn rest(mut self: Box<Self>) {
+        self.window = None;
+        if self.key.is_none() {
+            return;
+        }
+        // At the end of a thread there is nobody to keep it for.
+        let _ = KEPT.try_with(|kept| {
+            let mut kept = kept.borrow_mut();
+            if kept.len() == KEPT_PER_THREAD {
+                kept.remove(0);
+            }
+            kept.push(self);
+        });
+    }
+
+    /// Drops what this thread has kept for the connection of `keys`.
+    pub(super) fn forget(keys: &TrafficKeys) {
+        drop(Self::kept(keys));
+    }
+
+    fn kept(keys: &TrafficKeys) -> Option<Box<Self>> {
+        KEPT.try_with(|kept| {
+            let mut kept = kept.borrow_mut();
+            let is_ours =
+                |moving: &Box<Self>| moving.key.as_ref().is_some_and(|key| key.is_current_of(keys));
+            let place = kept.iter().rposition(is_ours)?;
+            Some(kept.remove(place))
+        })
+        .ok()
+        .flatten()
+    }
+
+    /// The slot for the opener's key and the window.
+    pub(super) fn opening(&mut self) -> (&mut Option<EpochKey>, &mut Option<Window>) {
+        (&mut self.key, &mut self.window)
+    }
+
+    /// Runs `seal` with the slot that holds or is to hold the key of the sealer's epoch.
+    pub(super) fn with_seal_key<T>(
+        &mut self,
+        epoch: [u8; 6],
+        seal: impl FnOnce(&mut Option<EpochKey>) -> T,
+    ) -> T {
+        if self.key.as_ref().is_none_or(|key| key.serves(epoch)) {
+            return seal(&mut self.key);
+        }
+        seal(self.seal_key.get_or_insert_default())
+    }
+
+    /// Lets go of the expanded keys.
+    pub(super) fn forget_keys(&mut self) {
+        self.key = None;
+        self.seal_key = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alts_handshaker::RecordProtocol;
+
+    use super::*;
+
+    fn keys(seed: u8) -> TrafficKeys {
+        TrafficKeys::new(RecordProtocol::Aes128GcmRekey, &[seed; 44]).unwrap()
+    }
+
+    fn rested(keys: &mut TrafficKeys) -> *const Moving {
+        let mut moving = Moving::resume(keys);
+        keys.expand([0; 12], &mut moving.key);
+        let place: *const Moving = &raw const *moving;
+        moving.rest();
+        place
+    }
+
+    fn kept() -> usize {
+        KEPT.with_borrow(Vec::len)
+    }
+
+    #[test]
+    fn a_thread_keeps_the_keys_of_those_that_moved_last() {
+        let mut all: Vec<_> = (0..20).map(keys).collect();
+        for keys in &mut all {
+            rested(keys);
+            assert!(kept() <= KEPT_PER_THREAD);
+        }
+        for (nth, keys) in all.iter().enumerate() {
+            let resumed = Moving::resume(keys);
+            assert_eq!(resumed.key.is_some(), nth >= 20 - KEPT_PER_THREAD, "{nth}");
+        }
+        assert_eq!(kept(), 0, "each was taken out");
+    }
+
+    #[test]
+    fn an_empty_one_is_not_kept_and_a_forgotten_one_is_gone() {
+        Moving::resume(&keys(1)).rest();
+        assert_eq!(kept(), 0);
+        let (mut one, mut other) = (keys(1), keys(2));
+        let place = rested(&mut one);
+        rested(&mut other);
+        assert_eq!(rested(&mut one), place, "the same again");
+        assert_eq!(kept(), 2);
+        Moving::forget(&one);
+        assert_eq!(kept(), 1);
+        assert!(Moving::resume(&one).key.is_none());
+        assert!(Moving::resume(&other).key.is_some());
+    }
+}
