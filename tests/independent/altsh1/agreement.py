@@ -1,0 +1,419 @@
+"""Handshakes that have to succeed, and what is agreed in them; records in both directions."""
+
+import os
+from dataclasses import replace
+
+from cryptography import x509
+
+from . import keys, messages
+from .attack import Attack
+from .certificates import uris, usage
+from .messages import GRPC, P256, PLAIN, REKEY, SCHEMES, X25519
+from .records import OVERHEAD
+from .world import DOMAIN, FEDERATED, OURS, THEIRS
+
+CASES = []
+
+
+class Mismatch(Exception):
+    """What was not as it has to be."""
+
+
+def same(what, found, wanted):
+    if found != wanted:
+        raise Mismatch(f"{what}: {found!r} instead of {wanted!r}")
+
+
+def case(name, roles=("client", "server"), ask=(), options=(), work=None, hooks=None, **wanted):
+    """`wanted`: what our side has to report, where it is not what the defaults lead to."""
+    roles = (roles,) if isinstance(roles, str) else roles
+    CASES.extend(
+        Case(name, role, ask or {}, options or {}, work or echo, hooks or {}, wanted) for role in roles
+    )
+
+
+class Case:
+    def __init__(self, name, role, ask, options, work, hooks, wanted):
+        self.name = name
+        self.role = role
+        self.ask = ask
+        self.options = options
+        self.work = work
+        self.hooks = hooks
+        self.wanted = wanted
+
+    def run(self, world, peer):
+        """Raises what is wrong."""
+        ask = self.ask(world) if callable(self.ask) else self.ask
+        options = self.options(world) if callable(self.options) else self.options
+        attack = Attack(world, peer, self.role, ask, options)
+        try:
+            attack.side.hooks = self.hooks
+            attack.side.run()
+            self.work(attack)
+        finally:
+            attack.wire.close()
+        answer = attack.connection.outcome()
+        wanted = {
+            "peer": THEIRS,
+            "local": OURS,
+            "app_protocol": "grpc",
+            "record_protocol": REKEY,
+            "peer_rpc_versions": list(GRPC),
+            "peer_max_frame_size": 16384,
+            "close_notify": True,
+            "stage": "end",
+            "end": "authenticated",
+            **self.wanted,
+        }
+        if "error" in answer:
+            raise Mismatch(f"{answer['error']}: {answer['detail']}")
+        for key, value in wanted.items():
+            same(key, answer.get(key), value)
+        # Both sides have to say the same about what both say.
+        same("our own view of the name", attack.side.peer_id, wanted["local"])
+        same("our own view of the end", attack.side.close_notify, wanted["close_notify"])
+
+
+# What is done with a connection.
+
+
+def read_payloads(attack, count):
+    """So many bytes of payload, and the sizes of the records on the wire."""
+    payload, sizes = [], []
+    while count > 0:
+        record = attack.wire.record()
+        if record is None:
+            raise Mismatch(f"the stream ends with {count} bytes missing")
+        opened = attack.side.records.receiving.open(record)
+        payload.append(opened)
+        sizes.append(len(record))
+        count -= len(opened)
+    return b"".join(payload), sizes
+
+
+def finish(attack):
+    """Ends our direction and waits for the end of the other."""
+    side = attack.side
+    if side.close_notify:
+        attack.send(side.records.sending.seal(b""))
+        same("the peer's end", side.records.receiving.open(attack.wire.record()), b"")
+    else:
+        attack.wire.end()
+    same("what is left", attack.wire.rest(), b"")
+
+
+def exchange(attack, *payloads, pieces=None):
+    """Sends each as a record and reads the same bytes back. `pieces` cuts what is sent into its writes."""
+    sealed = b"".join(attack.side.records.sending.seal(payload) for payload in payloads)
+    for piece in pieces(sealed) if pieces else [sealed]:
+        attack.send(piece)
+    content = b"".join(payloads)
+    echoed, sizes = read_payloads(attack, len(content))
+    same("the echo", echoed == content, True)
+    return sizes
+
+
+def echo(attack):
+    exchange(attack, b"hello")
+    exchange(attack, os.urandom(3000))
+    finish(attack)
+
+
+def one_by_one(sealed):
+    return [sealed[at : at + 1] for at in range(len(sealed))]
+
+
+# Keys and suites.
+
+for kind in ("ed25519", "p256", "p384", "rsa2048", "rsa4096"):
+    case(
+        f"our peer has a key of the kind {kind}",
+        options=lambda world, kind=kind: {
+            "identity": world.root.leaf(THEIRS, keys.generate(kind))
+        },
+    )
+for kind in ("ed25519", "p256", "p384", "rsa2048"):
+    case(
+        f"we have a key of the kind {kind}",
+        ask=lambda world, kind=kind: {"identity": world.ours(kind)},
+    )
+case("P-256", "server", options={"suites": [P256]})
+case("P-256", "client", {"suites": ["p256"]})
+case("both suites, X25519 first", "server", options={"suites": [X25519, P256]})
+case("both suites, P-256 first", "server", options={"suites": [P256, X25519]})
+case("both suites, a share of the second only", "server", options={"suites": [X25519, P256], "shares": [P256]})
+case("both suites", "client", {"suites": ["x25519", "p256"]})
+case("both suites, our peer prefers P-256", "client", {"suites": ["x25519", "p256"]}, {"suites": [P256]})
+
+
+def init(name, ask=(), **changes):
+    wanted = {key: changes.pop(key) for key in list(changes) if key.startswith("peer_")}
+    wanted |= {key: changes.pop(key) for key in ("close_notify",) if key in changes}
+    case(name, "server", ask, work=changes.pop("work", None), hooks={"init": lambda found: replace(found, **changes)}, **wanted)
+
+
+# What has to be skipped.
+def with_unknown_suite(found):
+    return replace(found, suites=[0xFF00, *found.suites], shares=[(0xFF00, b"garbage"), *found.shares])
+
+
+case("share of an unknown suite", "server", hooks={"init": with_unknown_suite})
+init("unknown versions", versions=[0xFF00, 2, 1, 0])
+init("unknown schemes", sig_algs=[0x0401, *SCHEMES, 0x0808])
+init("only the scheme of the server's key", sig_algs=[messages.ECDSA_P256])
+init("unknown record protocols", record_protocols=["ALTSRP_GMAC_128", PLAIN, "x" * 64, REKEY])
+init("unknown application protocols", app_protocols=["!", "~" * 64, "h2", "grpc"])
+init("unknown extensions", extensions=[(0, b"x"), (1, b""), (2, b""), (0x7FFF, bytes(500))])
+init(
+    "eight of what there may be eight of",
+    versions=[*range(7, 0, -1), 8],
+    sig_algs=[*SCHEMES, 1, 2, 3, 4],
+    record_protocols=[REKEY, *"abcdefg"],
+    app_protocols=[*"abc", "grpc"],
+)
+
+
+def padded_init(size):
+    """A ClientInit whose frame has that many bytes."""
+
+    def change(found):
+        plain = 8 + len(messages.encode(replace(found, extensions=[(1, b""), (2, b"")])))
+        return replace(found, extensions=[(1, b""), (2, bytes(size - plain))])
+
+    return {"init": change}
+
+
+case("ClientInit of 4,096 bytes", "server", hooks=padded_init(4096))
+case("ClientInit that begins as TLS does", "server", hooks=padded_init(0x316 + 4))
+init("RPC versions that overlap", rpc_versions=(9, 0, 1, 0), peer_rpc_versions=[9, 0, 1, 0])
+init("RPC versions that touch", rpc_versions=(2, 1, 0, 0), peer_rpc_versions=[2, 1, 0, 0])
+case("RPC versions that overlap", "client", options={"rpc_versions": (2, 5, 2, 0)}, peer_rpc_versions=[2, 5, 2, 0])
+case(
+    "signature schemes of the server: one",
+    "client",
+    options={"sig_algs": [0x0401, messages.ECDSA_P256]},
+)
+
+# Record and application protocols.
+
+PLAIN_TOO = {"record_protocols": [REKEY, PLAIN]}
+case("plain record protocol", ask={"record_protocols": [PLAIN]}, options={"record_protocols": [PLAIN]}, record_protocol=PLAIN)
+case("the client's preference: plain", "server", PLAIN_TOO, {"record_protocols": [PLAIN, REKEY]}, record_protocol=PLAIN)
+case("the client's preference: REKEY", "server", {"record_protocols": [PLAIN, REKEY]}, PLAIN_TOO)
+case("server chooses the client's second", "client", PLAIN_TOO, {"record_protocols": [PLAIN]}, record_protocol=PLAIN)
+case(
+    "the client's preference among application protocols",
+    "server",
+    {"app_protocols": ["grpc", "b", "a"]},
+    {"app_protocols": ["x", "a", "b", "grpc"]},
+    app_protocol="a",
+)
+case("another application protocol", ask={"app_protocols": ["smtp"]}, options={"app_protocols": ["smtp"]}, app_protocol="smtp")
+
+# close_notify.
+
+PLAIN_END = {"close_notify": False, "end": "plain"}
+case("close_notify: ours does not want it", ask={"close_notify": False}, **PLAIN_END)
+init("close_notify: our peer does not offer it", extensions=[], close_notify=False)
+CASES[-1].wanted = PLAIN_END
+case("close_notify: our peer does not accept it", "client", options={"wants_close_notify": False}, **PLAIN_END)
+
+# Certificates.
+
+
+def identity(name, make, roles=("client", "server"), **wanted):
+    case(name, roles, options=lambda world: {"identity": make(world)}, **wanted)
+
+
+identity("chain with an intermediate", lambda world: world.middle.leaf(THEIRS))
+identity(
+    "chain of five",
+    lambda world: world.middle.intermediate("3").intermediate("4").intermediate("5").leaf(THEIRS),
+)
+identity("chain with its anchor", lambda world: appended(world.middle.leaf(THEIRS), world.root))
+identity("chain of Ed25519", lambda world: world.root.intermediate("ed", "ed25519").leaf(THEIRS))
+identity("chain of P-384", lambda world: world.root.intermediate("p384", "p384").leaf(THEIRS))
+identity("chain of RSA", lambda world: world.root.intermediate("rsa", "rsa2048").leaf(THEIRS))
+identity("leaf without extendedKeyUsage", lambda world: world.root.leaf(THEIRS, purposes=None))
+identity("leaf without basicConstraints", lambda world: world.root.leaf(THEIRS, ca=None))
+identity(
+    "leaf with more usages",
+    lambda world: world.root.leaf(THEIRS, usage=usage("digital_signature", "key_agreement")),
+)
+identity(
+    "path length that suffices",
+    lambda world: world.root.intermediate("a", path_length=1).intermediate("b", path_length=0).leaf(THEIRS),
+)
+identity(
+    "path length of the anchor, which does not count",
+    lambda world: world.strict_root.intermediate("middle").leaf(THEIRS),
+)
+LONGEST = THEIRS + "/" + "a" * (2047 - len(THEIRS))
+identity("SPIFFE ID of 2,048 bytes", lambda world: world.root.leaf(LONGEST), peer=LONGEST)
+ODD = f"spiffe://{DOMAIN}/A-z_0.9/.../..a"
+identity("SPIFFE ID of all that is allowed", lambda world: world.root.leaf(ODD), peer=ODD)
+identity("DNS and email names beside the URI", lambda world: world.root.leaf(THEIRS, san=more_names()))
+case("revocation lists that do not name the chain", ask=lambda world: lists(world), options=lambda world: {"identity": world.middle.leaf(THEIRS)})
+FOREIGN = f"spiffe://{FEDERATED}/a"
+case(
+    "federated trust domain with a rule",
+    ask={"allow": [f"spiffe://{FEDERATED}/*"]},
+    options=lambda world: {"identity": world.federated.leaf(FOREIGN)},
+    peer=FOREIGN,
+)
+case("target identity", "client", {"targets": ["spiffe://a.example/b", THEIRS]})
+
+
+def appended(found, anchor):
+    found.chain = [*found.chain, anchor.certificate]
+    return found
+
+
+def more_names():
+    names = [x509.DNSName("a.example"), *uris(THEIRS), x509.RFC822Name("a@b.example")]
+    return x509.SubjectAlternativeName(names)
+
+
+def lists(world):
+    pems = [world.root.revocation_list(world.theirs.chain[0]), world.middle.revocation_list()]
+    return {"trust": world.trust_with("lists.pem", *pems)}
+
+
+# Records: sizes, splits, empty ones.
+
+
+def odd_sizes(attack):
+    sizes = [1, 2, 15, 16, 17, 255, 256, 4071, 4072, 4073, 16360, 16361, 33000, 65536, 0x316]
+    exchange(attack, *(os.urandom(size) for size in sizes))
+    # The largest that has to be taken: a length of 1,048,576.
+    exchange(attack, os.urandom((1 << 20) - 20))
+    finish(attack)
+
+
+def split_everywhere(attack):
+    """Each record in two writes, cut at every byte; and one in single bytes."""
+    payload = os.urandom(40)
+    for at in range(1, 64):
+        exchange(attack, payload, pieces=lambda sealed, at=at: [sealed[:at], sealed[at:]])
+    exchange(attack, payload, payload, pieces=one_by_one)
+    finish(attack)
+
+
+def empty_ones(attack):
+    """Skipped, where they are not the end."""
+    for _ in range(3):
+        exchange(attack, *([b""] * 10_000), b"between", b"", b"", b"more")
+    finish(attack)
+
+
+case("records of odd sizes", work=odd_sizes)
+case("records cut at every byte", work=split_everywhere)
+case("empty records", ask={"close_notify": False}, work=empty_ones, **PLAIN_END)
+case("records of odd sizes, plain", ask={"record_protocols": [PLAIN]}, options={"record_protocols": [PLAIN]}, work=odd_sizes, record_protocol=PLAIN)
+
+# Changing keys, twice in each direction.
+
+REKEYS = 2 * 65536 + 100
+
+
+def received_rekeys(attack):
+    """Our side opens many."""
+    sending = attack.side.records.sending
+    left = REKEYS
+    while left:
+        count = min(left, 8192)
+        exchange(attack, *(b"k" for _ in range(count)))
+        left -= count
+    same("the counter", sending.counter, REKEYS)
+    finish(attack)
+
+
+def sent_rekeys(attack):
+    """Our side seals many, one for each write."""
+    _, sizes = read_payloads(attack, REKEYS)
+    same("the number of records", len(sizes), REKEYS)
+    echo(attack)
+
+
+case("changing keys: what we open", work=received_rekeys)
+case("changing keys: what we seal", ask={"writes": REKEYS, "write_size": 1}, work=sent_rekeys)
+case(
+    "65,636 records under the plain protocol, both ways",
+    ask={"record_protocols": [PLAIN], "writes": 65636, "write_size": 1},
+    options={"record_protocols": [PLAIN]},
+    work=lambda attack: plain_both(attack),
+    record_protocol=PLAIN,
+)
+
+
+def plain_both(attack):
+    _, sizes = read_payloads(attack, 65636)
+    same("the number of records", len(sizes), 65636)
+    exchange(attack, *(b"k" for _ in range(65636)))
+    finish(attack)
+
+
+# Sizes of records that are sent (14.2): the largest that our peer wishes, what we may send, what is then the largest.
+
+SIZES = [
+    (0, None, 16384),
+    (0, 1 << 20, 16384),
+    (1, None, 4096),
+    (4095, None, 4096),
+    (4096, None, 4096),
+    (4097, None, 4097),
+    (10_000, None, 10_000),
+    (16384, None, 16384),
+    (16385, None, 16384),
+    (65536, None, 16384),
+    (65536, 65536, 65536),
+    (65536, 20_000, 20_000),
+    (0xFFFF_FFFF, 1 << 16, 1 << 16),
+    (0xFFFF_FFFF, None, 16384),
+]
+
+
+def largest(wanted):
+    def work(attack):
+        total = 3 * wanted
+        _, sizes = read_payloads(attack, total)
+        same("the largest record", max(sizes), wanted)
+        # Three writes' worth fits one batch, unless records are large.
+        if total <= 1 << 18:
+            full = total // (wanted - OVERHEAD)
+            same("all but the last are as large", sizes[:full], [wanted] * full)
+        echo(attack)
+
+    return work
+
+
+for stated, own, wanted_size in SIZES:
+    case(
+        f"peer states {stated}, own maximum {own or 'unset'}: records of {wanted_size}",
+        ask={
+            "writes": 1,
+            "write_size": 3 * wanted_size,
+            **({"largest_record": own} if own else {}),
+        },
+        options={"max_frame_size": stated},
+        work=largest(wanted_size),
+        peer_max_frame_size=stated,
+    )
+
+
+# What our side states.
+def states(size):
+    def work(attack):
+        side = attack.side
+        stated = side.params if attack.ours == "server" else side.init
+        same("the size that is stated", stated.max_frame_size, size)
+        echo(attack)
+
+    return work
+
+
+case("we state 16,384 bytes", work=states(16384))
+case("we state nothing", ask={"max_frame_size": 0}, work=states(0))
+case("we state 1 MiB", ask={"max_frame_size": 1 << 20}, work=states(1 << 20))
+

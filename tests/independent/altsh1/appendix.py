@@ -1,0 +1,64 @@
+"""The known answers at the end of PROTOCOL.md, computed again."""
+
+import re
+
+
+from .messages import PLAIN, REKEY
+from .schedule import Secrets, info, mac, sha256
+from .wire import alert_body, alert_frame
+
+
+def known(protocol):
+    """The table: names to bytes."""
+    with open(protocol) as file:
+        text = file.read().split("\n## Appendix")[1]
+    rows = re.findall(r"^\| `([^`]+)` \| `([0-9a-f]+)` \|$", text, re.MULTILINE)
+    return {name: bytes.fromhex(value) for name, value in rows}
+
+
+def computed(table):
+    """What this implementation makes of the two frames and the shared secret."""
+    th1 = sha256(table["ClientInit frame"] + table["ServerInit frame"])
+    th3, th7 = sha256(b"TH3"), sha256(b"TH7")
+    secrets = Secrets(table["ss"], th1)
+    answers = {
+        "TH1": th1,
+        "info of derived_early": info("derived", sha256(b""), 32),
+        "early": secrets.early,
+        "derived_early": secrets.derived_early,
+        "hs": secrets.handshake,
+        "s_hs": secrets.server.secret,
+        "c_hs": secrets.client.secret,
+        "derived_hs": secrets.derived_hs,
+        "master": secrets.master,
+        "server mac over TH3": mac(secrets.server.finished, th3),
+        "info of key_data (REKEY)": info(f"rec {REKEY}", th7, 44),
+        "key_data (REKEY)": secrets.key_data(REKEY, th7),
+        "key_data (plain)": secrets.key_data(PLAIN, th7),
+        "log_id": secrets.log_id(th7),
+        "Alert frame, code 4": alert_frame(4),
+        "SealedAlert frame from the server, code 11": secrets.server.seal_alert(
+            0x4E, alert_body(11)
+        ),
+    }
+    for name, side in [("s_hs", secrets.server), ("c_hs", secrets.client)]:
+        answers |= {
+            f"message_key of {name}": side.key,
+            f"message_nonce of {name}": side.nonce,
+            f"alert_key of {name}": side.alert_key,
+            f"alert_nonce of {name}": side.alert_nonce,
+            f"finished_key of {name}": side.finished,
+        }
+    return answers
+
+
+def differences(protocol):
+    """Lines on what does not fit. The given values are the two frames and `ss`."""
+    table = known(protocol)
+    answers = computed(table)
+    given = {"ClientInit frame", "ServerInit frame", "ss"}
+    missing = [f"{name} is not computed" for name in table.keys() - answers.keys() - given]
+    wrong = [
+        f"{name}: {answer.hex()}" for name, answer in answers.items() if table.get(name) != answer
+    ]
+    return len(answers), missing + wrong
