@@ -9,6 +9,7 @@ mod certificates;
 mod empty_records;
 mod event_loop;
 mod handshakes;
+mod late_alert;
 mod path;
 mod seam;
 
