@@ -5,7 +5,7 @@ use super::seal::MessageKey;
 use crate::error::{AlertCode, Error};
 
 impl FrameKind {
-    const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::ClientInit,
         Self::ServerInit,
         Self::ServerFinished,

@@ -3,6 +3,7 @@
 pub(super) mod document;
 mod fixed;
 mod forged;
+mod models;
 #[cfg(target_os = "linux")]
 mod wiped;
 mod wycheproof;
