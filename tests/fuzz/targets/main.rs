@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod altsh1;
+mod certificates;
 mod choices;
 mod edits;
 mod identities;
@@ -14,6 +15,7 @@ mod pool;
 mod record_opener;
 mod record_round_trip;
 mod runtime;
+mod service;
 mod stream;
 #[path = "../../pool/wakers.rs"]
 mod wakers;
