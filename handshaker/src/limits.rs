@@ -89,6 +89,11 @@ pub struct CorePermit<'limits>(
     #[expect(dead_code, reason = "held for its drop")] Option<SemaphorePermit<'limits>>,
 );
 
+/// What a semaphore takes of a setting.
+fn permits(count: usize) -> usize {
+    count.clamp(1, Semaphore::MAX_PERMITS)
+}
+
 impl Default for HandshakeLimits {
     fn default() -> Self {
         Self::new(LimitOptions::default())
@@ -98,7 +103,6 @@ impl Default for HandshakeLimits {
 impl HandshakeLimits {
     /// Limits with these settings; a number of 0 counts as 1.
     pub fn new(options: LimitOptions) -> Self {
-        let permits = |count: usize| count.clamp(1, Semaphore::MAX_PERMITS);
         Self(Arc::new(Shared {
             half_open: Arc::new(Semaphore::new(permits(options.half_open))),
             crypto: Semaphore::new(permits(options.crypto)),
@@ -115,7 +119,7 @@ impl HandshakeLimits {
 
     /// Handshakes under way.
     pub fn half_open(&self) -> usize {
-        self.0.options.half_open.max(1) - self.0.half_open.available_permits()
+        permits(self.0.options.half_open) - self.0.half_open.available_permits()
     }
 
     /// Waits for a place for a handshake with `source`; `None` is not limited by source. The caller's deadline ends the wait.
@@ -130,7 +134,7 @@ impl HandshakeLimits {
                 if !self.within_rate(&mut sources, source, Instant::now()) {
                     return Err(overloaded("too many handshakes per second from this source"));
                 }
-                let places = self.0.options.half_open_per_source.max(1);
+                let places = permits(self.0.options.half_open_per_source);
                 let of_source = sources
                     .half_open
                     .entry(source)
@@ -322,6 +326,22 @@ mod tests {
         }
         drop(first);
         assert!(matches!(waiting.as_mut().poll(&mut cx), Poll::Ready(Ok(_))));
+    }
+
+    #[test]
+    fn the_largest_and_the_smallest_settings_work() {
+        for count in [0, usize::MAX] {
+            let limits = limits(|options| {
+                options.half_open = count;
+                options.half_open_per_source = count;
+                options.queue = count;
+                options.crypto = count;
+            });
+            let place = admitted(enter(&limits, "192.0.2.1"));
+            assert_eq!(limits.half_open(), 1);
+            drop(place);
+            assert_eq!(limits.half_open(), 0);
+        }
     }
 
     #[test]
