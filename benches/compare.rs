@@ -12,8 +12,14 @@
 mod arguments;
 #[path = "idle_grpc/certificates.rs"]
 mod certificates;
+#[path = "compare/chart.rs"]
+mod chart;
+#[path = "compare/csv.rs"]
+mod csv;
 #[path = "compare/lab.rs"]
 mod lab;
+#[path = "compare/machine.rs"]
+mod machine;
 #[path = "compare/process.rs"]
 mod process;
 #[path = "compare/report.rs"]
@@ -27,24 +33,55 @@ mod scenarios;
 #[path = "compare/targets.rs"]
 mod targets;
 
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use arguments::Arguments;
+use csv::Medians;
 use lab::Lab;
 use samples::Samples;
 
-fn main() {
+const FIGURES: &str = "compare.csv";
+
+fn main() -> Result<(), Box<dyn Error>> {
     if roles::play() {
-        return;
+        return Ok(());
     }
     let arguments = Arguments::parse();
+    if arguments.draw {
+        return draw(&arguments.out);
+    }
     let lab = Lab::new(&arguments);
     let samples = measure(&lab, &arguments);
-    print!("{}", report::tables(&samples));
-    print!("{}", targets::table(&samples));
+    if samples.series().is_empty() {
+        // What cargo was asked for is in another benchmark.
+        return Ok(());
+    }
+    let description = machine::description();
+    let targets = description.join("\n") + "\n" + &targets::table(&samples);
+    print!("{}\n{targets}", report::tables(&samples));
+    if arguments.save {
+        fs::create_dir_all(&arguments.out)?;
+        fs::write(arguments.out.join(FIGURES), csv::write(&description, &samples))?;
+        fs::write(arguments.out.join("targets.txt"), targets)?;
+        draw(&arguments.out)?;
+    }
+    Ok(())
 }
 
+/// Draws what is in the directory's figures.
+fn draw(directory: &Path) -> Result<(), Box<dyn Error>> {
+    let medians = Medians::read(&fs::read_to_string(directory.join(FIGURES))?);
+    fs::write(directory.join("idle.svg"), chart::idle(&medians))?;
+    fs::write(directory.join("bulk.svg"), chart::bulk(&medians))?;
+    Ok(())
+}
+
+/// Does all steps. Where nobody sees the bar, a line says what is being done.
 fn measure(lab: &Lab, arguments: &Arguments) -> Samples {
     let steps: Vec<_> =
         arguments.scenarios().into_iter().flat_map(|scenario| scenario.steps(lab)).collect();
@@ -52,8 +89,11 @@ fn measure(lab: &Lab, arguments: &Arguments) -> Samples {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").expect("a template");
     progress.set_style(style);
     let mut samples = Samples::default();
-    for step in &steps {
+    for (number, step) in steps.iter().enumerate() {
         progress.set_message(step.label.clone());
+        if progress.is_hidden() {
+            eprintln!("{}/{} {}", number + 1, steps.len(), step.label);
+        }
         (step.run)(lab, &mut samples);
         progress.inc(1);
     }

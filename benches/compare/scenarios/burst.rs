@@ -1,6 +1,6 @@
 //! Resident memory of a server after all its connections were busy at once.
 //!
-//! The clients send 32 KiB each and read nothing. The kernel buffers little here, so that the server has the echoes in its own
+//! The clients send 64 KiB each and read nothing. The kernel buffers little here, so that the server has the echoes in its own
 //! memory. Then the clients read. What matters is what the server is left with, over what it had when the connections had been
 //! used one after the other.
 
@@ -10,7 +10,7 @@ use crate::roles::Form;
 use crate::roles::transport::Peer;
 use crate::samples::{Key, Samples};
 
-const MESSAGE: usize = 32 << 10;
+const MESSAGE: usize = 64 << 10;
 /// What the kernel is asked to buffer for a connection, at either end.
 const KERNEL_BUFFERS: u32 = 4 << 10;
 const MIB: f64 = (1 << 20) as f64;
@@ -43,7 +43,7 @@ fn measure(lab: &Lab, samples: &mut Samples, peer: Peer) {
         ("growth", "MiB", (after - base) / MIB),
         ("after / before", "", after / base),
     ] {
-        let key = Key::new("burst", peer.name(), "32 KiB on all at once", metric);
+        let key = Key::new("burst", peer.name(), "64 KiB on all at once", metric);
         samples.add(key, unit, value);
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn steps(lab: &Lab) -> Vec<Step> {
 }
 
 fn measure(lab: &Lab, samples: &mut Samples, peer: Peer, form: Form, name: &str) {
-    let connections = lab.connections(1_000, 8_000);
+    let connections = lab.connections(2_000, 8_000);
     let mut pair = Setup::new(peer, form, Cores::Any).counted().start(lab);
     pair.tell(&format!("connect {WARM_UP}"));
     pair.tell("echo 32768");

@@ -33,7 +33,8 @@ impl Transport for Tcp {
     }
 
     fn accept(&self, tcp: TcpStream) -> impl Future<Output = io::Result<TcpStream>> + use<> {
-        std::future::ready(tcp.set_nodelay(true).map(|()| tcp))
+        // As large as a pointer.
+        Box::pin(std::future::ready(tcp.set_nodelay(true).map(|()| tcp)))
     }
 
     fn connect(&self, tcp: TcpStream) -> impl Future<Output = io::Result<TcpStream>> + use<> {
