@@ -1,18 +1,39 @@
 //! Many threads, little memory: everybody finishes.
 
 use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Waker};
-use std::thread;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 use alts::pool::{BufferPool, PooledBuf, Retention};
 
-use crate::model::Random;
-use crate::wakers::block_on;
+use crate::rng::Rng;
 use crate::{KIB, SMALL, pool};
 
 const THREADS: u64 = 8;
 const ROUNDS: usize = 3_000;
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs `future` on this thread, which sleeps in between.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        thread::park();
+    }
+}
 
 async fn take(pool: &BufferPool, size: usize) -> PooledBuf {
     let mut ticket = None;
@@ -45,13 +66,13 @@ fn own(buffer: &mut PooledBuf, marks: &AtomicU64) {
     assert_eq!((&buffer[..8], &buffer[end..]), (&mark[..], &mark[..]), "somebody else wrote here");
 }
 
-fn crowd(pool: &BufferPool, work: impl Fn(&mut Random, &AtomicU64) + Sync) {
+fn crowd(pool: &BufferPool, work: impl Fn(&mut Rng, &AtomicU64) + Sync) {
     let marks = AtomicU64::new(1);
     thread::scope(|scope| {
         for seed in 1..=THREADS {
             let (work, marks) = (&work, &marks);
             scope.spawn(move || {
-                let mut random = Random::new(seed);
+                let mut random = Rng::new(seed);
                 for _ in 0..ROUNDS {
                     work(&mut random, marks);
                 }

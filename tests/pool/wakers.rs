@@ -1,10 +1,8 @@
-//! Wakers made by hand, and the smallest executor.
+//! Callers with wakers that count.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
 use alts::pool::{BufferPool, PoolError, PooledBuf, Ticket};
 
@@ -40,25 +38,5 @@ impl Caller {
 
     pub(crate) fn woken(&self) -> usize {
         self.wakes.0.load(Ordering::SeqCst)
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Runs `future` on this thread, which sleeps in between.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        thread::park();
     }
 }

@@ -26,8 +26,6 @@ pub(crate) mod code {
     pub(crate) const NO_COMMON_SUITE: u16 = 4;
     pub(crate) const NO_COMMON_RECORD_PROTOCOL: u16 = 5;
     pub(crate) const NO_COMMON_APP_PROTOCOL: u16 = 6;
-    pub(crate) const BAD_CERTIFICATE: u16 = 7;
-    pub(crate) const UNKNOWN_TRUST_DOMAIN: u16 = 10;
     pub(crate) const ACCESS_DENIED: u16 = 11;
     pub(crate) const DECRYPT_ERROR: u16 = 12;
     pub(crate) const TOO_LARGE: u16 = 13;

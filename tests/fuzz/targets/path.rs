@@ -25,6 +25,7 @@ enum State {
     Failed(Error),
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "what has happened is independent of each other")]
 struct Side {
     state: State,
     control: Control,
@@ -294,7 +295,7 @@ impl World {
     }
 }
 
-async fn run(choices: &mut Choices<'_>) {
+fn run(choices: &mut Choices<'_>) {
     let mut world = World::new(choices);
     while !choices.are_over() {
         world.act(choices);
@@ -311,5 +312,5 @@ fn path() {
     bolero::check!()
         .with_iterations(FEW)
         .with_max_len(1_000)
-        .for_each(|input: &[u8]| block_on(run(&mut Choices::new(input))));
+        .for_each(|input: &[u8]| block_on(async { run(&mut Choices::new(input)) }));
 }

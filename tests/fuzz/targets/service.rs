@@ -58,10 +58,10 @@ fn start(choices: &mut Choices<'_>, role: Role) -> ReqOneof {
         protocols = vec!["ALTSRP_GCM_AES128".to_owned()];
     }
     let mut versions = Some(RpcProtocolVersions::from(RpcVersions::GRPC));
-    if rarely(choices) {
-        versions = None;
-    } else if rarely(choices) {
-        versions.as_mut().unwrap().max_rpc_version = None;
+    match choices.below(24) {
+        22 => versions = None,
+        23 => versions.as_mut().unwrap().max_rpc_version = None,
+        _ => {}
     }
     let mut application_protocols = vec!["grpc".to_owned()];
     match choices.below(24) {
@@ -77,7 +77,7 @@ fn start(choices: &mut Choices<'_>, role: Role) -> ReqOneof {
     };
     let max_frame_size = u32::from(choices.byte()) << 8;
     let protocol = match choices.below(24) {
-        23 => choices.below(5) as i32,
+        23 => i32::from(choices.byte() % 5),
         _ => HandshakeProtocol::Alts as i32,
     };
     match role {
@@ -255,7 +255,6 @@ impl Talk {
     async fn act(&mut self, choices: &mut Choices<'_>) {
         match choices.below(16) {
             0..8 => self.go_on(choices),
-            8..11 => self.listen(),
             11 => {
                 self.good = false;
                 let role = choices.pick(&[Role::Client, Role::Server]);

@@ -85,6 +85,7 @@ impl Side {
 }
 
 /// One end and what the model knows about what it sends.
+#[expect(clippy::struct_excessive_bools, reason = "what has happened is independent of each other")]
 struct End {
     side: Side,
     control: Control,

@@ -245,7 +245,7 @@ impl Finished {
         let mac = body.take(32)?.to_vec();
         let padding = body.vector(2)?;
         body.end()?;
-        let least = padding.len() < 512 && plaintext.len() % 512 == 0;
+        let least = padding.len() < 512 && plaintext.len().is_multiple_of(512);
         if !least || padding.iter().any(|&byte| byte != 0) {
             return Err(DECODE_ERROR);
         }

@@ -38,7 +38,7 @@ impl Node {
         let mut nodes = Vec::new();
         while let [tag, first, rest @ ..] = bytes {
             let (len, rest) = match (first, rest) {
-                (0..0x80, _) => (usize::from(*first), rest),
+                (0..=0x7F, _) => (usize::from(*first), rest),
                 (0x81, [len, rest @ ..]) => (usize::from(*len), rest),
                 (0x82, [high, low, rest @ ..]) => {
                     (usize::from(*high) << 8 | usize::from(*low), rest)
@@ -63,8 +63,8 @@ impl Node {
         };
         let len = (content.len() as u16).to_be_bytes();
         let length = match content.len() {
-            0..0x80 => vec![len[1]],
-            0x80..0x100 => vec![0x81, len[1]],
+            0..=0x7F => vec![len[1]],
+            0x80..=0xFF => vec![0x81, len[1]],
             _ => vec![0x82, len[0], len[1]],
         };
         [&[self.tag][..], &length, &content].concat()

@@ -47,7 +47,7 @@ impl Body for Requests {
 }
 
 pub(super) enum Answer {
-    Response(HandshakerResp),
+    Response(Box<HandshakerResp>),
     End,
 }
 
@@ -131,7 +131,7 @@ impl Call {
         self.received.drain(..5 + message.len());
         assert!(!self.result, "something behind the result");
         self.result = response.result.is_some();
-        Some(Answer::Response(response))
+        Some(Answer::Response(Box::new(response)))
     }
 
     fn over(&mut self, status: &[u8]) -> Answer {
