@@ -253,7 +253,7 @@ impl fmt::Display for CertificateError {
             }
             Self::NoUri => f.write_str("no URI in subjectAltName"),
             Self::SeveralUris(count) => write!(f, "{count} URIs in subjectAltName, of exactly 1"),
-            Self::SpiffeId(fault) => write!(f, "the URI is not a SPIFFE ID: it {fault}"),
+            Self::SpiffeId(fault) => write!(f, "the URI is not a SPIFFE ID: {fault}"),
             Self::UnknownTrustDomain(domain) => write!(f, "no trust bundle for {domain}"),
             Self::AuthorityAsLeaf => f.write_str("the leaf is a certificate authority's"),
             Self::NotAnAuthority { position } => {
