@@ -37,10 +37,8 @@ def uris(*texts):
 
 def raw_uris(*contents):
     """subjectAltName with URIs that no library would write."""
-    inner = b"".join(b"\x86" + der_length(len(content)) + content for content in contents)
-    return x509.UnrecognizedExtension(
-        ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30" + der_length(len(inner)) + inner
-    )
+    inner = b"".join(der(0x86, content) for content in contents)
+    return x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, der(0x30, inner))
 
 
 def der_length(length):
@@ -48,6 +46,15 @@ def der_length(length):
         return bytes([length])
     octets = length.to_bytes(2, "big").lstrip(b"\0")
     return bytes([0x80 | len(octets)]) + octets
+
+
+def der(tag, content):
+    return bytes([tag]) + der_length(len(content)) + content
+
+
+def certificate(signed, algorithm, key):
+    """The contents, signed as they are. `algorithm` is the identifier that goes with the signature."""
+    return der(0x30, signed + algorithm + der(0x03, b"\0" + keys.sign(key, signed)))
 
 
 class Identity:

@@ -5,12 +5,18 @@ import re
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from . import keys
 from .encoding import Refused
 
 ID = re.compile(r"spiffe://([a-z0-9._-]{1,255})((?:/[A-Za-z0-9._-]+)+)")
+KNOWN = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+}
 PURPOSES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
@@ -42,6 +48,15 @@ def check_purpose(certificate, role):
         raise bad("extendedKeyUsage")
 
 
+def check_form(certificate):
+    """What the library lets pass."""
+    if certificate.not_valid_before_utc > certificate.not_valid_after_utc:
+        raise bad("a validity that ends before it begins")
+    kinds = [extension.oid for extension in certificate.extensions if extension.critical]
+    if not set(kinds) <= KNOWN:
+        raise bad("an unknown critical extension")
+
+
 def check_time(certificate, now):
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise Refused("certificate_expired", "not valid now")
@@ -71,6 +86,8 @@ def verify_chain(chain, bundles, role, now=None):
     now = now or datetime.datetime.now(datetime.timezone.utc)
     try:
         certificates = [x509.load_der_x509_certificate(der) for der in chain]
+        for certificate in certificates:
+            check_form(certificate)
         for below, above in zip(certificates, certificates[1:]):
             if below.issuer.public_bytes() != above.subject.public_bytes():
                 raise bad("the chain's order")
@@ -90,7 +107,9 @@ def verify_chain(chain, bundles, role, now=None):
         for below, above in zip(certificates, intermediates):
             check_issued(below, above)
         check_anchor(certificates, bundles[domain], now)
-    except ValueError as error:
+    except Refused:
+        raise
+    except Exception as error:  # The library has many for what it cannot read.
         raise bad(f"unreadable: {error}") from None
     return identity, leaf.public_key()
 

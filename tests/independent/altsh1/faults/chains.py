@@ -228,7 +228,18 @@ mangled("byte left over", lambda der: der + b"\0")
 mangled("text", lambda _: b"-----BEGIN CERTIFICATE-----")
 mangled("length in more bytes than it needs", lambda der: b"\x30\x83\0" + der[2:])
 mangled("indefinite length", lambda der: b"\x30\x80" + der[4:] + b"\0\0")
+mangled(
+    "validity that ends before it begins", lambda der: der.replace(b"\x17\x0d2", b"\x17\x0d3", 1)
+)
+mangled("another algorithm outside than inside", lambda der: other_algorithm(der))
 mangled("version 1", lambda der: der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x00"))
+
+
+def other_algorithm(der):
+    """ECDSA with SHA-384 in the identifier that is not signed."""
+    at = der.rindex(bytes.fromhex("2a8648ce3d040302"))
+    return der[: at + 7] + b"\3" + der[at + 8 :]
+
 
 # Revocation.
 

@@ -11,7 +11,7 @@ from .. import keys
 from ..attack import BOTH, fault, hooked
 from ..certificates import HOUR, NOW
 from ..encoding import CLIENT_FINISHED, SERVER_FINISHED, u16, vector8, vector16
-from ..messages import CLOSE_NOTIFY, CRITICAL, ECDSA_P384, ED25519, SCHEMES, padded
+from ..messages import CLOSE_NOTIFY, CRITICAL, ECDSA_P384, ED25519, SCHEMES
 from ..schedule import sha256
 from ..world import DOMAIN, FEDERATED, THEIRS
 from .client_init import UNKNOWN_EXTENSION
@@ -166,7 +166,6 @@ def certificate_beyond(attack):
 
 
 finished("bytes behind the padding", plaintext=lambda text: text + bytes(512))
-finished("nothing behind the chain", plaintext=lambda text: padded(text[:20])[:-2])
 finished("plaintext of zeros", plaintext=lambda _: bytes(1024))
 finished("empty plaintext", plaintext=lambda _: b"")
 
