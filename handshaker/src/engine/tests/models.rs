@@ -35,7 +35,7 @@ impl Model {
             Some(row.split(" | ").map(str::trim).collect())
         });
         let mut terms = String::new();
-        if name.ends_with(".pv") {
+        if name.rsplit('.').next() == Some("pv") {
             for part in text.split("(*") {
                 terms.push_str(part.split_once("*)").map_or(part, |(_, after)| after));
             }
