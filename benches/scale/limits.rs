@@ -11,9 +11,11 @@ use super::held::field;
 
 /// Descriptors of a process that are not connections of the measurement, those that warm it up included.
 const OTHER_DESCRIPTORS: usize = 200;
-/// Loopback addresses 127.0.0.2 to 127.0.0.254, one for each pair of processes.
+/// Loopback addresses from 127.0.0.2 to 127.0.0.254, one for each pair of processes.
 const PAIRS: usize = 253;
 pub(crate) const FIRST_ADDRESS: u8 = 2;
+/// Pipes to and from a server and its clients.
+const DESCRIPTORS_OF_A_PAIR: usize = 4;
 /// What a connection takes at most, both ends and the kernel, in bytes: measured, and half as much again.
 const BYTES: u64 = 16 << 10;
 
@@ -22,6 +24,7 @@ const BYTES: u64 = 16 << 10;
 pub(crate) struct Limits {
     /// Connections of one pair of processes.
     per_pair: usize,
+    pairs: usize,
     /// By the whole system, each with its reason.
     system: Vec<(usize, String)>,
 }
@@ -36,7 +39,10 @@ pub(crate) struct Possible {
 
 impl Limits {
     pub(crate) fn of_this_machine() -> Result<Self, Error> {
-        let descriptors = raise_descriptors()?.saturating_sub(OTHER_DESCRIPTORS);
+        let descriptors = raise_descriptors()?;
+        // This process talks to all others.
+        let pairs = PAIRS.min(descriptors / DESCRIPTORS_OF_A_PAIR / 2);
+        let descriptors = descriptors.saturating_sub(OTHER_DESCRIPTORS);
         // The kernel searches long for a free port when few are left.
         let ports =
             numbers::<usize>("/proc/sys/net/ipv4/ip_local_port_range").map_or(28_000, |range| {
@@ -46,10 +52,7 @@ impl Limits {
                 }
             });
         let per_pair = descriptors.min(ports / 10 * 7);
-        let mut system = vec![(
-            per_pair * PAIRS,
-            format!("{per_pair} connections for each of {PAIRS} loopback addresses"),
-        )];
+        let mut system = Vec::new();
         if let Some([used, _, most]) = numbers::<usize>("/proc/sys/fs/file-nr").as_deref() {
             let free = most.saturating_sub(*used) / 2;
             system.push((free, format!("fs.file-max leaves room for {free}")));
@@ -70,7 +73,7 @@ impl Limits {
                 BYTES >> 10
             ),
         ));
-        Ok(Self { per_pair, system })
+        Ok(Self { per_pair, pairs, system })
     }
 
     /// With fewer connections in each process, if so asked.
@@ -82,8 +85,10 @@ impl Limits {
     }
 
     pub(crate) fn possible(&self, wanted: usize) -> Possible {
-        let addresses = (self.per_pair * PAIRS, "there are no more loopback addresses".to_owned());
-        let tightest = self.system.iter().chain([&addresses]).min_by_key(|(most, _)| *most);
+        let Self { per_pair, pairs, .. } = self;
+        let why = format!("{pairs} pairs of processes with {per_pair} each are all there can be");
+        let processes = (per_pair * pairs, why);
+        let tightest = self.system.iter().chain([&processes]).min_by_key(|(most, _)| *most);
         match tightest {
             Some((most, why)) if *most < wanted => {
                 Possible { connections: *most, why: Some(why.clone()) }
