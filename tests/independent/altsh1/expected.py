@@ -47,6 +47,10 @@ foreign/HTTP2 after the first frame              | server | peer too_large      
 # 5.1, 2, 12.1. ClientInit
 ClientInit/no version                            | server | peer decode_error               | clear decode_error        | ClientInit has an empty list
 ClientInit/nine versions                         | server | peer decode_error               | clear decode_error        | ClientInit has a list with too many elements
+ClientInit/nine versions, one of them twice      | server | peer decode_error               | clear decode_error
+ClientInit/nine names, one of them twice         | server | peer decode_error               | clear decode_error
+ClientInit/name twice before a name with a space | server | peer decode_error               | clear decode_error
+ClientInit/extension and its twin before the order | server | peer illegal_parameter | clear illegal_parameter
 ClientInit/version twice                         | server | peer illegal_parameter          | clear illegal_parameter   | an element occurs twice among the versions
 ClientInit/unknown version twice                 | server | peer illegal_parameter          | clear illegal_parameter   | an element occurs twice among the versions
 ClientInit/other versions only                   | server | incompatible unsupported_version | clear unsupported_version | the client offers versions
@@ -193,6 +197,11 @@ Finished/plaintext of zeros                      | both   | peer decode_error   
 Finished/empty plaintext                         | both   | peer decode_error               | sealed decode_error       | Finished ends too early
 Finished/no certificate                          | both   | peer decode_error               | sealed decode_error       | has an empty list
 Finished/six certificates                        | both   | peer decode_error               | sealed decode_error       | has a list with too many elements
+Finished/six certificates, the first of 8,193 bytes | both   | peer too_large  | sealed too_large
+Finished/six certificates, the last of 8,193 bytes | both   | peer decode_error               | sealed decode_error       | too many elements
+Finished/six certificates of 24,577 bytes        | both   | peer too_large                  | sealed too_large
+Finished/extensions' form before the length of the plaintext | both   | peer illegal_parameter          | sealed illegal_parameter  | extension 0x0007 occurs twice
+Finished/extensions' form before padding         | both   | peer illegal_parameter  | sealed illegal_parameter
 Finished/certificate of 8,193 bytes              | both   | peer too_large                  | sealed too_large          | a certificate of 8193 bytes
 Finished/certificate of 8,192 bytes, all zero    | both   | peer bad_certificate            | sealed bad_certificate    | certificate 0 is malformed: certificate
 Finished/chain of 24,577 bytes                   | both   | peer too_large                  | sealed too_large          | a certificate chain of 24577 bytes

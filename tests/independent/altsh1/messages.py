@@ -242,8 +242,6 @@ class Finished:
 
 
 def read_finished(plaintext, from_server):
-    if len(plaintext) % 512:
-        raise Refused("decode_error", "no multiple of 512")
     reader = Reader(plaintext)
     if from_server:
         params = ServerParams(
@@ -261,17 +259,19 @@ def read_finished(plaintext, from_server):
         raise Refused("too_large", "the chain")
     found = []
     while not certificates.done():
+        if len(found) == 5:
+            raise Refused("decode_error", "too many certificates")
         certificate = certificates.vector16()
         if len(certificate) > 8192:
             raise Refused("too_large", "a certificate")
         found.append(certificate)
-    if not 1 <= len(found) <= 5:
-        raise Refused("decode_error", "the number of certificates")
+    if not found:
+        raise Refused("decode_error", "no certificate")
     sig_alg = reader.u16()
     statement = plaintext[: reader.at]
     message = Finished(params, found, sig_alg, reader.vector16(), reader.take(32), statement)
     padding = reader.vector16()
     reader.end()
-    if len(padding) > 511 or any(padding):
+    if len(plaintext) % 512 or len(padding) > 511 or any(padding):
         raise Refused("decode_error", "padding")
     return message

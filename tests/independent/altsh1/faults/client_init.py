@@ -43,6 +43,12 @@ init("no version", versions=[])
 init("nine versions", versions=list(range(1, 10)))
 init("version twice", versions=[1, 1])
 init("unknown version twice", versions=[1, 7, 7])
+init("nine versions, one of them twice", versions=[1, *range(1, 9)])
+init("nine names, one of them twice", app_protocols=["grpc", "grpc", *"abcdefg"])
+init("name twice before a name with a space", record_protocols=[REKEY, REKEY, "a b"])
+init(
+    "extension and its twin before the order", extensions=[(5, b""), (5 | CRITICAL, b""), (1, b"")]
+)
 init("other versions only", versions=[0, 2, 0xFF00])
 raw("versions of 3 bytes", versions=vector8(b"\0\1\0"))
 raw("versions of 1 byte", versions=vector8(b"\1"))

@@ -144,6 +144,11 @@ finished("no certificate", chain=lambda _: [])
 finished("six certificates", chain=lambda chain: chain * 6)
 finished("certificate of 8,193 bytes", chain=lambda _: [bytes(8193)])
 finished("certificate of 8,192 bytes, all zero", chain=lambda _: [bytes(8192)])
+finished(
+    "six certificates, the first of 8,193 bytes", chain=lambda chain: [bytes(8193), *chain * 5]
+)
+finished("six certificates, the last of 8,193 bytes", chain=lambda chain: [*chain * 5, bytes(8193)])
+finished("six certificates of 24,577 bytes", chain=lambda _: [bytes(4094)] * 5 + [bytes(4095)])
 finished("chain of 24,577 bytes", chain=lambda _: [bytes(8192), bytes(8192), bytes(8187)])
 finished("chain of 24,576 bytes, all zero", chain=lambda _: [bytes(8192), bytes(8192), bytes(8186)])
 
@@ -350,6 +355,17 @@ def order(name, ours=BOTH, ask=(), options=(), changes=None, **hooks):
     finished(name, ours, ask, options, **hooks)
 
 
+TWINS = [(7, b""), (7 | CRITICAL, b"")]
+order(
+    "extensions' form before the length of the plaintext",
+    changes={"extensions": TWINS},
+    plaintext=lambda text: text[:-1],
+)
+order(
+    "extensions' form before padding",
+    changes={"extensions": TWINS},
+    plaintext=lambda text: text[:-1] + b"\1",
+)
 order("padding before certificates", options=expired, plaintext=lambda text: text[:-1] + b"\1")
 order("certificates before the scheme", options=expired, sig_alg=lambda _: 0x0401)
 order("scheme before the signature", sig_alg=lambda _: 0x0401, signature=flip)
