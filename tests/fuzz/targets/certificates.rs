@@ -199,11 +199,13 @@ fn forged(choices: &mut Choices<'_>) {
 
 #[test]
 fn certificates() {
-    bolero::check!().with_iterations(FEW).with_max_len(600).for_each(|input: &[u8]| {
-        let choices = &mut Choices::new(input);
-        match choices.below(4) {
-            3 => forged(choices),
-            _ => issued(choices),
-        }
-    });
+    bolero::check!(name = "certificates").with_iterations(FEW).with_max_len(600).for_each(
+        |input: &[u8]| {
+            let choices = &mut Choices::new(input);
+            match choices.below(4) {
+                3 => forged(choices),
+                _ => issued(choices),
+            }
+        },
+    );
 }

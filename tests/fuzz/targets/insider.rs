@@ -85,7 +85,7 @@ const EXTENSIONS: [&[(u16, &[u8])]; 8] = [
 
 #[test]
 fn insider() {
-    bolero::check!().with_iterations(FEW).for_each(|input: &[u8]| {
+    bolero::check!(name = "insider").with_iterations(FEW).for_each(|input: &[u8]| {
         let choices = &mut Choices::new(input);
         match choices.below(2) {
             0 => as_client::talk(choices),

@@ -245,7 +245,7 @@ async fn run(choices: &mut Choices<'_>) {
 
 #[test]
 fn insider_records() {
-    bolero::check!()
+    bolero::check!(name = "insider_records")
         .with_iterations(FEW)
         .with_max_len(600)
         .for_each(|input: &[u8]| block_on(run(&mut Choices::new(input))));

@@ -309,7 +309,7 @@ fn run(choices: &mut Choices<'_>) {
 
 #[test]
 fn path() {
-    bolero::check!()
+    bolero::check!(name = "path")
         .with_iterations(FEW)
         .with_max_len(1_000)
         .for_each(|input: &[u8]| block_on(async { run(&mut Choices::new(input)) }));

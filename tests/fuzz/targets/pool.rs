@@ -273,7 +273,7 @@ impl World {
 
 #[test]
 fn pool() {
-    bolero::check!().with_iterations(FEW).for_each(|input: &[u8]| {
+    bolero::check!(name = "pool").with_iterations(FEW).for_each(|input: &[u8]| {
         let mut choices = Choices::new(input);
         let retention = choices.pick(&[
             Retention::KeepUpTo(5 * SMALL),

@@ -182,7 +182,7 @@ impl<'a> World<'a> {
 
 #[test]
 fn record_opener() {
-    bolero::check!().with_iterations(MANY).for_each(|input: &[u8]| {
+    bolero::check!(name = "record_opener").with_iterations(MANY).for_each(|input: &[u8]| {
         let mut world = World::new(Choices::new(input));
         while !world.choices.are_over() {
             match world.choices.below(3) {

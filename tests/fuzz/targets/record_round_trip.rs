@@ -53,7 +53,7 @@ impl Number {
 
 #[test]
 fn record_round_trip() {
-    bolero::check!().with_iterations(MANY).for_each(|input: &[u8]| {
+    bolero::check!(name = "record_round_trip").with_iterations(MANY).for_each(|input: &[u8]| {
         let mut choices = Choices::new(input);
         let protocol = choices.pick(&[RecordProtocol::Aes128GcmRekey, RecordProtocol::Aes128Gcm]);
         let role = choices.pick(&[Role::Client, Role::Server]);

@@ -150,6 +150,7 @@ struct Talk {
     good: bool,
     requests: usize,
     responses: usize,
+    waited: Duration,
     /// For each request, how much of it is the handshake's.
     taken: Vec<usize>,
 }
@@ -187,6 +188,7 @@ impl Talk {
             good,
             requests: 0,
             responses: 0,
+            waited: Duration::ZERO,
             taken: Vec::new(),
         }
     }
@@ -292,7 +294,8 @@ impl Talk {
             }
             13 => {
                 let time = Duration::from_millis(choices.below(4_000) as u64);
-                self.good &= time < Duration::from_millis(300);
+                self.waited += time;
+                self.good &= self.waited < Duration::from_secs(4);
                 tokio::time::advance(time).await;
             }
             14 if choices.one_in(4) => {
@@ -346,7 +349,7 @@ async fn run(choices: &mut Choices<'_>) {
 
 #[test]
 fn service() {
-    bolero::check!()
+    bolero::check!(name = "service")
         .with_iterations(FEW)
         .with_max_len(600)
         .for_each(|input: &[u8]| block_on(run(&mut Choices::new(input))));

@@ -415,7 +415,7 @@ async fn run(choices: &mut Choices<'_>) {
 
 #[test]
 fn stream() {
-    bolero::check!()
+    bolero::check!(name = "stream")
         .with_iterations(FEW)
         .with_max_len(2_000)
         .for_each(|input: &[u8]| block_on(run(&mut Choices::new(input))));
