@@ -1,0 +1,170 @@
+//! A server that has no descriptors left for the connections that come. It waits instead of asking again and again, and everybody is served
+//! in the end.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::gauges::{
+    allow_descriptors, allow_many_descriptors, descriptors, descriptors_of, wait_until,
+};
+use crate::helper::Helper;
+use crate::identities::Identities;
+use crate::row::Row;
+use crate::scale::Scale;
+use crate::service;
+use crate::tally::Tally;
+use crate::target::{PAUSE, Target};
+
+/// Connections that there are descriptors for.
+const ROOM: u64 = 50;
+
+/// A loop that pauses, as every server should have one.
+pub(crate) fn accept_loop(row: &mut Row, scale: Scale) {
+    exhaust(row, scale, Target::start(|_, _| (), service::echo), PAUSE);
+}
+
+/// What tonic's servers are given.
+#[cfg(feature = "tonic")]
+pub(crate) fn incoming(row: &mut Row, scale: Scale) {
+    use std::sync::Arc;
+
+    use alts::tonic::Incoming;
+    use tokio_stream::StreamExt;
+    use tokio_stream::wrappers::TcpListenerStream;
+
+    let identities = Identities::new();
+    let handshaker = crate::identities::server(identities.path());
+    let target = Target::launch(
+        identities,
+        handshaker,
+        |_, _| (),
+        |listener, acceptor, tally| async move {
+            let counting = Arc::clone(&tally);
+            Tally::add(&counting.accept_calls);
+            let sockets = TcpListenerStream::new(listener).map(move |accepted| {
+                // Each answer is followed by another call.
+                Tally::add(&counting.accept_calls);
+                match &accepted {
+                    Ok(_) => Tally::add(&counting.accepted),
+                    Err(_) => Tally::add(&counting.accept_errors),
+                }
+                accepted
+            });
+            let pool = acceptor.settings().pool.clone();
+            let mut incoming = Incoming::over(sockets, &acceptor);
+            while let Some(Ok(mut stream)) = incoming.next().await {
+                let (pool, tally) = (pool.clone(), Arc::clone(&tally));
+                tokio::spawn(async move {
+                    service::echo_stream(&mut stream, &pool, &tally).await;
+                });
+            }
+        },
+    );
+    // It begins with 5 ms and doubles up to a second: a pause of 200 ms on average is exceeded soon.
+    exhaust(row, scale, target, PAUSE);
+}
+
+fn exhaust(row: &mut Row, scale: Scale, target: Target, pause: Duration) {
+    let count = scale.of(200, 1_000);
+    target.warm_up();
+    let gauges = target.gauges();
+    let mut visitors = target.helper("visitors", &[]);
+    // No more descriptors than are open now, and ROOM.
+    allow_descriptors(descriptors() as u64 + ROOM);
+    visitors.tell(&format!("hold {count}"));
+    let refused = || Tally::get(&target.tally.accept_errors);
+    wait_until(|| refused() > 0 && Tally::get(&target.tally.secured) >= ROOM / 2);
+    // While nothing changes: how often does it ask?
+    let (start, calls) = (Instant::now(), Tally::get(&target.tally.accept_calls));
+    std::thread::sleep(scale.of(Duration::from_secs(2), Duration::from_secs(10)));
+    let calls = Tally::get(&target.tally.accept_calls) - calls;
+    let passed = start.elapsed();
+    row.note("served when descriptors had run out", Tally::get(&target.tally.secured));
+    // As often as the pause allows; a few more where it begins shorter.
+    let most = 12 + (passed.as_millis() / pause.as_millis()) as u64;
+    row.require_at_most("accept calls while there was no room", calls, most);
+    row.note("in so many ms", passed.as_millis());
+    visitors.tell("leave");
+    let report = visitors.report();
+    row.thrown(count, 0, count);
+    row.honest(report.get("asked"), report.get("answered"), report.get("lost"));
+    row.require_at_least("accept calls that failed", refused(), 1);
+    row.require_count("accepted in the end", Tally::get(&target.tally.accepted), count);
+    allow_many_descriptors();
+    drop(visitors);
+    row.left(&gauges.left());
+}
+
+/// Where cargo puts examples, seen from a test.
+fn echo_server_program() -> Option<PathBuf> {
+    let tests = std::env::current_exe().ok()?;
+    let program = tests.parent()?.parent()?.join("examples/echo_server");
+    program.is_file().then_some(program)
+}
+
+pub(crate) fn echo_server_is_built() -> bool {
+    echo_server_program().is_some()
+}
+
+/// The example, as a process with few descriptors.
+pub(crate) fn echo_server(row: &mut Row, scale: Scale) {
+    // No more than its listener's backlog of 128 holds while they wait.
+    let count = 150;
+    let identities = Identities::new();
+    let file = |what: &str| identities.path().join(format!("server.{what}"));
+    let bundle = format!("dev.local={}", file("bundle").display());
+    // What it has open already, and ROOM.
+    allow_descriptors(20 + ROOM);
+    let mut server = Command::new(echo_server_program().expect("it is built"))
+        .args(["--dev", "--half-open-per-source", "1000", "--bundle", &bundle])
+        .arg("--cert")
+        .arg(file("chain"))
+        .arg("--key")
+        .arg(file("key"))
+        .env("RUST_LOG", "off")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the server starts");
+    allow_many_descriptors();
+    let mut line = String::new();
+    let mut output = BufReader::new(server.stdout.take().expect("it is piped"));
+    output.read_line(&mut line).expect("it says where it listens");
+    let address: SocketAddr = line.trim().rsplit(' ').next().unwrap().parse().expect("an address");
+    let process = server.id().to_string();
+
+    let mut visitors = Helper::start("visitors", identities.path(), address, &[]);
+    visitors.ask("visit 64 8");
+    wait_until(|| ticks(&process).is_some());
+    let base = descriptors_of(&process);
+    visitors.tell(&format!("hold {count}"));
+    wait_until(|| descriptors_of(&process) as u64 >= 20 + ROOM);
+    std::thread::sleep(Duration::from_millis(500));
+    let (start, before) = (Instant::now(), ticks(&process).unwrap_or(0));
+    std::thread::sleep(scale.of(Duration::from_secs(2), Duration::from_secs(10)));
+    let busy = ticks(&process).unwrap_or(0) - before;
+    let passed = start.elapsed().as_millis() as u64 / 10;
+    row.note("descriptors", 20 + ROOM);
+    // A loop that spins takes all of a core.
+    row.require_at_most("ticks of 10 ms at work while there was no room", busy, passed / 4);
+    visitors.tell("leave");
+    let report = visitors.report();
+    row.thrown(count, 0, count);
+    row.honest(report.get("asked"), report.get("answered"), report.get("lost"));
+    drop(visitors);
+    wait_until(|| descriptors_of(&process) <= base);
+    row.note("descriptors left", descriptors_of(&process) as i64 - base as i64);
+    server.kill().expect("it runs");
+    server.wait().expect("it ends");
+}
+
+/// Processor time of a process, in the kernel's ticks of 10 ms.
+fn ticks(process: &str) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let user: u64 = fields.nth(11)?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}

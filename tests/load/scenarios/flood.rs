@@ -1,0 +1,266 @@
+//! Valid first messages, each of which costs the server a key exchange and a signature before its sender has proved anything. Honest
+//! clients from another source come meanwhile.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use alts::Settings;
+use alts::handshaker::{
+    AlertCode, Error, HandshakeOptions, HandshakeSession, Handshaker, LimitOptions,
+    LocalHandshaker, Role, Step,
+};
+
+use crate::identities::{self, Identities};
+use crate::row::Row;
+use crate::scale::Scale;
+use crate::service;
+use crate::tally::{OVERLOADED, Tally};
+use crate::target::{self, Target};
+
+/// Sources and connections at a time from each; how many honest clients come.
+struct Flood {
+    sources: usize,
+    each: usize,
+    honest: usize,
+}
+
+/// More connections than one source may have places.
+pub(crate) fn one_source(row: &mut Row, scale: Scale) {
+    let flood = Flood { sources: 1, each: 400, honest: scale.of(100, 2_000) };
+    let most = LimitOptions::default().half_open_per_source + HONEST_AT_A_TIME;
+    answered(row, &flood, |_, limits| limits.half_open_per_source = 64, most);
+}
+
+/// As many as there are places, from sources that each stay within their limits.
+pub(crate) fn many_sources(row: &mut Row, scale: Scale) {
+    let flood = Flood { sources: scale.of(20, 60), each: 16, honest: scale.of(100, 2_000) };
+    // A connection that was reset keeps its place until the server comes to it; its successor is there already.
+    let most = LimitOptions::default().half_open;
+    answered(row, &flood, |_, limits| limits.half_open_per_source = 64, most);
+}
+
+/// With a limit of so many handshakes per second from one source. It holds for the source of the honest clients too.
+pub(crate) fn over_the_rate(row: &mut Row, scale: Scale) {
+    let flood = Flood { sources: 1, each: 50, honest: scale.of(50, 500) };
+    let rate = |_: &mut Settings, limits: &mut LimitOptions| {
+        limits.half_open_per_source = 64;
+        limits.rate_per_source = Some(1_000.0);
+    };
+    let most = LimitOptions::default().half_open_per_source + HONEST_AT_A_TIME;
+    answered(row, &flood, rate, most);
+}
+
+const HONEST_AT_A_TIME: usize = 16;
+
+fn answered(
+    row: &mut Row,
+    flood: &Flood,
+    change: impl FnOnce(&mut Settings, &mut LimitOptions),
+    most_half_open: usize,
+) {
+    let (target, crypto) = counted(change);
+    let words = [flood.sources.to_string(), flood.each.to_string()];
+    let words = words.each_ref().map(String::as_str);
+    target.warm_up();
+    let mut attacker = target.helper("flood", &words);
+    // Tables grow to the number of sources once.
+    attacker.tell("answered");
+    crate::gauges::wait_until(|| Tally::get(&target.tally.accepted) > 1_000);
+    attacker.ask("stop");
+    drop(attacker);
+    crate::gauges::wait_until(|| {
+        Tally::get(&target.tally.ended) == Tally::get(&target.tally.accepted)
+    });
+    target.tally.clear();
+    crypto.clear();
+
+    let gauges = target.gauges();
+    let most = MostHalfOpen::watch(&target);
+    let mut attacker = target.helper("flood", &words);
+    let mut visitors = target.helper("visitors", &[]);
+    attacker.tell("answered");
+    crate::gauges::wait_until(|| Tally::get(&target.tally.accepted) > 1_000);
+    let honest = visitors.ask(&format!("visit {} {HONEST_AT_A_TIME}", flood.honest));
+    let report = attacker.ask("stop");
+    let connections = report.get("connections");
+    row.thrown(connections, report.get("bytes"), connections);
+    row.honest(honest.get("asked"), honest.get("answered"), honest.get("lost"));
+    row.note("honest attempts refused, and made again", honest.get("overloaded"));
+    row.note("flood: answered with a handshake", report.get("answered"));
+    row.note("flood: refused as too much", report.get("refused"));
+    row.note("flood: ended without a word", report.get("ended"));
+    drop((attacker, visitors));
+    let left = gauges.left();
+    row.require_at_most("handshakes under way, at most", most.end(), most_half_open as u64);
+    row.require_at_most("computing at a time", crypto.most(), crypto_limit(&target));
+    row.note("server", target.tally.ends());
+    let secured = Tally::get(&target.tally.secured);
+    row.require_count("secured", secured, honest.get("answered"));
+    row.left(&left);
+}
+
+/// Sources enough to take all places and keep them as long as they may. Honest clients are refused until those run out of time, and come
+/// again.
+pub(crate) fn all_places_held(row: &mut Row, scale: Scale) {
+    let (sources, each) = (24, 64);
+    let (target, crypto) = counted(|settings, limits| {
+        limits.half_open_per_source = 64;
+        if !scale.is_full() {
+            settings.deadline = std::time::Duration::from_secs(3);
+        }
+    });
+    target.warm_up();
+    let words = [sources.to_string(), each.to_string()];
+    let words = words.each_ref().map(String::as_str);
+    target.helper("flood", &words).ask("hold");
+    crate::gauges::wait_until(|| {
+        Tally::get(&target.tally.ended) == Tally::get(&target.tally.accepted)
+    });
+    target.tally.clear();
+    crypto.clear();
+
+    let gauges = target.gauges();
+    let most = MostHalfOpen::watch(&target);
+    let limit = target.acceptor.settings().limits.options().half_open;
+    let mut live = target.helper("live", &["4"]);
+    live.tell("phase beside");
+    let mut visitors = target.helper("visitors", &[]);
+    let mut attacker = target.helper("flood", &words);
+    attacker.tell("hold");
+    // Places are taken, the queue is full, and the rest has been refused.
+    let all = (sources * each + 4) as u64;
+    crate::gauges::wait_until(|| Tally::get(&target.tally.accepted) == all);
+    let honest = visitors.ask("visit 50 10");
+    let report = attacker.report();
+    let pings = live.ask("end");
+    let connections = report.get("connections");
+    row.thrown(connections, report.get("bytes"), connections);
+    row.honest(
+        honest.get("asked") + pings.get("asked"),
+        honest.get("answered") + pings.get("answered"),
+        honest.get("lost") + pings.get("lost"),
+    );
+    row.note("honest attempts refused, and made again", honest.get("overloaded"));
+    row.note("flood: answered with a handshake, and held", report.get("answered"));
+    row.note("flood: refused as too much", report.get("refused"));
+    row.note("flood: ended in the queue", report.get("ended"));
+    drop((attacker, visitors, live));
+    let left = gauges.left();
+    row.require_at_most("handshakes under way, at most", most.end(), limit as u64);
+    row.require_at_most("computing at a time", crypto.most(), crypto_limit(&target));
+    row.note("server", target.tally.ends());
+    row.require_at_least("server: refused", target.tally.ended(OVERLOADED), 1);
+    row.left(&left);
+}
+
+fn counted(change: impl FnOnce(&mut Settings, &mut LimitOptions)) -> (Target, Arc<Computing>) {
+    let identities = Identities::new();
+    let computing = Arc::<Computing>::default();
+    let inner = identities::server(identities.path());
+    let handshaker = Counted { inner, computing: Arc::clone(&computing) };
+    let target = Target::launch(identities, handshaker, change, |listener, acceptor, tally| {
+        target::accept(listener, acceptor, tally, service::echo)
+    });
+    (target, computing)
+}
+
+fn crypto_limit(target: &Target) -> u64 {
+    target.acceptor.settings().limits.options().crypto as u64
+}
+
+/// How many sessions compute at a time.
+#[derive(Debug, Default)]
+struct Computing {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Computing {
+    fn most(&self) -> u64 {
+        self.most.load(Ordering::Relaxed) as u64
+    }
+
+    fn clear(&self) {
+        self.most.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A handshaker that counts.
+#[derive(Debug)]
+struct Counted {
+    inner: LocalHandshaker,
+    computing: Arc<Computing>,
+}
+
+impl Handshaker for Counted {
+    fn start(
+        &self,
+        role: Role,
+        options: &HandshakeOptions,
+    ) -> Result<Box<dyn HandshakeSession>, Error> {
+        let inner = self.inner.start(role, options)?;
+        Ok(Box::new(CountedSession { inner, computing: Arc::clone(&self.computing) }))
+    }
+}
+
+struct CountedSession {
+    inner: Box<dyn HandshakeSession>,
+    computing: Arc<Computing>,
+}
+
+impl fmt::Debug for CountedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl HandshakeSession for CountedSession {
+    fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        received: &[u8],
+        now: SystemTime,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<Step, Error>> {
+        let others = self.computing.now.fetch_add(1, Ordering::AcqRel);
+        self.computing.most.fetch_max(others + 1, Ordering::Relaxed);
+        let stepped = self.inner.poll_step(cx, received, now, out);
+        self.computing.now.fetch_sub(1, Ordering::AcqRel);
+        stepped
+    }
+
+    fn fail(&mut self, code: AlertCode, out: &mut Vec<u8>) {
+        self.inner.fail(code, out);
+    }
+}
+
+/// A thread that looks at how many handshakes are under way, every millisecond.
+struct MostHalfOpen {
+    ended: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<usize>,
+}
+
+impl MostHalfOpen {
+    fn watch(target: &Target) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let limits = target.acceptor.settings().limits.clone();
+        let end = Arc::clone(&ended);
+        let thread = std::thread::spawn(move || {
+            let mut most = 0;
+            while !end.load(Ordering::Relaxed) {
+                most = most.max(limits.half_open());
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            most
+        });
+        Self { ended, thread }
+    }
+
+    fn end(self) -> u64 {
+        self.ended.store(true, Ordering::Relaxed);
+        self.thread.join().expect("it only looks") as u64
+    }
+}

@@ -1,0 +1,63 @@
+//! What is thrown at the server, one file for each kind.
+
+mod claims;
+mod descriptors;
+mod flood;
+mod identity_files;
+mod mappings;
+mod never_read;
+mod pool_cap;
+mod resets;
+mod slow_loris;
+mod soak;
+
+use crate::row::Row;
+use crate::scale::Scale;
+
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    run: fn(&mut Row, Scale),
+    /// Whether this build can run it.
+    pub(crate) available: fn() -> bool,
+}
+
+const fn scenario(name: &'static str, run: fn(&mut Row, Scale)) -> Scenario {
+    Scenario { name, run, available: || true }
+}
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    scenario("claims: record of 1 MiB", claims::record),
+    scenario("claims: first message of 4 KiB", claims::first_message),
+    scenario("claims: last message of 32 KiB", claims::last_message),
+    scenario("slow loris", slow_loris::run),
+    scenario("flood: one source", flood::one_source),
+    scenario("flood: many sources", flood::many_sources),
+    scenario("flood: one source over its rate", flood::over_the_rate),
+    scenario("flood: all places held", flood::all_places_held),
+    scenario("never read: sent to", never_read::sent_to),
+    scenario("never read: echoed to", never_read::echoed_to),
+    scenario("resets: handshakes", resets::handshakes),
+    scenario("resets: records", resets::records),
+    scenario("descriptors: an accept loop", descriptors::accept_loop),
+    #[cfg(feature = "tonic")]
+    scenario("descriptors: tonic's Incoming", descriptors::incoming),
+    Scenario {
+        name: "descriptors: echo_server",
+        run: descriptors::echo_server,
+        available: descriptors::echo_server_is_built,
+    },
+    scenario("identity files", identity_files::run),
+    scenario("pool cap: large records", pool_cap::large_records),
+    scenario("pool cap: cancelled reads", pool_cap::cancelled_reads),
+    scenario("mappings", mappings::run),
+    scenario("soak", soak::run),
+];
+
+/// Runs one, in this process, and reports to its parent.
+pub(crate) fn run(words: &[String]) {
+    let scenario = SCENARIOS.iter().find(|scenario| scenario.name == words[0]);
+    let scenario = scenario.expect("a scenario of this name");
+    let mut row = Row::new(scenario.name);
+    (scenario.run)(&mut row, Scale::parse(&words[1..]));
+    row.report();
+}

@@ -1,0 +1,135 @@
+//! The server under load.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alts::handshaker::{HandshakeLimits, Handshaker, LimitOptions};
+use alts::pool::BufferPool;
+use alts::{Acceptor, Handshake, Settings};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+use crate::gauges::{Gauges, allow_many_descriptors};
+use crate::helper::Helper;
+use crate::identities::{self, Identities};
+use crate::tally::Tally;
+
+/// When accepting fails for want of descriptors, the next attempt fails too, until a connection ends.
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
+
+pub(crate) struct Target {
+    pub(crate) runtime: Runtime,
+    pub(crate) address: SocketAddr,
+    pub(crate) acceptor: Acceptor,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) identities: Identities,
+}
+
+impl Target {
+    /// Listens, and serves each connection with `serve` in a task of its own. The limit for each source is that for all unless
+    /// `change` says otherwise: most of the load comes from one address.
+    pub(crate) fn start<F, S>(
+        change: impl FnOnce(&mut Settings, &mut LimitOptions),
+        serve: S,
+    ) -> Self
+    where
+        S: Fn(Handshake<TcpStream>, BufferPool, Arc<Tally>) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let identities = Identities::new();
+        let handshaker = identities::server(identities.path());
+        Self::launch(identities, handshaker, change, |listener, acceptor, tally| {
+            accept(listener, acceptor, tally, serve)
+        })
+    }
+
+    /// With this handshaker, and this loop that accepts.
+    pub(crate) fn launch<F>(
+        identities: Identities,
+        handshaker: impl Handshaker,
+        change: impl FnOnce(&mut Settings, &mut LimitOptions),
+        accepting: impl FnOnce(TcpListener, Acceptor, Arc<Tally>) -> F,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        allow_many_descriptors();
+        let runtime = Runtime::new().expect("a runtime");
+        let (mut settings, mut limits) = (Settings::default(), LimitOptions::default());
+        limits.half_open_per_source = usize::MAX;
+        change(&mut settings, &mut limits);
+        settings.limits = HandshakeLimits::new(limits);
+        let acceptor = Acceptor::with_settings(handshaker, settings);
+        let tally: Arc<Tally> = Arc::default();
+        let listener = runtime.block_on(listen()).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        runtime.spawn(accepting(listener, acceptor.clone(), Arc::clone(&tally)));
+        Self { runtime, address, acceptor, tally, identities }
+    }
+
+    pub(crate) fn pool(&self) -> &BufferPool {
+        &self.acceptor.settings().pool
+    }
+
+    pub(crate) fn half_open(&self) -> usize {
+        self.acceptor.settings().limits.half_open()
+    }
+
+    /// A process that connects to this server: see `helpers`.
+    pub(crate) fn helper(&self, name: &str, words: &[&str]) -> Helper {
+        Helper::start(name, self.identities.path(), self.address, words)
+    }
+
+    /// Fills what is filled once, so that it is not taken for a leak.
+    pub(crate) fn warm_up(&self) {
+        let mut visitors = self.helper("visitors", &[]);
+        for concurrency in [1, 32] {
+            visitors.ask(&format!("visit 64 {concurrency}"));
+        }
+        drop(visitors);
+        crate::gauges::wait_until(|| {
+            Tally::get(&self.tally.ended) == Tally::get(&self.tally.accepted)
+        });
+        self.tally.clear();
+    }
+
+    pub(crate) fn gauges(&self) -> Gauges {
+        Gauges::new(self.runtime.metrics(), self.pool(), &self.acceptor.settings().limits)
+    }
+}
+
+/// Every connection of a scenario may come at once.
+async fn listen() -> io::Result<TcpListener> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    socket.listen(4_096)
+}
+
+/// Accepts for ever.
+pub(crate) async fn accept<F, S>(
+    listener: TcpListener,
+    acceptor: Acceptor,
+    tally: Arc<Tally>,
+    serve: S,
+) where
+    S: Fn(Handshake<TcpStream>, BufferPool, Arc<Tally>) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        Tally::add(&tally.accept_calls);
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                Tally::add(&tally.accepted);
+                let handshake = acceptor.accept(socket);
+                let pool = acceptor.settings().pool.clone();
+                tokio::spawn(serve(handshake, pool, Arc::clone(&tally)));
+            }
+            Err(_) => {
+                Tally::add(&tally.accept_errors);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
