@@ -49,8 +49,10 @@ impl AwaitClientInit {
             extensions: Extensions::default(),
         };
         frame::write(&mut flight, FrameKind::ServerInit, |out| answer.encode(out));
-        let shared = share.agree(chosen.peer)?;
+        // In this order: ring's hash has bytes that nobody writes, which keep what the stack had there, and agreeing leaves the
+        // secret on the stack.
         let transcript = Transcript::new().client_init(frame.whole()).server_init(&flight);
+        let shared = share.agree(chosen.peer)?;
         let secrets = Secrets::new(&shared, &transcript.hash());
 
         let parameters = ServerParameters {

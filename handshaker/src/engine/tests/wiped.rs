@@ -12,9 +12,9 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -43,13 +43,13 @@ const MASK: u8 = 0x5a;
 const MESSAGE: u8 = 1;
 const WAITS: u8 = 2;
 
-fn send(socket: &mut TcpStream, kind: u8, bytes: &[u8]) {
+fn send(socket: &mut UnixStream, kind: u8, bytes: &[u8]) {
     let header = [kind].into_iter().chain((bytes.len() as u32).to_be_bytes());
     socket.write_all(&header.collect::<Vec<_>>()).unwrap();
     socket.write_all(bytes).unwrap();
 }
 
-fn receive(socket: &mut TcpStream, kind: u8) -> Vec<u8> {
+fn receive(socket: &mut UnixStream, kind: u8) -> Vec<u8> {
     let mut header = [0; 5];
     socket.read_exact(&mut header).unwrap();
     let [found, length @ ..] = header;
@@ -82,7 +82,7 @@ impl Ephemerals for Chosen {
 }
 
 /// Lets the parent look, and tells it where the stack is.
-fn wait(socket: &mut TcpStream) {
+fn wait(socket: &mut UnixStream) {
     let local = 0_u8;
     let address = std::ptr::from_ref(&local).addr() as u64;
     send(socket, WAITS, &address.to_be_bytes());
@@ -92,8 +92,8 @@ fn wait(socket: &mut TcpStream) {
 /// Takes part in one handshake with the parent. Passes at once where there is no parent, as when all tests are run.
 #[test]
 fn child() {
-    let Ok(parent) = env::var(PARENT) else { return };
-    let mut socket = TcpStream::connect(parent).unwrap();
+    let Some(parent) = env::var_os(PARENT) else { return };
+    let mut socket = UnixStream::connect(parent).unwrap();
     let role = match receive(&mut socket, MESSAGE)[..] {
         [0] => Role::Client,
         _ => Role::Server,
@@ -111,7 +111,7 @@ fn child() {
     wait(&mut socket);
 }
 
-fn take_part(socket: &mut TcpStream, mut handshake: Handshake) -> HandshakeResult {
+fn take_part(socket: &mut UnixStream, mut handshake: Handshake) -> HandshakeResult {
     let mut received = Vec::new();
     if handshake.role() == Role::Server {
         received = receive(socket, MESSAGE);
@@ -262,10 +262,12 @@ struct Found {
 
 /// `None` where memory cannot be looked at.
 fn look_at(role: Role) -> Option<Found> {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("parent");
+    let listener = UnixListener::bind(&path).unwrap();
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["engine::tests::wiped::child", "--exact"])
-        .env(PARENT, listener.local_addr().unwrap().to_string())
+        .env(PARENT, &path)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -280,11 +282,11 @@ fn look_at(role: Role) -> Option<Found> {
 }
 
 /// The child's peer. The child gets its private key, and looks are taken wherever it waits.
-fn play(role: Role, socket: &mut TcpStream, memory: &Memory) -> Found {
+fn play(role: Role, socket: &mut UnixStream, memory: &Memory) -> Found {
     let private = SystemEphemerals.random().unwrap();
     send(socket, MESSAGE, &[u8::from(role == Role::Server)]);
     send(socket, MESSAGE, &private.map(|byte| byte ^ MASK));
-    let look = |socket: &mut TcpStream, secrets: &[Named]| {
+    let look = |socket: &mut UnixStream, secrets: &[Named]| {
         let stack = u64::from_be_bytes(receive(socket, WAITS).try_into().unwrap());
         let found = memory.find(secrets, stack);
         send(socket, WAITS, &[]);
