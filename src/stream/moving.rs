@@ -24,6 +24,7 @@ pub(super) struct Moving {
 const KEPT_PER_THREAD: usize = 8;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "connections own boxes, and what is in them is not to be copied")]
     /// Without a window, the latest last. Which connection one belongs to shows from its AES key.
     static KEPT: RefCell<Vec<Box<Moving>>> = const { RefCell::new(Vec::new()) };
 }
@@ -59,9 +60,9 @@ impl Moving {
     fn kept(keys: &TrafficKeys) -> Option<Box<Self>> {
         KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
-            let is_ours =
-                |moving: &Box<Self>| moving.key.as_ref().is_some_and(|key| key.is_current_of(keys));
-            let place = kept.iter().rposition(is_ours)?;
+            let place = kept.iter().rposition(|moving| {
+                moving.key.as_ref().is_some_and(|key| key.is_current_of(keys))
+            })?;
             Some(kept.remove(place))
         })
         .ok()
