@@ -90,8 +90,10 @@ def faults(options, world, peer, report):
                 continue
             try:
                 answer, said = commit(fault, world, peer, role)
-            except (OSError, AssertionError) as error:
-                report.note("faults", name, repr(error))
+            except Broken:
+                raise
+            except Exception as error:  # Whatever it is, the case has failed with it.
+                report.note("faults", name, f"{type(error).__name__}: {error}")
                 continue
             if options.as_found:
                 print(f"{name} | {answer.get('error')} | {said} | {answer.get('detail')}")

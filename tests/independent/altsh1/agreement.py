@@ -34,6 +34,9 @@ def case(name, roles=("client", "server"), ask=(), options=(), work=None, hooks=
 
 
 class Case:
+    # Whether each byte is sent by itself.
+    one_by_one = False
+
     def __init__(self, name, role, ask, options, work, hooks, wanted):
         self.name = name
         self.role = role
@@ -50,6 +53,7 @@ class Case:
         attack = Attack(world, peer, self.role, ask, options)
         try:
             attack.side.hooks = self.hooks
+            attack.wire.one_by_one = self.one_by_one
             attack.side.run()
             self.work(attack)
         finally:
@@ -364,6 +368,9 @@ def empty_ones(attack):
     finish(attack)
 
 
+case("all in single bytes")
+for single in CASES[-2:]:
+    single.one_by_one = True
 case("records of odd sizes", work=odd_sizes)
 case("records cut at every byte", work=split_everywhere)
 case("empty records", ask={"close_notify": False}, work=empty_ones, **PLAIN_END)

@@ -73,6 +73,8 @@ ClientInit/share of the unknown suite only       | server | incompatible no_comm
 ClientInit/reserved hybrid suite                 | server | incompatible no_common_suite    | clear no_common_suite     | shares for none of ours
 ClientInit/share beyond the vector               | server | peer decode_error               | clear decode_error        | ClientInit ends too early
 ClientInit/shares with a byte left over          | server | peer decode_error               | clear decode_error        | ClientInit ends too early
+ClientInit/shares against suites before what follows | server | peer illegal_parameter          | clear illegal_parameter   | do not follow the offered suites
+ClientInit/duplicate before what follows         | server | peer illegal_parameter          | clear illegal_parameter   | an element occurs twice among the suites
 ClientInit/no signature scheme                   | server | peer decode_error               | clear decode_error        | ClientInit has an empty list
 ClientInit/nine signature schemes                | server | peer decode_error               | clear decode_error        | ClientInit has a list with too many elements
 ClientInit/signature scheme twice                | server | peer illegal_parameter          | clear illegal_parameter   | an element occurs twice among the signature schemes

@@ -1,5 +1,7 @@
 """Key agreement and handshake signatures (6)."""
 
+import functools
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, x25519
@@ -40,12 +42,18 @@ class Share:
 SUITES = [X25519, P256]
 
 
+@functools.cache
+def rsa_key(bits):
+    """Always the same one: they take long to make."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
 def generate(kind):
     """A long-term key, by the name of its kind."""
     if kind == "ed25519":
         return ed25519.Ed25519PrivateKey.generate()
     if kind.startswith("rsa"):
-        return rsa.generate_private_key(public_exponent=65537, key_size=int(kind[3:]))
+        return rsa_key(int(kind[3:]))
     curves = {"p256": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1()}
     return ec.generate_private_key(curves[kind])
 

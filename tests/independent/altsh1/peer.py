@@ -1,9 +1,11 @@
 """Our side: the Rust program in ../peer, asked for one connection after the other."""
 
+import errno
 import json
 import socket
 import subprocess
 import threading
+import time
 
 from .wire import PATIENCE, Wire
 
@@ -28,6 +30,18 @@ class Connection:
         return self.answer
 
 
+def listener():
+    """Waits while something else on this machine has all ports."""
+    for _ in range(30):
+        try:
+            return socket.create_server(("127.0.0.1", 0))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            time.sleep(1)
+    raise Broken("no port is free")
+
+
 class Peer:
     """The program, as long as the with statement lasts."""
 
@@ -38,7 +52,7 @@ class Peer:
             )
         self.waiting = {}
         self.count = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = listener()
         self.listener.settimeout(PATIENCE)
         self.lock = threading.Lock()
         threading.Thread(target=self.read, daemon=True).start()

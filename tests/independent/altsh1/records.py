@@ -17,6 +17,7 @@ class Direction:
     def __init__(self, protocol, key_data, from_server):
         self.rekeys = protocol.endswith("_REKEY")
         self.key_data = key_data
+        self.mask = int.from_bytes(key_data[32:], "big")
         self.counter = 0
         self.last_byte = 0x80 if from_server else 0
         self.epoch = None
@@ -33,8 +34,8 @@ class Direction:
         if counter[2:8] != self.epoch:
             self.epoch = counter[2:8]
             self.aead = AESGCM(mac(self.key_data[:32], self.epoch + b"\x01")[:16])
-        mask = self.key_data[32:]
-        return self.aead, bytes(a ^ b for a, b in zip(counter, mask))
+        masked = int.from_bytes(counter, "big") ^ self.mask
+        return self.aead, masked.to_bytes(12, "big")
 
     def seal(self, payload, kind=RECORD):
         aead, nonce = self.next()

@@ -83,9 +83,14 @@ class Wire:
         self.socket.settimeout(PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
+        # Whether each byte is a write by itself.
+        self.one_by_one = False
 
     def send(self, *parts):
-        self.socket.sendall(b"".join(parts))
+        content = b"".join(parts)
+        step = 1 if self.one_by_one else len(content)
+        for at in range(0, len(content), step or 1):
+            self.socket.sendall(content[at : at + step])
 
     def end(self):
         """No more bytes from this side."""

@@ -94,6 +94,13 @@ share("P-256 point without its first byte", GOOD[1:], P256)
 share("P-256 coordinate not reduced", b"\4" + b"\xff" * 32 + GOOD[33:], P256)
 share("X25519 key for P-256", Share(X25519).public, P256)
 
+init(
+    "shares against suites before what follows",
+    suites=[X25519],
+    shares=[(P256, Share(P256).public)],
+    sig_algs=[],
+)
+init("duplicate before what follows", suites=[X25519, X25519], app_protocols=[""])
 init("no signature scheme", sig_algs=[])
 init("nine signature schemes", sig_algs=[*SCHEMES, 1, 2, 3, 4, 5])
 init("signature scheme twice", sig_algs=[*SCHEMES, ED25519])
