@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use ring::digest::{Context, SHA256};
 use webpki::{
     EndEntityCert, ExpirationPolicy, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter,
@@ -292,7 +292,7 @@ fn verify_path(
     };
     let path = leaf
         .verify_for_usage(
-            webpki::ALL_VERIFICATION_ALGS,
+            CHAIN_SIGNATURES,
             &bundle.anchors,
             intermediates,
             unix_now,
@@ -303,6 +303,25 @@ fn verify_path(
         .map_err(|fault| certificate_error(&fault))?;
     validity_of(path.anchor()).ok_or(CertificateError::Untrusted)
 }
+
+/// How certificates and lists may be signed. Named one by one: what webpki itself counts as all depends on what other packages of a
+/// program ask of it.
+const CHAIN_SIGNATURES: &[&dyn SignatureVerificationAlgorithm] = &[
+    webpki::ring::ECDSA_P256_SHA256,
+    webpki::ring::ECDSA_P256_SHA384,
+    webpki::ring::ECDSA_P384_SHA256,
+    webpki::ring::ECDSA_P384_SHA384,
+    webpki::ring::ED25519,
+    webpki::ring::RSA_PKCS1_2048_8192_SHA256,
+    webpki::ring::RSA_PKCS1_2048_8192_SHA384,
+    webpki::ring::RSA_PKCS1_2048_8192_SHA512,
+    webpki::ring::RSA_PKCS1_2048_8192_SHA256_ABSENT_PARAMS,
+    webpki::ring::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS,
+    webpki::ring::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
+    webpki::ring::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+    webpki::ring::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+    webpki::ring::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+];
 
 /// Every certificate of the path needs a current list of its issuer; `None` if there are no lists.
 fn revocation_options<'a>(
@@ -342,7 +361,7 @@ fn is_straight(certificates: &[Certificate<'_>], anchors: &[TrustAnchor<'static>
 }
 
 fn is_signed_by(signed: Signed<'_>, key: SubjectKey<'_>) -> bool {
-    webpki::ALL_VERIFICATION_ALGS
+    CHAIN_SIGNATURES
         .iter()
         .filter(|algorithm| {
             algorithm.signature_alg_id().as_ref() == signed.algorithm
