@@ -238,6 +238,46 @@ def leaves(world, peer, report):
             compare(report, "sweep", name, ours, expected)
 
 
+# Records.
+
+
+def record_verdict(data):
+    """What our side has to say about the first of them, of which something was changed (14.1)."""
+    length, kind = int.from_bytes(data[:4], "little"), int.from_bytes(data[4:8], "little")
+    if len(data) >= 4 and length < 20:
+        return f"record TooShort {{ length: {length} }}"
+    if len(data) >= 4 and length > 1 << 20:
+        return f"record TooLong {{ length: {length} }}"
+    if len(data) >= 8 and kind != RECORD:
+        return f"record WrongType {{ found: {kind} }}"
+    if len(data) < 4 + length:
+        return "truncated Record" if data else "truncated MissingClose"
+    return "record Authentication"
+
+
+def records(world, peer, report):
+    for role in ("server", "client"):
+        number = 0
+        while True:
+            attack = Attack(world, peer, role, {}, {})
+            good = attack.established().sending.seal(b"abc")
+            # Each record has other bytes, so the number of changes differs a little.
+            found = list(changes(good, range(len(good))))[number:]
+            name, changed = found[0] if found else ("none", good)
+            attack.send(changed)
+            attack.wire.end()
+            attack.wire.rest()
+            attack.wire.close()
+            ours = attack.connection.outcome()["error"]
+            if not found:
+                break
+            # With its last byte twice it is good, and part of another one follows.
+            cut = "truncated Record" if changed.startswith(good) else None
+            expected = cut or record_verdict(changed)
+            compare(report, "sweep", f"sweep: our {role}, record, {name}", ours, expected)
+            number += 1
+
+
 # The ends of streams.
 
 
@@ -308,6 +348,7 @@ def run(options, world, peer, report):
     wanted = {
         "keys": lambda: keys(world, peer, report),
         "late alert": lambda: late_alerts(world, peer, report),
+        "record": lambda: records(world, peer, report),
         "end": lambda: ends(world, peer, report),
         "ClientInit": lambda: client_inits(world, peer, report),
         "leaf": lambda: leaves(world, peer, report),
