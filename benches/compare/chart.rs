@@ -11,8 +11,8 @@ const STEP: u32 = 24;
 const GAP: u32 = 14;
 const TOP: u32 = 62;
 /// Where bars begin, and how long the longest is.
-const LEFT: u32 = 190;
-const LONGEST: f64 = 420.0;
+const LEFT: u32 = 150;
+const LONGEST: f64 = 410.0;
 /// Readable on white and on black.
 const TEXT: &str = "#7a828c";
 

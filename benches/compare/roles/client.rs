@@ -19,6 +19,9 @@ use super::{Drive, orders};
 /// Handshakes under way at a time.
 const AT_A_TIME: usize = 32;
 
+/// What the kernel is to take from a client that does not read.
+const SEND_BUFFER: u32 = 192 << 10;
+
 /// Clients until standard input ends.
 pub(super) struct Run<'arguments>(pub(super) &'arguments Drive);
 
@@ -55,6 +58,8 @@ impl Way {
         let socket = TcpSocket::new_v4().expect("a socket");
         if let Some(bytes) = self.receive_buffer {
             socket.set_recv_buffer_size(bytes).expect("a size");
+            // What is sent is not to wait for a server that waits for this side to read.
+            socket.set_send_buffer_size(SEND_BUFFER).expect("a size");
         }
         socket.connect(self.address).await.expect("a connection")
     }

@@ -54,7 +54,7 @@ pub(crate) struct Drive {
     #[command(flatten)]
     pub(crate) common: Common,
     pub(crate) address: SocketAddr,
-    /// Bytes of the kernel's buffer for receiving, of each connection.
+    /// Bytes of the kernel's buffer for receiving, of each connection. The one for sending is large then.
     #[arg(long)]
     pub(crate) receive_buffer: Option<u32>,
 }
