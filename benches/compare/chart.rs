@@ -91,7 +91,8 @@ fn draw(title: &str, subtitle: &str, groups: &[(&str, Vec<Bar>)]) -> String {
                      fill=\"{colour}\"/>\n"
                 ),
             );
-            text(&mut body, LEFT + width as u32 + 8, y + 13, "", &bar.shown);
+            let end = f64::from(LEFT) + width + 8.0;
+            text(&mut body, end, y + 13, "", &bar.shown);
             y += STEP;
         }
         y += GAP;
@@ -110,6 +111,7 @@ fn draw(title: &str, subtitle: &str, groups: &[(&str, Vec<Bar>)]) -> String {
     svg + &body + "</svg>\n"
 }
 
-fn text(svg: &mut String, x: u32, y: u32, how: &str, what: &str) {
-    put(svg, format_args!("<text x=\"{x}\" y=\"{y}\" fill=\"{TEXT}\" {how}>{what}</text>\n"));
+fn text(svg: &mut String, x: impl Into<f64>, y: u32, how: &str, what: &str) {
+    let x = x.into();
+    put(svg, format_args!("<text x=\"{x:.0}\" y=\"{y}\" fill=\"{TEXT}\" {how}>{what}</text>\n"));
 }
