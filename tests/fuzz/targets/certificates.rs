@@ -201,10 +201,11 @@ fn forged(choices: &mut Choices<'_>) {
 fn certificates() {
     bolero::check!(name = "certificates").with_iterations(FEW).with_max_len(600).for_each(
         |input: &[u8]| {
-            let choices = &mut Choices::new(input);
-            match choices.below(4) {
-                3 => forged(choices),
-                _ => issued(choices),
+            for mut choices in Choices::several(input) {
+                match choices.below(4) {
+                    3 => forged(&mut choices),
+                    _ => issued(&mut choices),
+                }
             }
         },
     );

@@ -9,6 +9,19 @@ impl<'a> Choices<'a> {
         Self(input)
     }
 
+    /// Several inputs in one: a length in a byte, so many bytes, and so on. Where one input tells only one story, one file of
+    /// the corpus then does what dozens would.
+    pub(crate) fn several(input: &'a [u8]) -> impl Iterator<Item = Self> {
+        let mut rest = Some(input);
+        std::iter::from_fn(move || {
+            let (len, more) = rest.take()?.split_first().unwrap_or((&0, &[]));
+            let (one, more) = more.split_at(more.len().min((*len).into()));
+            rest = (!more.is_empty()).then_some(more);
+            Some(Self(one))
+        })
+        .take(64)
+    }
+
     /// Whether nothing is left to decide with.
     pub(crate) fn are_over(&self) -> bool {
         self.0.is_empty()

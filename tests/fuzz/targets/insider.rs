@@ -85,11 +85,14 @@ const EXTENSIONS: [&[(u16, &[u8])]; 8] = [
 
 #[test]
 fn insider() {
-    bolero::check!(name = "insider").with_iterations(FEW).for_each(|input: &[u8]| {
-        let choices = &mut Choices::new(input);
-        match choices.below(2) {
-            0 => as_client::talk(choices),
-            _ => as_server::talk(choices),
-        }
-    });
+    bolero::check!(name = "insider").with_iterations(FEW).with_max_len(600).for_each(
+        |input: &[u8]| {
+            for mut choices in Choices::several(input) {
+                match choices.below(2) {
+                    0 => as_client::talk(&mut choices),
+                    _ => as_server::talk(&mut choices),
+                }
+            }
+        },
+    );
 }

@@ -44,9 +44,14 @@ struct Model {
 }
 
 impl Model {
+    /// All pieces behind each other.
+    fn wire(&self) -> Vec<u8> {
+        self.pieces.iter().map(|piece| &piece.bytes[..]).collect::<Vec<_>>().concat()
+    }
+
     /// All that can be read, and the end. A close that something follows may also be refused.
     fn outcome(&self) -> (Vec<u8>, End, bool) {
-        let wire: Vec<u8> = self.pieces.iter().flat_map(|piece| piece.bytes.clone()).collect();
+        let wire = self.wire();
         let failed = |error: RecordError| End::Failed(Error::Record(error));
         let mut read = Vec::new();
         let mut at = 0;
@@ -214,7 +219,7 @@ async fn run(choices: &mut Choices<'_>) {
     let pool = BufferPool::new();
     let (model, mut reader, control, peer) = connect(choices, &pool).await;
     let (expected, end, followed) = model.outcome();
-    let mut wire: Vec<u8> = model.pieces.iter().flat_map(|piece| piece.bytes.clone()).collect();
+    let mut wire = model.wire();
     while !wire.is_empty() {
         let count = if choices.one_in(2) { 1 + choices.below(wire.len()) } else { wire.len() };
         let rest = wire.split_off(count);

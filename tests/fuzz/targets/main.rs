@@ -25,4 +25,4 @@ mod world;
 /// Random inputs that `cargo test` adds to the corpus of a quick target.
 const MANY: usize = 2_000;
 /// The same for a slow one.
-const FEW: usize = 500;
+const FEW: usize = 300;

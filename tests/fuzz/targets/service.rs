@@ -349,8 +349,11 @@ async fn run(choices: &mut Choices<'_>) {
 
 #[test]
 fn service() {
-    bolero::check!(name = "service")
-        .with_iterations(FEW)
-        .with_max_len(600)
-        .for_each(|input: &[u8]| block_on(run(&mut Choices::new(input))));
+    bolero::check!(name = "service").with_iterations(FEW).with_max_len(600).for_each(
+        |input: &[u8]| {
+            for mut choices in Choices::several(input) {
+                block_on(run(&mut choices));
+            }
+        },
+    );
 }
