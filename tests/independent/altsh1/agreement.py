@@ -1,6 +1,5 @@
-"""Handshakes that have to succeed, and what is agreed in them; records in both directions."""
+"""Handshakes that have to succeed, and what is agreed in them."""
 
-import os
 from dataclasses import replace
 
 from cryptography import x509
@@ -8,20 +7,24 @@ from cryptography import x509
 from . import keys, messages
 from .attack import Attack
 from .certificates import uris, usage
+from .exchange import (
+    REKEYS,
+    Mismatch,
+    echo,
+    empty_ones,
+    largest,
+    odd_sizes,
+    plain_both,
+    received_rekeys,
+    same,
+    sent_rekeys,
+    split_everywhere,
+    states,
+)
 from .messages import GRPC, P256, PLAIN, REKEY, SCHEMES, X25519
-from .records import OVERHEAD
 from .world import DOMAIN, FEDERATED, OURS, THEIRS
 
 CASES = []
-
-
-class Mismatch(Exception):
-    """What was not as it has to be."""
-
-
-def same(what, found, wanted):
-    if found != wanted:
-        raise Mismatch(f"{what}: {found!r} instead of {wanted!r}")
 
 
 def case(name, roles=("client", "server"), ask=(), options=(), work=None, hooks=None, **wanted):
@@ -78,55 +81,6 @@ class Case:
         # Both sides have to say the same about what both say.
         same("our own view of the name", attack.side.peer_id, wanted["local"])
         same("our own view of the end", attack.side.close_notify, wanted["close_notify"])
-
-
-# What is done with a connection.
-
-
-def read_payloads(attack, count):
-    """So many bytes of payload, and the sizes of the records on the wire."""
-    payload, sizes = [], []
-    while count > 0:
-        record = attack.wire.record()
-        if record is None:
-            raise Mismatch(f"the stream ends with {count} bytes missing")
-        opened = attack.side.records.receiving.open(record)
-        payload.append(opened)
-        sizes.append(len(record))
-        count -= len(opened)
-    return b"".join(payload), sizes
-
-
-def finish(attack):
-    """Ends our direction and waits for the end of the other."""
-    side = attack.side
-    if side.close_notify:
-        attack.send(side.records.sending.seal(b""))
-        same("the peer's end", side.records.receiving.open(attack.wire.record()), b"")
-    else:
-        attack.wire.end()
-    same("what is left", attack.wire.rest(), b"")
-
-
-def exchange(attack, *payloads, pieces=None):
-    """Sends each as a record and reads the same bytes back. `pieces` cuts what is sent into its writes."""
-    sealed = b"".join(attack.side.records.sending.seal(payload) for payload in payloads)
-    for piece in pieces(sealed) if pieces else [sealed]:
-        attack.send(piece)
-    content = b"".join(payloads)
-    echoed, sizes = read_payloads(attack, len(content))
-    same("the echo", echoed == content, True)
-    return sizes
-
-
-def echo(attack):
-    exchange(attack, b"hello")
-    exchange(attack, os.urandom(3000))
-    finish(attack)
-
-
-def one_by_one(sealed):
-    return [sealed[at : at + 1] for at in range(len(sealed))]
 
 
 # Keys and suites.
@@ -343,31 +297,6 @@ def lists(world):
 
 # Records: sizes, splits, empty ones.
 
-
-def odd_sizes(attack):
-    sizes = [1, 2, 15, 16, 17, 255, 256, 4071, 4072, 4073, 16360, 16361, 33000, 65536, 0x316]
-    exchange(attack, *(os.urandom(size) for size in sizes))
-    # The largest that has to be taken: a length of 1,048,576.
-    exchange(attack, os.urandom((1 << 20) - 20))
-    finish(attack)
-
-
-def split_everywhere(attack):
-    """Each record in two writes, cut at every byte; and one in single bytes."""
-    payload = os.urandom(40)
-    for at in range(1, 64):
-        exchange(attack, payload, pieces=lambda sealed, at=at: [sealed[:at], sealed[at:]])
-    exchange(attack, payload, payload, pieces=one_by_one)
-    finish(attack)
-
-
-def empty_ones(attack):
-    """Skipped, where they are not the end."""
-    for _ in range(3):
-        exchange(attack, *([b""] * 10_000), b"between", b"", b"", b"more")
-    finish(attack)
-
-
 case("all in single bytes")
 for single in CASES[-2:]:
     single.one_by_one = True
@@ -384,44 +313,15 @@ case(
 
 # Changing keys, in each direction.
 
-REKEYS = 65536 + 1000
-
-
-def received_rekeys(attack):
-    """Our side opens many."""
-    sending = attack.side.records.sending
-    left = REKEYS
-    while left:
-        count = min(left, 8192)
-        exchange(attack, *(b"k" for _ in range(count)))
-        left -= count
-    same("the counter", sending.counter, REKEYS)
-    finish(attack)
-
-
-def sent_rekeys(attack):
-    """Our side seals many, one for each write."""
-    _, sizes = read_payloads(attack, REKEYS)
-    same("the number of records", len(sizes), REKEYS)
-    echo(attack)
-
-
 case("changing keys: what we open", work=received_rekeys)
 case("changing keys: what we seal", ask={"writes": REKEYS, "write_size": 1}, work=sent_rekeys)
 case(
     "65,636 records under the plain protocol, both ways",
     ask={"record_protocols": [PLAIN], "writes": 65636, "write_size": 1},
     options={"record_protocols": [PLAIN]},
-    work=lambda attack: plain_both(attack),
+    work=plain_both,
     record_protocol=PLAIN,
 )
-
-
-def plain_both(attack):
-    _, sizes = read_payloads(attack, 65636)
-    same("the number of records", len(sizes), 65636)
-    exchange(attack, *(b"k" for _ in range(65636)))
-    finish(attack)
 
 
 # Sizes of records that are sent (14.2): the largest that our peer wishes, what we may send, what is then the largest.
@@ -444,20 +344,6 @@ SIZES = [
 ]
 
 
-def largest(wanted):
-    def work(attack):
-        total = 3 * wanted
-        _, sizes = read_payloads(attack, total)
-        same("the largest record", max(sizes), wanted)
-        # All of it fits one batch, unless records are large.
-        if total <= 3 * 16384:
-            full = total // (wanted - OVERHEAD)
-            same("all but the last are as large", sizes[:full], [wanted] * full)
-        echo(attack)
-
-    return work
-
-
 for stated, own, wanted_size in SIZES:
     case(
         f"peer states {stated}, own maximum {own or 'unset'}: records of {wanted_size}",
@@ -473,16 +359,6 @@ for stated, own, wanted_size in SIZES:
 
 
 # What our side states.
-def states(size):
-    def work(attack):
-        side = attack.side
-        stated = side.params if attack.ours == "server" else side.init
-        same("the size that is stated", stated.max_frame_size, size)
-        echo(attack)
-
-    return work
-
-
 case("we state 16,384 bytes", work=states(16384))
 case("we state nothing", ask={"max_frame_size": 0}, work=states(0))
 case("we state 1 MiB", ask={"max_frame_size": 1 << 20}, work=states(1 << 20))
