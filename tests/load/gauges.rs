@@ -18,6 +18,11 @@ pub(crate) fn live_heap() -> isize {
     stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed()
 }
 
+/// A count that differences are taken of.
+pub(crate) fn signed(count: usize) -> i64 {
+    i64::try_from(count).expect("a count of what is in memory")
+}
+
 /// Open descriptors of this process.
 pub(crate) fn descriptors() -> usize {
     descriptors_of("self")
@@ -119,15 +124,15 @@ impl Gauges {
         let buffers = stats.in_use_buffers + stats.beyond_cap_buffers + stats.waiting;
         // The watching thread's own comes after this, and is no more than its stack.
         let heap = self.heap();
-        let fds = descriptors() as i64 - self.base_fds as i64;
+        let fds = signed(descriptors()) - signed(self.base_fds);
         let peak = self.peak.end() - self.base_heap;
         Left {
             peak: peak as i64,
             heap,
             fds,
-            tasks: self.tasks.num_alive_tasks() as i64 - self.base_tasks as i64,
-            buffers: (buffers + stats.overdraft_bytes) as i64,
-            half_open: self.limits.half_open() as i64,
+            tasks: signed(self.tasks.num_alive_tasks()) - signed(self.base_tasks),
+            buffers: signed(buffers + stats.overdraft_bytes),
+            half_open: signed(self.limits.half_open()),
         }
     }
 }

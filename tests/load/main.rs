@@ -77,7 +77,8 @@ fn main() {
         let table = row::table(&rows, scale);
         println!("{table}");
         if let Some(file) = options.save {
-            std::fs::write(&file, table).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+            std::fs::write(&file, table)
+                .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         }
     }
     conclusion.exit();

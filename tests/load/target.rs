@@ -63,7 +63,7 @@ impl Target {
         settings.limits = HandshakeLimits::new(limits);
         let acceptor = Acceptor::with_settings(handshaker, settings);
         let tally: Arc<Tally> = Arc::default();
-        let listener = runtime.block_on(listen()).expect("a port");
+        let listener = runtime.block_on(async { listen() }).expect("a port");
         let address = listener.local_addr().expect("an address");
         runtime.spawn(accepting(listener, acceptor.clone(), Arc::clone(&tally)));
         Self { runtime, address, acceptor, tally, identities }
@@ -100,9 +100,15 @@ impl Target {
     }
 }
 
+/// What the kernel is asked to hold of bytes that a peer has not taken. Left to itself Linux makes it 4 MiB, and a thousand peers that
+/// never read then fill what the system grants to all sockets of the machine together, with any transport.
+pub(crate) const SEND_BUFFER: u32 = 64 << 10;
+
 /// Every connection of a scenario may come at once.
-async fn listen() -> io::Result<TcpListener> {
+fn listen() -> io::Result<TcpListener> {
     let socket = tokio::net::TcpSocket::new_v4()?;
+    // Accepted sockets inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     socket.listen(4_096)
 }

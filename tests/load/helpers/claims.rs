@@ -1,6 +1,5 @@
 //! `claims KIND`: connections that claim the largest message and send 8 bytes of it. Order: `open N`.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -9,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::raw::{ByHand, connect};
+use super::raw::{ByHand, connect, source};
 use super::{Work, report};
 
 /// Where in a connection's life the claim is made.
@@ -35,11 +34,11 @@ pub(crate) async fn run(mut work: Work) {
         // Not all at once: the queue of connections that nobody has accepted yet is limited by the system.
         let places = Arc::new(Semaphore::new(64));
         let mut claims = JoinSet::new();
-        for _ in 0..count {
+        for n in 0..count {
             let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
             let (server, by_hand) = (work.server, Arc::clone(&by_hand));
             claims.spawn(async move {
-                let claimed = claim(server, &by_hand, kind).await;
+                let claimed = claim(server, n, &by_hand, kind).await;
                 drop(place);
                 claimed
             });
@@ -56,10 +55,11 @@ pub(crate) async fn run(mut work: Work) {
 
 async fn claim(
     server: std::net::SocketAddr,
+    n: usize,
     by_hand: &ByHand,
     kind: Kind,
 ) -> std::io::Result<(TcpStream, usize)> {
-    let mut stream = connect(server, Ipv4Addr::LOCALHOST).await?;
+    let mut stream = connect(server, source(n)).await?;
     // The largest of each: a length of 1 MiB, of 4,092 and of 32,764 bytes.
     let (first, header) = match kind {
         Kind::Record => {

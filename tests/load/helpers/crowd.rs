@@ -2,7 +2,7 @@
 //! that fail on purpose: garbage, strangers, resets within a message, handshakes given up half way. Counts what honest ones asked and got.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::raw::{ByHand, connect, read_to_the_end, reset};
+use super::raw::{ByHand, connect, read_to_the_end, reset, source};
 use super::{Work, report};
 use crate::rng::Rng;
 
@@ -117,7 +117,7 @@ impl Crowd {
             }
             13 => {
                 add(&counts.strangers, 1);
-                self.refused().await
+                self.refused(rng).await
             }
             14 => {
                 add(&counts.garbage, 1);
@@ -134,14 +134,14 @@ impl Crowd {
         }
     }
 
-    async fn stream(&self) -> io::Result<AltsStream<TcpStream>> {
-        let socket = TcpStream::connect(self.server).await?;
+    async fn stream(&self, rng: &mut Rng) -> io::Result<AltsStream<TcpStream>> {
+        let socket = connect(self.server, source(rng.below(100))).await?;
         Ok(self.client.connect(socket).await?)
     }
 
     /// Messages there and back, one at a time.
     async fn pings(&self, rng: &mut Rng, count: usize, most: usize) -> io::Result<()> {
-        let mut stream = self.stream().await?;
+        let mut stream = self.stream(rng).await?;
         for _ in 0..count {
             self.ping(&mut stream, rng, most).await?;
             if self.stop.load(Ordering::Relaxed) {
@@ -178,7 +178,7 @@ impl Crowd {
 
     /// A ping, silence, a ping.
     async fn idle(&self, rng: &mut Rng) -> io::Result<()> {
-        let mut stream = self.stream().await?;
+        let mut stream = self.stream(rng).await?;
         self.ping(&mut stream, rng, 100).await?;
         tokio::time::sleep(Duration::from_millis(rng.below(500) as u64)).await;
         self.ping(&mut stream, rng, 100).await?;
@@ -187,7 +187,7 @@ impl Crowd {
 
     /// A reset with bytes under way in both directions, some of them part of a record.
     async fn reset(&self, rng: &mut Rng) -> io::Result<()> {
-        let mut stream = self.stream().await?;
+        let mut stream = self.stream(rng).await?;
         let payload = vec![0x5A; rng.size(200_000)];
         // A stretch of time in which some of it is sent.
         let brief = Duration::from_micros(rng.below(2_000) as u64);
@@ -197,8 +197,8 @@ impl Crowd {
     }
 
     /// Somebody whom the server does not know, and who learns it.
-    async fn refused(&self) -> io::Result<()> {
-        let socket = TcpStream::connect(self.server).await?;
+    async fn refused(&self, rng: &mut Rng) -> io::Result<()> {
+        let socket = connect(self.server, source(rng.below(100))).await?;
         match self.stranger.connect(socket).await {
             Ok(mut stream) => match stream.read(&mut [0; 1]).await {
                 Err(_) => Ok(()),
@@ -209,7 +209,7 @@ impl Crowd {
     }
 
     async fn garbage(&self, rng: &mut Rng) -> io::Result<()> {
-        let mut stream = connect(self.server, Ipv4Addr::LOCALHOST).await?;
+        let mut stream = connect(self.server, source(rng.below(100))).await?;
         let garbage: Vec<u8> = (0..rng.size(5_000)).map(|_| rng.next() as u8).collect();
         // The server may well close before all of it is sent.
         let _ = stream.write_all(&garbage).await;
@@ -220,7 +220,7 @@ impl Crowd {
 
     /// Goes away inside the handshake.
     async fn abandon(&self, rng: &mut Rng) -> io::Result<()> {
-        let mut stream = connect(self.server, Ipv4Addr::LOCALHOST).await?;
+        let mut stream = connect(self.server, source(rng.below(100))).await?;
         let (session, first) = self.by_hand.begin();
         if rng.one_in(2) {
             let cut = rng.below(first.len());

@@ -1,7 +1,6 @@
 //! `loris PERIOD_MS`: handshakes that bring a byte now and then. Order `attack N`: answered when all are connected, and again when the
 //! server has ended all of them.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::raw::{ByHand, alert, connect};
+use super::raw::{ByHand, alert, connect, source};
 use super::{Work, report};
 
 /// The code of `timeout`.
@@ -31,7 +30,7 @@ pub(crate) async fn run(mut work: Work) {
             let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
             let server = work.server;
             connected.spawn(async move {
-                let stream = connect(server, Ipv4Addr::LOCALHOST).await.expect("a connection");
+                let stream = connect(server, source(n)).await.expect("a connection");
                 drop(place);
                 (n, stream)
             });

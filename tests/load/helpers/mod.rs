@@ -8,7 +8,7 @@ mod flood;
 mod live;
 mod loris;
 mod mute;
-mod raw;
+pub(crate) mod raw;
 mod resets;
 mod visitors;
 

@@ -1,19 +1,17 @@
-//! `mute KIND`: peers that never read. `push` asks for bytes without end; `echo` sends without end what is to be sent back. Order: `open N`,
-//! answered when all have gone as far as they can; then `count`, answered with what arrived at this end's sockets until the server ended
-//! the connections.
-
-use std::time::Duration;
+//! `mute KIND`: peers that never read. `push` asks for bytes without end; `echo` sends, without end, what is to be sent back. Order: `open N`,
+//! answered when all have asked, or when the server has ended all. Then `count`, answered with what had arrived at this end's sockets when
+//! the server has ended the connections.
 
 use alts::AltsStream;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::raw::read_to_the_end;
 use super::{Work, report};
 use crate::service::PUSH;
+use crate::target::SEND_BUFFER;
 
 pub(crate) async fn run(mut work: Work) {
     let push = match work.word(0) {
@@ -37,20 +35,21 @@ pub(crate) async fn run(mut work: Work) {
         let count: usize = order[1].parse().expect("a number");
         let mut mutes = JoinSet::new();
         for _ in 0..count {
-            let socket = TcpStream::connect(work.server).await.expect("a connection");
-            let mut stream = connector.connect(socket).await.expect("a handshake");
+            let (connector, server) = (connector.clone(), work.server);
             mutes.spawn(async move {
+                let socket = TcpSocket::new_v4().expect("a socket");
+                socket.set_send_buffer_size(SEND_BUFFER).expect("a size");
+                let socket = socket.connect(server).await.expect("a connection");
+                let mut stream = connector.connect(socket).await.expect("a handshake");
                 let mut sent = 0;
                 if push {
                     stream.write_all(&[PUSH]).await.expect("one byte is sent");
                     stream.flush().await.expect("one byte is sent");
                     sent = 1;
                 } else {
-                    // Until neither the server nor the kernel takes more: no byte in a second.
+                    // Until the server ends the connection.
                     let chunk = vec![0x5A; 64 << 10];
-                    while let Ok(Ok(count)) =
-                        timeout(Duration::from_secs(1), stream.write(&chunk)).await
-                    {
+                    while let Ok(count @ 1..) = stream.write(&chunk).await {
                         sent += count as u64;
                     }
                 }

@@ -15,10 +15,14 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::identities;
 
-/// The n-th address of this machine beyond the first, which is for honest peers. All of 127.0.0.0/8 is loopback.
+/// The n-th address of this machine beyond the first, which is left to honest peers and to other programs: thousands of connections
+/// from one address take its ports for a minute after they have ended. All of 127.0.0.0/8 is loopback.
 pub(crate) fn source(n: usize) -> Ipv4Addr {
+    let n = n % SOURCES;
     Ipv4Addr::new(127, 0, 1 + (n / 250) as u8, 1 + (n % 250) as u8)
 }
+
+const SOURCES: usize = 100;
 
 /// Connects from `source`.
 pub(crate) async fn connect(server: SocketAddr, source: Ipv4Addr) -> io::Result<TcpStream> {
@@ -115,7 +119,7 @@ pub(crate) fn seal(sealer: &mut Sealer, plaintext: &[u8]) -> Vec<u8> {
 
 /// Reads until the server closes or resets the connection, and says whether anything came, and its beginning.
 pub(crate) async fn read_to_the_end(stream: &mut TcpStream) -> (u64, [u8; 12]) {
-    let mut buf = [0; 16 << 10];
+    let mut buf = vec![0; 16 << 10];
     let mut first = [0; 12];
     let mut total = 0;
     while let Ok(count @ 1..) = stream.read(&mut buf).await {

@@ -2,7 +2,7 @@
 //! the client's messages, and `records LEN`, cut after every STEP-th byte of a record, within an answer and between two records.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::raw::{ByHand, connect, read_to_the_end, reset, seal};
+use super::raw::{ByHand, connect, read_to_the_end, reset, seal, source};
 use super::{Work, report};
 use crate::service::PUSH;
 
@@ -54,13 +54,12 @@ pub(crate) async fn run(mut work: Work) {
         };
         let places = Arc::new(Semaphore::new(32));
         let mut running = JoinSet::new();
-        for (cut, end) in
-            cuts.into_iter().flat_map(|cut| [(cut, End::Reset), (cut, End::HalfClose)])
-        {
+        let ends = cuts.into_iter().flat_map(|cut| [(cut, End::Reset), (cut, End::HalfClose)]);
+        for (n, (cut, end)) in ends.enumerate() {
             let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
             let (server, by_hand) = (work.server, Arc::clone(&by_hand));
             running.spawn(async move {
-                let sent = one(server, &by_hand, cut, end).await;
+                let sent = one(server, n, &by_hand, cut, end).await;
                 drop(place);
                 sent
             });
@@ -76,15 +75,21 @@ pub(crate) async fn run(mut work: Work) {
 
 /// How many bytes a client sends in a handshake. One more connection, which ends without the close.
 async fn messages_len(server: SocketAddr, by_hand: &ByHand) -> io::Result<usize> {
-    let mut stream = connect(server, Ipv4Addr::LOCALHOST).await?;
+    let mut stream = connect(server, source(0)).await?;
     let (session, first) = by_hand.begin();
     stream.write_all(&first).await?;
     let (last, _) = session.answer(&mut stream).await?;
     Ok(first.len() + last.len())
 }
 
-async fn one(server: SocketAddr, by_hand: &ByHand, cut: Cut, end: End) -> io::Result<usize> {
-    let mut stream = connect(server, Ipv4Addr::LOCALHOST).await?;
+async fn one(
+    server: SocketAddr,
+    n: usize,
+    by_hand: &ByHand,
+    cut: Cut,
+    end: End,
+) -> io::Result<usize> {
+    let mut stream = connect(server, source(n)).await?;
     let (session, first) = by_hand.begin();
     let sent = match cut {
         Cut::Handshake(cut) if cut <= first.len() => {

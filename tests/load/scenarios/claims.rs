@@ -1,6 +1,6 @@
 //! Connections that each claim the largest message and send 8 bytes of it. What they cost is what has arrived, not what they claim.
 
-use crate::gauges::{live_heap, settle, wait_until};
+use crate::gauges::{live_heap, settle, signed, wait_until};
 use crate::row::{Row, grouped};
 use crate::scale::Scale;
 use crate::service;
@@ -75,7 +75,7 @@ fn claims(row: &mut Row, scale: Scale, kind: &str, limit: i64, end: &str) {
     wait_until(|| gauges.tasks() == 8);
     live.ask("pause");
     settle();
-    let freed = (before - live_heap()) as i64 / count as i64;
+    let freed = (before - live_heap()) as i64 / signed(count);
     row.note("live heap of each, bytes", grouped(freed));
     row.require(freed <= limit, || format!("{freed} bytes each, more than {limit}"));
     // Attackers leave with a reset where they have something unread.

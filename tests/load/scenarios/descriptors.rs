@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::gauges::{
-    allow_descriptors, allow_many_descriptors, descriptors, descriptors_of, wait_until,
+    allow_descriptors, allow_many_descriptors, descriptors, descriptors_of, signed, wait_until,
 };
 use crate::helper::Helper;
 use crate::identities::Identities;
@@ -23,7 +23,7 @@ const ROOM: u64 = 50;
 
 /// A loop that pauses, as every server should have one.
 pub(crate) fn accept_loop(row: &mut Row, scale: Scale) {
-    exhaust(row, scale, Target::start(|_, _| (), service::echo), PAUSE);
+    exhaust(row, scale, &Target::start(|_, _| (), service::echo), PAUSE);
 }
 
 /// What tonic's servers are given.
@@ -64,10 +64,10 @@ pub(crate) fn incoming(row: &mut Row, scale: Scale) {
         },
     );
     // It begins with 5 ms and doubles up to a second: a pause of 200 ms on average is exceeded soon.
-    exhaust(row, scale, target, PAUSE);
+    exhaust(row, scale, &target, PAUSE);
 }
 
-fn exhaust(row: &mut Row, scale: Scale, target: Target, pause: Duration) {
+fn exhaust(row: &mut Row, scale: Scale, target: &Target, pause: Duration) {
     let count = scale.of(200, 1_000);
     target.warm_up();
     let gauges = target.gauges();
@@ -155,7 +155,7 @@ pub(crate) fn echo_server(row: &mut Row, scale: Scale) {
     row.honest(report.get("asked"), report.get("answered"), report.get("lost"));
     drop(visitors);
     wait_until(|| descriptors_of(&process) <= base);
-    row.note("descriptors left", descriptors_of(&process) as i64 - base as i64);
+    row.note("descriptors left", signed(descriptors_of(&process)) - signed(base));
     server.kill().expect("it runs");
     server.wait().expect("it ends");
 }

@@ -105,7 +105,7 @@ fn answered(
 /// Sources enough to take all places and keep them as long as they may. Honest clients are refused until those run out of time, and come
 /// again.
 pub(crate) fn all_places_held(row: &mut Row, scale: Scale) {
-    let (sources, each) = (24, 64);
+    let (sources, each) = (24_usize, 64);
     let (target, crypto) = counted(|settings, limits| {
         limits.half_open_per_source = 64;
         if !scale.is_full() {

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 
 use alts::pool::{BufferPool, PoolError, PooledBuf, Retention};
 
+use crate::gauges::signed;
 use crate::row::{Row, grouped};
 use crate::scale::Scale;
 
@@ -56,7 +57,7 @@ pub(crate) fn run(row: &mut Row, _: Scale) {
     for at in (0..count).step_by(2) {
         buffers[at] = None;
     }
-    row.note("buffers out, with holes between all", grouped(pool.stats().in_use_buffers as i64));
+    row.note("buffers out, with holes between all", grouped(signed(pool.stats().in_use_buffers)));
     row.note("mappings then", mappings());
     // At the limit: what is asked for is given or refused, in so many words.
     let mut given = Vec::with_capacity(1_000);
@@ -79,7 +80,7 @@ pub(crate) fn run(row: &mut Row, _: Scale) {
     let lost = resident().saturating_sub(base_resident);
     // Known, and documented with the pool: a hole that cannot be cut is memory lost to the process. It is no more than that.
     let uncut = count / 2 - max_map_count();
-    row.note("resident bytes beyond those at first", grouped(lost as i64));
+    row.note("resident bytes beyond those at first", grouped(signed(lost)));
     row.require_at_most("of those, KiB", (lost >> 10) as u64, 2 * (uncut * 8 + 1_024) as u64);
     row.note("mappings at the end", mappings());
     // It still works.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alts::pool::BufferPool;
 
-use crate::gauges::{live_heap, settle, wait_until};
+use crate::gauges::{live_heap, settle, signed, wait_until};
 use crate::row::{Row, grouped};
 use crate::scale::Scale;
 use crate::service;
@@ -17,13 +17,13 @@ use crate::target::Target;
 const BUFFERS: usize = 32;
 /// Live heap that a connection may hold besides its batch, in bytes: its task, its socket and a timer.
 const LIMIT: i64 = 2_500;
-/// What the service itself holds while it sends.
-const CHUNK: i64 = service::PUSHED as i64;
 
 fn target(patience: Duration) -> Target {
     Target::start(
         |settings, _| {
             let buffer = BufferPool::capacity_for(32 << 10).expect("a size");
+            // Handshakes wait for buffers too.
+            settings.deadline = Duration::from_mins(5);
             settings.pool = BufferPool::builder().cap(BUFFERS * buffer).build().expect("a cap");
         },
         move |handshake, pool, tally: Arc<Tally>| {
@@ -58,13 +58,14 @@ pub(crate) fn sent_to(row: &mut Row, scale: Scale) {
     wait_until(|| target.tally.ended(GAVE_UP) == count as u64);
     live.ask("pause");
     settle();
-    let each = (with - live_heap()) as i64 / count as i64 - CHUNK;
+    let each = (with - live_heap()) as i64 / signed(count) - signed(service::PUSHED);
+    // The service itself holds what it sends.
     row.note("live heap of each besides, bytes", grouped(each));
     row.require(each <= LIMIT, || format!("{each} bytes each, more than {LIMIT}"));
     let stats = target.pool().stats();
     row.require_count("batches left", stats.beyond_cap_buffers as u64, 0);
     let received = mutes.ask("count").get("received");
-    row.note("bytes that had reached the peers' kernel", grouped(received as i64));
+    row.note("bytes that had reached the peers' kernel", grouped(received.cast_signed()));
     let report = live.ask("end");
     row.honest(report.get("asked"), report.get("answered"), report.get("lost"));
     drop((live, mutes));
@@ -85,7 +86,7 @@ pub(crate) fn echoed_to(row: &mut Row, scale: Scale) {
     let mut mutes = target.helper("mute", &["echo"]);
     let report = mutes.ask(&format!("open {count}"));
     row.thrown(count as u64, report.get("bytes"), count as u64);
-    wait_until(|| target.tally.ended(GAVE_UP) == count as u64);
+    row.require_count("server: given up", target.tally.ended(GAVE_UP), count as u64);
     let report = live.ask("end");
     row.honest(report.get("asked"), report.get("answered"), report.get("lost"));
     let stats = target.pool().stats();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::gauges::{live_heap, wait_until};
+use crate::gauges::{live_heap, signed, wait_until};
 use crate::helper::Helper;
 use crate::row::{Row, grouped};
 use crate::scale::Scale;
@@ -57,7 +57,7 @@ pub(crate) fn run(row: &mut Row, scale: Scale) {
     row.note("connections", counts.join(", "));
     row.note("live heap in bytes (connections), as it ran", heaps.join(", "));
     let high = target.pool().stats().high_water_bytes;
-    row.note("bytes out of the pool, most", grouped(high as i64));
+    row.note("bytes out of the pool, most", grouped(signed(high)));
     drop(crowds);
     let left = gauges.left();
     let accepted = Tally::get(&target.tally.accepted);
