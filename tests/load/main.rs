@@ -1,9 +1,10 @@
 //! Faults and load over real sockets on loopback: what was thrown at a server, and what was lost.
 //!
 //! ```text
-//! cargo test --test load                                    scaled down, part of `cargo test`
-//! cargo test --release --features tonic --test load -- --full --save tests/load/results.txt
-//! cargo test --release --test load -- --full --exact soak   ten minutes; --soak SECONDS for another time
+//! cargo test -p alts --features tonic --test load           scaled down, part of `cargo test`
+//! cargo build -p alts --release --example echo_server       which one of the scenarios attacks, if it is there
+//! cargo test -p alts --release --features tonic --test load -- --full --save tests/load/results.txt
+//! cargo test -p alts --release --test load -- --full --exact soak         ten minutes; --soak SECONDS for another time
 //! ```
 //!
 //! Each scenario is a process of its own, this same program, whose counting allocator sees the server alone. Its peers, honest ones
