@@ -4,6 +4,7 @@ mod channel;
 mod moving;
 mod negotiated;
 mod nonblocking;
+mod outbound;
 mod receive;
 mod send;
 #[cfg(feature = "tokio")]

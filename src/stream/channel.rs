@@ -9,7 +9,7 @@ use alts_handshaker::{HandshakeResult, Role, SealedAlertKey};
 
 use super::moving::Moving;
 use super::negotiated::Shared;
-use super::send::Outbound;
+use super::outbound::Outbound;
 use super::window::Window;
 use crate::error::Error;
 use crate::pool::{PooledBuf, Ticket};
@@ -41,6 +41,9 @@ pub(crate) struct Channel {
 
 /// Part of a record up to this length waits in an allocation of exactly its size, not in a pooled buffer.
 pub(super) const MAX_EXACT_PARTIAL: usize = 4 << 10;
+/// Records per direction under the one key of `ALTSRP_GCM_AES128`: 2^24 over both, at which AES-GCM's confidentiality margin
+/// is still beyond 2^-60 with records of 16 KiB.
+pub(super) const MAX_PLAIN_RECORDS: u64 = 1 << 23;
 
 /// The receiving direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alts_handshaker::{RecordProtocol, SealedAlertKey};
 
-use super::channel::{Channel, MAX_EXACT_PARTIAL, Reading};
+use super::channel::{Channel, MAX_EXACT_PARTIAL, MAX_PLAIN_RECORDS, Reading};
 use super::window::{LEAD_IN, Window};
 use crate::error::{Error, Truncation};
 use crate::pool::{BufferPool, PooledBuf, Ticket};
@@ -18,9 +18,6 @@ const READS_BEFORE_YIELD: u8 = 2;
 const EMPTY_RECORDS_BEFORE_YIELD: u32 = 64;
 /// Records opened for one call: as many as fit a buffer of 32 KiB if each has 8 bytes. A buffer that has grown may be full of empty ones.
 const MAX_RECORDS_PER_CALL: u32 = 1024;
-/// Records per direction under the one key of `ALTSRP_GCM_AES128`: 2^24 over both, at which AES-GCM's confidentiality margin
-/// is still beyond 2^-60 with records of 16 KiB.
-pub(super) const MAX_PLAIN_RECORDS: u64 = 1 << 23;
 
 /// What waiting for the socket came to.
 enum Filled {

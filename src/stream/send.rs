@@ -4,12 +4,11 @@ use std::io;
 
 use alts_handshaker::RecordProtocol;
 
-use super::channel::{Channel, Writing};
+use super::channel::{Channel, MAX_PLAIN_RECORDS, Writing};
 use super::moving::Moving;
-use super::receive::MAX_PLAIN_RECORDS;
+use super::outbound::Outbound;
 use super::window::LEAD_IN;
 use crate::error::Error;
-use crate::pool::PooledBuf;
 use crate::record::{HEADER_LEN, OVERHEAD, RecordError, seal_record};
 use crate::transport::Sink;
 
@@ -178,42 +177,6 @@ fn or_kept(result: io::Result<()>, sealed: usize) -> io::Result<usize> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         _ => Ok(sealed),
-    }
-}
-
-/// Sealed bytes that the kernel did not take yet.
-#[derive(Debug)]
-pub(super) struct Outbound {
-    sealed: Place,
-    /// How much of an exact one it took by now.
-    sent: usize,
-}
-
-/// Where sealed bytes are.
-#[derive(Debug)]
-enum Place {
-    Pooled(PooledBuf),
-    Exact(Box<[u8]>),
-}
-
-impl Outbound {
-    fn pooled(batch: PooledBuf) -> Self {
-        Self { sealed: Place::Pooled(batch), sent: 0 }
-    }
-
-    fn exactly(sealed: &[u8]) -> Self {
-        Self { sealed: Place::Exact(sealed.into()), sent: 0 }
-    }
-
-    fn rest(&self) -> &[u8] {
-        match &self.sealed {
-            Place::Pooled(batch) => &batch[self.sent..],
-            Place::Exact(sealed) => &sealed[self.sent..],
-        }
-    }
-
-    fn advance(&mut self, sent: usize) {
-        self.sent += sent;
     }
 }
 
