@@ -39,13 +39,13 @@ pub(crate) struct Setup {
     pub(crate) cores: Cores,
     /// Whether the server's heap is counted.
     pub(crate) counted: bool,
-    /// Bytes that the kernel buffers from server to client, at each end; its own choice otherwise.
-    pub(crate) kernel_buffers: Option<u32>,
+    /// The most bytes that the server's pool has, where there is one; its own choice otherwise.
+    pub(crate) pool_cap: Option<usize>,
 }
 
 impl Setup {
     pub(crate) fn new(peer: Peer, form: Form, cores: Cores) -> Self {
-        Self { peer, form, cores, counted: false, kernel_buffers: None }
+        Self { peer, form, cores, counted: false, pool_cap: None }
     }
 
     pub(crate) fn counted(mut self) -> Self {
@@ -67,12 +67,11 @@ impl Setup {
         self.say(serve.arg("serve"), lab, near);
         let form = self.form.to_possible_value().expect("no form is hidden");
         serve.args(["--form", form.get_name()]);
+        if let Some(bytes) = self.pool_cap {
+            serve.args(["--pool-cap", &bytes.to_string()]);
+        }
         let mut drive = Command::new(&itself);
         self.say(drive.arg("drive"), lab, far);
-        if let Some(bytes) = self.kernel_buffers {
-            serve.args(["--send-buffer", &bytes.to_string()]);
-            drive.args(["--receive-buffer", &bytes.to_string()]);
-        }
         let mut server = Process::start(&mut serve);
         let address = server.line();
         let client = Process::start(drive.arg(address));
@@ -122,6 +121,11 @@ impl Pair {
         let figures = self.client.ask(order);
         let server_cpu = self.server.ask("cpu")[0] - before;
         Outcome { figures, server_cpu }
+    }
+
+    /// Has the server do something.
+    pub(crate) fn tell_server(&mut self, order: &str) {
+        self.server.ask(order);
     }
 
     /// What the server holds once it has come to rest.

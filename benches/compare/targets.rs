@@ -144,7 +144,7 @@ const TARGETS: &[Target] = &[
     ),
 ];
 
-const BURST: &str = "64 KiB on all at once";
+const BURST: &str = "32 KiB on all at once";
 /// The base again, as exactly as it is shown.
 const THE_SAME: f64 = 1.005;
 

@@ -19,16 +19,13 @@ use super::{Drive, orders};
 /// Handshakes under way at a time.
 const AT_A_TIME: usize = 32;
 
-/// What the kernel is to take from a client that does not read.
-const SEND_BUFFER: u32 = 192 << 10;
-
 /// Clients until standard input ends.
 pub(super) struct Run<'arguments>(pub(super) &'arguments Drive);
 
 impl Visitor for Run<'_> {
     fn visit<T: Transport>(self, transport: T) {
         let runtime = runtime();
-        let way = Way { address: self.0.address, receive_buffer: self.0.receive_buffer };
+        let way = Way { address: self.0.address };
         let mut ends = Ends { pool: transport.pool(), transport, way, open: Vec::new() };
         orders::obey(|order, numbers| runtime.block_on(ends.obey(order, numbers)))
     }
@@ -50,17 +47,11 @@ struct Ends<T: Transport> {
 #[derive(Clone, Copy)]
 struct Way {
     address: SocketAddr,
-    receive_buffer: Option<u32>,
 }
 
 impl Way {
     async fn dial(self) -> TcpStream {
         let socket = TcpSocket::new_v4().expect("a socket");
-        if let Some(bytes) = self.receive_buffer {
-            socket.set_recv_buffer_size(bytes).expect("a size");
-            // What is sent is not to wait for a server that waits for this side to read.
-            socket.set_send_buffer_size(SEND_BUFFER).expect("a size");
-        }
         socket.connect(self.address).await.expect("a connection")
     }
 

@@ -13,11 +13,15 @@ pub(crate) mod transport;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use alts::pool::BufferPool;
 use clap::{Parser, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub(crate) use cpu::cpu_time;
 use transport::Peer;
+
+/// The size of a message that a server holds.
+pub(crate) const HELD: usize = 32 << 10;
 
 /// A process that is started by `compare`.
 #[derive(Debug, Parser)]
@@ -44,9 +48,9 @@ pub(crate) struct Serve {
     pub(crate) common: Common,
     #[arg(long)]
     pub(crate) form: Form,
-    /// Bytes of the kernel's buffer for sending, of each connection.
+    /// The most bytes that the pool has, where there is one; its own choice otherwise.
     #[arg(long)]
-    pub(crate) send_buffer: Option<u32>,
+    pub(crate) pool_cap: Option<usize>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,9 +58,6 @@ pub(crate) struct Drive {
     #[command(flatten)]
     pub(crate) common: Common,
     pub(crate) address: SocketAddr,
-    /// Bytes of the kernel's buffer for receiving, of each connection. The one for sending is large then.
-    #[arg(long)]
-    pub(crate) receive_buffer: Option<u32>,
 }
 
 /// How a server is written.
@@ -70,6 +71,8 @@ pub(crate) enum Form {
     Tasks,
     /// The same, with a future written by hand for each connection.
     Futures,
+    /// As `Tasks`, but messages of [`HELD`] bytes are kept whole until the server is told to answer them.
+    Holding,
     /// One thread with an event loop of mio.
     Mio,
 }
@@ -82,9 +85,14 @@ pub(crate) fn play() -> bool {
     match Role::parse() {
         Role::Serve(arguments) => {
             prepare(&arguments.common);
+            let mut pool = BufferPool::builder();
+            if let Some(bytes) = arguments.pool_cap {
+                pool = pool.cap(bytes);
+            }
             arguments.common.peer.visit(
                 &arguments.common.certificates,
                 "server",
+                pool.build().expect("a cap with room for a buffer"),
                 server::Run(&arguments),
             );
         }
@@ -93,6 +101,7 @@ pub(crate) fn play() -> bool {
             arguments.common.peer.visit(
                 &arguments.common.certificates,
                 "client",
+                BufferPool::new(),
                 client::Run(&arguments),
             );
         }

@@ -1,15 +1,18 @@
 //! Servers.
 
+mod held;
 mod on_mio;
 mod ordered;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
 use super::transport::{Transport, Visitor};
+use held::Gate;
 pub(super) use ordered::Request;
 
 use super::{Form, Serve, cpu_time, memory, orders};
@@ -22,62 +25,73 @@ pub(super) struct Run<'arguments>(pub(super) &'arguments Serve);
 
 impl Visitor for Run<'_> {
     fn visit<T: Transport>(self, transport: T) {
+        let gate = Arc::new(Gate::default());
         let address = match self.0.form {
             Form::Mio => on_mio::start(transport),
-            _ => self.start_tokio(transport),
+            _ => self.start_tokio(transport, Arc::clone(&gate)),
         };
         println!("{address}");
-        orders::obey(|order, _| match order {
-            "cpu" => vec![cpu_time()],
-            "memory" => {
+        orders::obey(|order, numbers| match (order, numbers) {
+            ("cpu", []) => vec![cpu_time()],
+            ("answer", &[count]) => {
+                gate.answer(count);
+                Vec::new()
+            }
+            ("held", &[count]) => {
+                gate.wait_for(count);
+                Vec::new()
+            }
+            ("memory", []) => {
                 let memory = memory::Memory::settled();
                 let bytes = [memory.resident, memory.proportional, memory.peak];
                 let mut figures = vec![memory.heap as f64];
                 figures.extend(bytes.map(|bytes| bytes as f64));
                 figures
             }
-            _ => panic!("{order} is no order for a server"),
+            _ => panic!("{order} {numbers:?} is no order for a server"),
         })
     }
 }
 
 impl Run<'_> {
-    fn start_tokio<T: Transport>(&self, transport: T) -> SocketAddr {
+    fn start_tokio<T: Transport>(&self, transport: T, gate: Arc<Gate>) -> SocketAddr {
         let form = self.0.form;
         let runtime = runtime(form);
-        let listener = runtime.block_on(async { self.listen() }).expect("a port");
+        let listener = runtime.block_on(async { listen() }).expect("a port");
         let address = listener.local_addr().expect("an address");
         std::thread::spawn(move || {
-            runtime.block_on(accept(transport, listener, form)).expect("connections");
+            runtime.block_on(accept(transport, listener, form, gate)).expect("connections");
         });
         address
     }
+}
 
-    fn listen(&self) -> io::Result<TcpListener> {
-        let socket = TcpSocket::new_v4()?;
-        if let Some(bytes) = self.0.send_buffer {
-            // Connections take it over.
-            socket.set_send_buffer_size(bytes)?;
-        }
-        socket.bind(([127, 0, 0, 1], 0).into())?;
-        socket.listen(BACKLOG)
-    }
+fn listen() -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    socket.listen(BACKLOG)
 }
 
 fn runtime(form: Form) -> Runtime {
     let mut builder = match form {
-        Form::Tasks | Form::Futures => Builder::new_multi_thread(),
+        Form::Tasks | Form::Futures | Form::Holding => Builder::new_multi_thread(),
         _ => Builder::new_current_thread(),
     };
     builder.enable_all().build().expect("a runtime")
 }
 
-async fn accept<T: Transport>(transport: T, listener: TcpListener, form: Form) -> io::Result<()> {
+async fn accept<T: Transport>(
+    transport: T,
+    listener: TcpListener,
+    form: Form,
+    gate: Arc<Gate>,
+) -> io::Result<()> {
     loop {
         let (tcp, _) = listener.accept().await?;
         match form {
             Form::Ordered => drop(tokio::spawn(ordered::serve(transport.clone(), tcp))),
             Form::Futures => hand_written(&transport, tcp),
+            Form::Holding => held::serve(&transport, tcp, Arc::clone(&gate)),
             _ => echo(&transport, tcp),
         }
     }

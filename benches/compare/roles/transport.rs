@@ -9,6 +9,8 @@ use std::ops::Deref;
 use std::path::Path;
 use std::task::{Context, Poll};
 
+use ::alts::pool::{BufferPool, PooledBuf};
+use ::alts::ready::ReadyReader;
 use clap::ValueEnum;
 use rustls::crypto::CryptoProvider;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -52,13 +54,19 @@ impl Peer {
         }
     }
 
-    /// Calls `visitor` with the transport.
-    pub(super) fn visit(self, certificates: &Path, side: &str, visitor: impl Visitor) {
+    /// Calls `visitor` with the transport, which has its buffers from `pool` if it uses one.
+    pub(super) fn visit(
+        self,
+        certificates: &Path,
+        side: &str,
+        pool: BufferPool,
+        visitor: impl Visitor,
+    ) {
         let pem = Pem::read(certificates, side);
         match self.provider() {
             Some(provider) => visitor.visit(tls::Tls::new(&pem, provider)),
-            None if self == Self::Tcp => visitor.visit(tcp::Tcp::new()),
-            None => visitor.visit(alts::Alts::new(&pem)),
+            None if self == Self::Tcp => visitor.visit(tcp::Tcp::new(pool)),
+            None => visitor.visit(alts::Alts::new(&pem, pool)),
         }
     }
 }
@@ -75,6 +83,8 @@ pub(super) trait Transport: Clone + Send + Sync + 'static {
     type Pool: Clone + Send + Sync + 'static;
     /// What a read gave, in a buffer that goes back to the pool.
     type Received: Deref<Target = [u8]> + Send + Sync + 'static;
+    /// A part of a message that is kept.
+    type Piece: Deref<Target = [u8]> + Send + Sync + 'static;
     /// A future that sends back what comes, written by hand.
     type Echo: Future<Output = ()> + Send + 'static;
     /// A connection on mio that sends back what comes.
@@ -99,6 +109,14 @@ pub(super) trait Transport: Clone + Send + Sync + 'static {
         stream: &'read mut Self::Stream,
         pool: &'read Self::Pool,
     ) -> impl Future<Output = io::Result<Option<Self::Received>>> + Send + 'read;
+
+    /// Reads so many bytes, and keeps them in the form in which this transport has them for its users. A connection that still
+    /// waits for the first of them holds no buffer.
+    fn receive_all<'read>(
+        stream: &'read mut Self::Stream,
+        pool: &'read Self::Pool,
+        len: usize,
+    ) -> impl Future<Output = io::Result<Vec<Self::Piece>>> + Send + 'read;
 
     /// Sends all of it, so that it is on its way when this side reads next.
     fn send<'write>(
@@ -144,4 +162,20 @@ fn poll_lent<S: AsyncRead + Unpin>(
     std::task::ready!(std::pin::Pin::new(stream).poll_read(cx, &mut buf))?;
     lent.filled = buf.filled().len();
     Poll::Ready(Ok((lent.filled > 0).then_some(lent)))
+}
+
+/// Reads so many bytes, and keeps the buffers as they were filled.
+async fn receive_pieces<S: ReadyReader + Unpin>(
+    stream: &mut S,
+    pool: &BufferPool,
+    len: usize,
+) -> io::Result<Vec<PooledBuf>> {
+    let mut pieces = Vec::new();
+    let mut left = len;
+    while left > 0 {
+        let piece = stream.read_ready(pool).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        left = left.checked_sub(piece.len()).ok_or(io::ErrorKind::InvalidData)?;
+        pieces.push(piece);
+    }
+    Ok(pieces)
 }

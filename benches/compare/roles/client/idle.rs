@@ -28,15 +28,16 @@ impl<T: Transport> Ends<T> {
         }
     }
 
-    /// Sends a message on all connections, and reads none of the echoes.
+    /// Sends a message on all connections, to the last byte, and reads none of the echoes.
     pub(super) async fn send(&mut self, size: usize) {
         let message = vec![0x5A; size];
         for stream in &mut self.open {
-            T::send(stream, &message).await.expect("sent");
+            stream.write_all(&message).await.expect("sent");
+            stream.flush().await.expect("sent");
         }
     }
 
-    /// Reads the echoes of what was sent, all at the same time: a server at the limit of its memory serves in an order of its own.
+    /// Reads the echoes of what was sent, all at the same time: the server answers in an order of its own.
     pub(super) async fn receive(&mut self, size: usize) {
         let mut tasks = JoinSet::new();
         for mut stream in self.open.drain(..) {

@@ -12,7 +12,7 @@ use alts::{Acceptor, Advance, AltsStream, Connector, MidHandshake, Settings};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{OnMio, Transport, poll_lent};
+use super::{OnMio, Transport, poll_lent, receive_pieces};
 use crate::certificates::{Pem, SERVER};
 
 #[derive(Clone)]
@@ -22,8 +22,9 @@ pub(super) struct Alts {
 }
 
 impl Alts {
-    pub(super) fn new(pem: &Pem) -> Self {
+    pub(super) fn new(pem: &Pem, pool: BufferPool) -> Self {
         let mut settings = Settings::default();
+        settings.pool = pool;
         // All handshakes come from one source here.
         let mut limits = LimitOptions::default();
         limits.half_open_per_source = limits.half_open;
@@ -41,6 +42,7 @@ impl Transport for Alts {
     type Stream = AltsStream<TcpStream>;
     type Pool = BufferPool;
     type Received = PooledBuf;
+    type Piece = PooledBuf;
     type Echo = AltsEcho;
     type OnMio = AltsOnMio;
 
@@ -75,6 +77,14 @@ impl Transport for Alts {
         bytes: &'write [u8],
     ) -> impl Future<Output = io::Result<()>> + 'write {
         stream.write_all(bytes)
+    }
+
+    fn receive_all<'read>(
+        stream: &'read mut Self::Stream,
+        pool: &'read BufferPool,
+        len: usize,
+    ) -> impl Future<Output = io::Result<Vec<PooledBuf>>> + 'read {
+        receive_pieces(stream, pool, len)
     }
 
     async fn discard(stream: &mut Self::Stream, pool: &BufferPool) -> io::Result<usize> {

@@ -7,7 +7,7 @@ use alts::ready::{ReadyReader, TryReadyReader};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::{OnMio, Transport};
+use super::{OnMio, Transport, receive_pieces};
 use crate::roles::echo::PooledEcho;
 
 #[derive(Clone)]
@@ -16,8 +16,8 @@ pub(super) struct Tcp {
 }
 
 impl Tcp {
-    pub(super) fn new() -> Self {
-        Self { pool: BufferPool::new() }
+    pub(super) fn new(pool: BufferPool) -> Self {
+        Self { pool }
     }
 }
 
@@ -25,6 +25,7 @@ impl Transport for Tcp {
     type Stream = TcpStream;
     type Pool = BufferPool;
     type Received = PooledBuf;
+    type Piece = PooledBuf;
     type Echo = PooledEcho<TcpStream>;
     type OnMio = TcpOnMio;
 
@@ -53,6 +54,14 @@ impl Transport for Tcp {
         bytes: &'write [u8],
     ) -> impl Future<Output = io::Result<()>> + 'write {
         stream.write_all(bytes)
+    }
+
+    fn receive_all<'read>(
+        stream: &'read mut TcpStream,
+        pool: &'read BufferPool,
+        len: usize,
+    ) -> impl Future<Output = io::Result<Vec<PooledBuf>>> + 'read {
+        receive_pieces(stream, pool, len)
     }
 
     async fn discard(stream: &mut TcpStream, pool: &BufferPool) -> io::Result<usize> {

@@ -98,6 +98,7 @@ impl Transport for Tls {
     type Stream = TlsStream<TcpStream>;
     type Pool = ();
     type Received = Lent;
+    type Piece = Vec<u8>;
     type Echo = TlsEcho;
     type OnMio = TlsOnMio;
 
@@ -131,6 +132,27 @@ impl Transport for Tls {
         (): &'read (),
     ) -> impl Future<Output = io::Result<Option<Lent>>> + 'read {
         std::future::poll_fn(move |cx| poll_lent(stream, cx))
+    }
+
+    /// In a vector of that size, which is made when something is there to put into it.
+    async fn receive_all(
+        stream: &mut Self::Stream,
+        (): &(),
+        len: usize,
+    ) -> io::Result<Vec<Vec<u8>>> {
+        let mut message = Vec::new();
+        while message.len() < len {
+            let received = stream.fill_buf().await?;
+            if received.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let left = len - message.len();
+            let count = left.min(received.len());
+            message.reserve_exact(left);
+            message.extend_from_slice(&received[..count]);
+            stream.consume(count);
+        }
+        Ok(vec![message])
     }
 
     /// A read would not send what the kernel did not take.
