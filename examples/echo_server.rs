@@ -186,19 +186,18 @@ impl Server {
     }
 
     fn spawn<S: Socket + 'static>(&self, socket: S, from: String) {
-        let (acceptor, pool) = (self.acceptor.clone(), self.pool.clone());
-        let mut stopping = self.stopping.clone();
+        // Begun out here, and every value in one place: what a task has room for, an idle connection pays.
+        let handshake = self.acceptor.accept(socket);
+        let from = from.into_boxed_str();
+        let (pool, mut stopping) = (self.pool.clone(), self.stopping.clone());
         tokio::spawn(async move {
-            let accepted = tokio::select! {
-                accepted = acceptor.accept(socket) => accepted,
-                _ = stopping.changed() => return,
-            };
-            let mut stream = match accepted {
-                Ok(stream) => stream,
-                Err(error) => {
+            let mut stream = match or_stop(&mut stopping, handshake).await {
+                Some(Ok(stream)) => stream,
+                Some(Err(error)) => {
                     tracing::warn!(from, fault = ?error.fault(), "{error}");
                     return;
                 }
+                None => return,
             };
             tracing::info!(from, peer = stream.peer().name(), "connected");
             match echo(&mut stream, &pool, &mut stopping).await {
@@ -209,6 +208,14 @@ impl Server {
                 }
             }
         });
+    }
+}
+
+/// What `future` comes to, or nothing if the server stops before.
+async fn or_stop<F: Future>(stopping: &mut watch::Receiver<()>, future: F) -> Option<F::Output> {
+    tokio::select! {
+        output = future => Some(output),
+        _ = stopping.changed() => None,
     }
 }
 
@@ -229,11 +236,8 @@ async fn echo<S: Socket>(
 ) -> io::Result<u64> {
     let mut bytes = 0;
     loop {
-        let received = tokio::select! {
-            received = stream.read_ready(pool) => received?,
-            _ = stopping.changed() => None,
-        };
-        let Some(received) = received else { break };
+        let Some(received) = or_stop(stopping, stream.read_ready(pool)).await else { break };
+        let Some(received) = received? else { break };
         bytes += received.len() as u64;
         stream.write_all(&received).await?;
         // Back into the pool before waiting for anything.
