@@ -45,8 +45,6 @@ use csv::Medians;
 use lab::Lab;
 use samples::Samples;
 
-const FIGURES: &str = "compare.csv";
-
 fn main() -> Result<(), Box<dyn Error>> {
     if roles::play() {
         return Ok(());
@@ -61,21 +59,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         // What cargo was asked for is in another benchmark.
         return Ok(());
     }
-    let description = machine::description();
+    let description = machine::description(lab.congestion.as_deref());
     let targets = description.join("\n") + "\n" + &targets::table(&samples);
     print!("{}\n{targets}", report::tables(&samples));
     if arguments.save {
         fs::create_dir_all(&arguments.out)?;
-        fs::write(arguments.out.join(FIGURES), csv::write(&description, &samples))?;
-        fs::write(arguments.out.join("targets.txt"), targets)?;
-        draw(&arguments.out)?;
+        let suffix = lab.congestion.map_or(String::new(), |name| format!("-{name}"));
+        let file = |stem, extension| arguments.out.join(format!("{stem}{suffix}.{extension}"));
+        fs::write(file("compare", "csv"), csv::write(&description, &samples))?;
+        fs::write(file("targets", "txt"), targets)?;
+        // The charts are of the system as it is.
+        if suffix.is_empty() {
+            draw(&arguments.out)?;
+        }
     }
     Ok(())
 }
 
 /// Draws what is in the directory's figures.
 fn draw(directory: &Path) -> Result<(), Box<dyn Error>> {
-    let medians = Medians::read(&fs::read_to_string(directory.join(FIGURES))?);
+    let medians = Medians::read(&fs::read_to_string(directory.join("compare.csv"))?);
     fs::write(directory.join("idle.svg"), chart::idle(&medians))?;
     fs::write(directory.join("bulk.svg"), chart::bulk(&medians))?;
     Ok(())

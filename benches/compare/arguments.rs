@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use tokio::net::TcpSocket;
 
+use crate::roles::SocketOptions;
 use crate::roles::transport::Peer;
 use crate::scenarios::Scenario;
 
@@ -28,6 +30,9 @@ pub(crate) struct Arguments {
     /// Connections whose memory is measured.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) connections: Option<u32>,
+    /// The congestion control of all sockets, of all peers; the system's unless given.
+    #[arg(long, value_name = "NAME", value_parser = congestion)]
+    pub(crate) congestion: Option<String>,
     /// Write the figures, the table of targets and the charts.
     #[arg(long)]
     pub(crate) save: bool,
@@ -35,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     pub(crate) out: PathBuf,
     /// Measure nothing; draw the charts from the figures that are there.
-    #[arg(long, conflicts_with_all = ["quick", "save", "only", "peer"])]
+    #[arg(long, conflicts_with_all = ["quick", "save", "only", "peer", "congestion"])]
     pub(crate) draw: bool,
     /// Only scenarios with this in their names.
     #[arg(value_name = "FILTER")]
@@ -63,4 +68,14 @@ impl Arguments {
     pub(crate) fn rounds(&self) -> usize {
         self.rounds.map_or(if self.quick { 3 } else { 7 }, usize::from)
     }
+}
+
+/// Whether the system has it, and allows it.
+fn congestion(name: &str) -> Result<String, String> {
+    let options = SocketOptions { congestion: Some(name.into()), unsent_limit: None };
+    let socket = TcpSocket::new_v4().map_err(|error| error.to_string())?;
+    options.apply(&socket).map_err(|error| {
+        format!("{error}; /proc/sys/net/ipv4/tcp_available_congestion_control has the names")
+    })?;
+    Ok(name.to_owned())
 }

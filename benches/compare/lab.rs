@@ -17,11 +17,13 @@ use crate::samples::Samples;
 const OTHER_DESCRIPTORS: usize = 200;
 
 pub(crate) struct Lab {
-    pub(crate) peers: Vec<Peer>,
+    peers: Vec<Peer>,
     pub(crate) rounds: usize,
     pub(crate) quick: bool,
     /// Cores that this process may use.
     pub(crate) cores: Vec<usize>,
+    /// The congestion control of all sockets; the system's otherwise.
+    pub(crate) congestion: Option<String>,
     connections: Option<usize>,
     certificates: TempDir,
 }
@@ -50,6 +52,7 @@ impl Lab {
             rounds: arguments.rounds(),
             quick: arguments.quick,
             cores: (0..CpuSet::count()).filter(|&core| allowed.is_set(core) == Ok(true)).collect(),
+            congestion: arguments.congestion.clone(),
             connections: arguments.connections.map(|connections| connections as usize),
             certificates,
         }
@@ -59,10 +62,19 @@ impl Lab {
         self.certificates.path()
     }
 
-    /// The peers, so many times; in each round another one is the first.
+    /// The peers as they come, so many times; in each round another one is the first.
     pub(crate) fn turns(&self, rounds: usize) -> Vec<Peer> {
+        self.turns_of(rounds, |peer| peer.unsent_limit().is_none())
+    }
+
+    /// The same, with those that have a limit of unsent bytes: it matters where much is on its way.
+    pub(crate) fn bulk_turns(&self, rounds: usize) -> Vec<Peer> {
+        self.turns_of(rounds, |_| true)
+    }
+
+    fn turns_of(&self, rounds: usize, chosen: impl Fn(Peer) -> bool) -> Vec<Peer> {
         let mut turns = Vec::new();
-        let mut peers = self.peers.clone();
+        let mut peers: Vec<_> = self.peers.iter().copied().filter(|&peer| chosen(peer)).collect();
         for _ in 0..rounds {
             turns.extend(&peers);
             if !peers.is_empty() {

@@ -4,12 +4,17 @@ use std::fs;
 use std::process::Command;
 
 /// A line for each circumstance.
-pub(crate) fn description() -> Vec<String> {
+pub(crate) fn description(congestion: Option<&str>) -> Vec<String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let congestion = match congestion {
+        Some(name) => format!("{name}, by --congestion"),
+        None => read("/proc/sys/net/ipv4/tcp_congestion_control"),
+    };
     vec![
         format!("machine: {}, {cores} cores", model(&read("/proc/cpuinfo"))),
         format!("kernel: Linux {}", read("/proc/sys/kernel/osrelease").trim()),
+        format!("congestion control: {}", congestion.trim_end()),
         format!("compiler: {}", said("rustc", &["--version"])),
         format!("date: {}", said("date", &["-u", "+%F"])),
         format!("commit: {}", commit()),

@@ -83,6 +83,9 @@ impl Setup {
         if let Some(core) = core {
             command.args(["--core", &core.to_string()]);
         }
+        if let Some(name) = &lab.congestion {
+            command.args(["--congestion", name]);
+        }
     }
 }
 

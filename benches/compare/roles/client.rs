@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use super::transport::{Transport, Visitor};
-use super::{Drive, orders};
+use super::{Drive, SocketOptions, orders};
 
 /// Handshakes under way at a time.
 const AT_A_TIME: usize = 32;
@@ -25,7 +25,7 @@ pub(super) struct Run<'arguments>(pub(super) &'arguments Drive);
 impl Visitor for Run<'_> {
     fn visit<T: Transport>(self, transport: T) {
         let runtime = runtime();
-        let way = Way { address: self.0.address };
+        let way = Way { address: self.0.address, options: self.0.common.socket_options() };
         let mut ends = Ends { pool: transport.pool(), transport, way, open: Vec::new() };
         orders::obey(|order, numbers| runtime.block_on(ends.obey(order, numbers)))
     }
@@ -44,18 +44,20 @@ struct Ends<T: Transport> {
 }
 
 /// How to come to the server.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Way {
     address: SocketAddr,
+    options: SocketOptions,
 }
 
 impl Way {
-    async fn dial(self) -> TcpStream {
+    async fn dial(&self) -> TcpStream {
         let socket = TcpSocket::new_v4().expect("a socket");
+        self.options.apply(&socket).expect("options that the system has");
         socket.connect(self.address).await.expect("a connection")
     }
 
-    async fn connect<T: Transport>(self, transport: &T) -> T::Stream {
+    async fn connect<T: Transport>(&self, transport: &T) -> T::Stream {
         transport.connect(self.dial().await).await.expect("a handshake")
     }
 }
@@ -100,7 +102,7 @@ impl<T: Transport> Ends<T> {
             if under_way.len() == AT_A_TIME {
                 self.open.extend(under_way.join_next().await.map(|end| end.expect("an end")));
             }
-            let (transport, way) = (self.transport.clone(), self.way);
+            let (transport, way) = (self.transport.clone(), self.way.clone());
             under_way.spawn(async move { way.connect(&transport).await });
         }
         self.open.extend(under_way.join_all().await);

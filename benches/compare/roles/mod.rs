@@ -8,16 +8,19 @@ mod lent;
 mod memory;
 mod orders;
 mod server;
+mod socket;
 pub(crate) mod transport;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use alts::pool::BufferPool;
 use clap::{Parser, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub(crate) use cpu::cpu_time;
+pub(crate) use socket::SocketOptions;
 use transport::Peer;
 
 /// The size of a message that a server holds.
@@ -40,6 +43,18 @@ pub(crate) struct Common {
     /// The only core to run on.
     #[arg(long)]
     pub(crate) core: Option<usize>,
+    /// The congestion control of all sockets; the system's otherwise.
+    #[arg(long)]
+    pub(crate) congestion: Option<String>,
+}
+
+impl Common {
+    fn socket_options(&self) -> SocketOptions {
+        SocketOptions {
+            congestion: self.congestion.as_deref().map(Arc::from),
+            unsent_limit: self.peer.unsent_limit(),
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

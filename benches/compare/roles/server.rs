@@ -15,7 +15,7 @@ use super::transport::{Transport, Visitor};
 use held::Gate;
 pub(super) use ordered::Request;
 
-use super::{Form, Serve, cpu_time, memory, orders};
+use super::{Form, Serve, SocketOptions, cpu_time, memory, orders};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -27,7 +27,7 @@ impl Visitor for Run<'_> {
     fn visit<T: Transport>(self, transport: T) {
         let gate = Arc::new(Gate::default());
         let address = match self.0.form {
-            Form::Mio => on_mio::start(transport),
+            Form::Mio => on_mio::start(transport, &self.0.common.socket_options()),
             _ => self.start_tokio(transport, Arc::clone(&gate)),
         };
         println!("{address}");
@@ -55,9 +55,9 @@ impl Visitor for Run<'_> {
 
 impl Run<'_> {
     fn start_tokio<T: Transport>(&self, transport: T, gate: Arc<Gate>) -> SocketAddr {
-        let form = self.0.form;
+        let (form, options) = (self.0.form, self.0.common.socket_options());
         let runtime = runtime(form);
-        let listener = runtime.block_on(async { listen() }).expect("a port");
+        let listener = runtime.block_on(async { listen(&options) }).expect("a port");
         let address = listener.local_addr().expect("an address");
         std::thread::spawn(move || {
             runtime.block_on(accept(transport, listener, form, gate)).expect("connections");
@@ -66,8 +66,9 @@ impl Run<'_> {
     }
 }
 
-fn listen() -> io::Result<TcpListener> {
+fn listen(options: &SocketOptions) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
+    options.apply(&socket)?;
     socket.bind(([127, 0, 0, 1], 0).into())?;
     socket.listen(BACKLOG)
 }

@@ -9,6 +9,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::task::{Context, Poll};
 
+use ::alts::Settings;
 use ::alts::pool::{BufferPool, PooledBuf};
 use ::alts::ready::ReadyReader;
 use clap::ValueEnum;
@@ -22,8 +23,12 @@ use crate::certificates::Pem;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Peer {
     Tcp,
+    /// With the limit of unsent bytes that alts sets.
+    TcpUnsent,
     Alts,
     RustlsRing,
+    /// With the limit of unsent bytes that alts sets.
+    RustlsRingUnsent,
     #[cfg(feature = "aws-lc-rs")]
     RustlsAwsLc,
 }
@@ -32,8 +37,10 @@ impl Peer {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::TcpUnsent => "tcp-unsent",
             Self::Alts => "alts",
             Self::RustlsRing => "rustls-ring",
+            Self::RustlsRingUnsent => "rustls-ring-unsent",
             #[cfg(feature = "aws-lc-rs")]
             Self::RustlsAwsLc => "rustls-aws-lc",
         }
@@ -44,11 +51,21 @@ impl Peer {
         Self::value_variants()
     }
 
+    /// How many bytes the kernel takes that it cannot send yet, where a user has set it. alts sets its own.
+    pub(crate) fn unsent_limit(self) -> Option<u32> {
+        match self {
+            Self::TcpUnsent | Self::RustlsRingUnsent => Settings::default().unsent_limit,
+            _ => None,
+        }
+    }
+
     /// Whose cryptography TLS uses.
     pub(crate) fn provider(self) -> Option<CryptoProvider> {
         match self {
-            Self::Tcp | Self::Alts => None,
-            Self::RustlsRing => Some(rustls::crypto::ring::default_provider()),
+            Self::Tcp | Self::TcpUnsent | Self::Alts => None,
+            Self::RustlsRing | Self::RustlsRingUnsent => {
+                Some(rustls::crypto::ring::default_provider())
+            }
             #[cfg(feature = "aws-lc-rs")]
             Self::RustlsAwsLc => Some(rustls::crypto::aws_lc_rs::default_provider()),
         }
@@ -65,8 +82,8 @@ impl Peer {
         let pem = Pem::read(certificates, side);
         match self.provider() {
             Some(provider) => visitor.visit(tls::Tls::new(&pem, provider)),
-            None if self == Self::Tcp => visitor.visit(tcp::Tcp::new(pool)),
-            None => visitor.visit(alts::Alts::new(&pem, pool)),
+            None if self == Self::Alts => visitor.visit(alts::Alts::new(&pem, pool)),
+            None => visitor.visit(tcp::Tcp::new(pool)),
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn steps(lab: &Lab, direction: Direction) -> Vec<Step> {
         return Vec::new();
     }
     let mut steps = Vec::new();
-    for peer in lab.turns(lab.rounds) {
+    for peer in lab.bulk_turns(lab.rounds) {
         for &cores in lab.pinned() {
             let label = format!("{direction}, {}, {cores}", peer.name());
             steps.push(Step::new(label, move |lab, samples| {

@@ -24,7 +24,7 @@ pub(super) fn steps(lab: &Lab) -> Vec<Step> {
 
 fn measure(lab: &Lab, samples: &mut Samples, peer: Peer) {
     let connections = lab.connections(1_000, 10_000);
-    let mut setup = Setup::new(peer, Form::Holding, Cores::Any);
+    let mut setup = Setup::new(peer, Form::Holding, Cores::Any).counted();
     setup.pool_cap = Some(POOL_CAP);
     let mut pair = setup.start(lab);
     let answer = format!("answer {connections}");
@@ -41,6 +41,9 @@ fn measure(lab: &Lab, samples: &mut Samples, peer: Peer) {
     let growth = after.resident - base.resident;
     for (metric, unit, value) in [
         ("connections", "", connections as f64),
+        ("heap before", "MiB", base.heap / MIB),
+        ("heap with all messages", "MiB", busy.heap / MIB),
+        ("heap after", "MiB", after.heap / MIB),
         ("RSS before", "MiB", base.resident / MIB),
         ("RSS with all messages", "MiB", busy.resident / MIB),
         ("RSS at most", "MiB", busy.peak.max(after.peak) / MIB),

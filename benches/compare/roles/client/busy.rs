@@ -22,12 +22,12 @@ impl<T: Transport> Ends<T> {
     /// of a round trip, in seconds, and how many bytes the server took in a second.
     pub(super) async fn busy(&mut self, streams: usize, size: usize, millis: usize) -> Vec<f64> {
         let load = Arc::new(Load::default());
-        let (transport, way, sent) = (self.transport.clone(), self.way, Arc::clone(&load));
+        let (transport, way, sent) = (self.transport.clone(), self.way.clone(), Arc::clone(&load));
         let loading = std::thread::spawn(move || {
             runtime().block_on(async {
                 let mut tasks = JoinSet::new();
                 for _ in 0..streams {
-                    tasks.spawn(send(transport.clone(), way, Arc::clone(&sent)));
+                    tasks.spawn(send(transport.clone(), way.clone(), Arc::clone(&sent)));
                 }
                 tasks.join_all().await;
             });

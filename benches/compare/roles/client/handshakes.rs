@@ -19,7 +19,8 @@ impl<T: Transport> Ends<T> {
             if under_way.len() == AT_A_TIME {
                 under_way.join_next().await.expect("some are under way").expect("a connection");
             }
-            let (transport, way, pool) = (self.transport.clone(), self.way, self.pool.clone());
+            let (transport, way, pool) =
+                (self.transport.clone(), self.way.clone(), self.pool.clone());
             under_way.spawn(async move {
                 let mut stream = way.connect(&transport).await;
                 exchange::<T>(&mut stream, &pool, &[0]).await.expect("an echo");

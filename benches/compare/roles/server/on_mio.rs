@@ -7,6 +7,7 @@ use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::roles::SocketOptions;
 use crate::roles::transport::{OnMio, Transport};
 
 const LISTENER: Token = Token(usize::MAX);
@@ -15,8 +16,9 @@ const LISTENER: Token = Token(usize::MAX);
 /// a matter of luck.)
 const PLACES: usize = 256;
 
-pub(super) fn start<T: Transport>(transport: T) -> SocketAddr {
+pub(super) fn start<T: Transport>(transport: T, options: &SocketOptions) -> SocketAddr {
     let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    options.apply(&listener).expect("options that the system has");
     let address = listener.local_addr().expect("an address");
     let poll = Poll::new().expect("an event queue");
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE).expect("registered");
