@@ -18,7 +18,7 @@ pub(super) use ordered::Request;
 use super::{Form, Serve, SocketOptions, cpu_time, memory, orders};
 
 /// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
+const BACKLOG: i32 = 1024;
 
 /// A server until its standard input ends.
 pub(super) struct Run<'arguments>(pub(super) &'arguments Serve);
@@ -70,7 +70,7 @@ fn listen(options: &SocketOptions) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     options.apply(&socket)?;
     socket.bind(([127, 0, 0, 1], 0).into())?;
-    socket.listen(BACKLOG)
+    socket.listen(BACKLOG.unsigned_abs())
 }
 
 fn runtime(form: Form) -> Runtime {

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
 
+use super::BACKLOG;
 use crate::roles::SocketOptions;
 use crate::roles::transport::{OnMio, Transport};
 
@@ -18,6 +20,8 @@ const PLACES: usize = 256;
 
 pub(super) fn start<T: Transport>(transport: T, options: &SocketOptions) -> SocketAddr {
     let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    // mio lets 128 wait: the others would try again after a second.
+    SockRef::from(&listener).listen(BACKLOG).expect("a longer queue");
     options.apply(&listener).expect("options that the system has");
     let address = listener.local_addr().expect("an address");
     let poll = Poll::new().expect("an event queue");
