@@ -172,8 +172,8 @@ async fn a_large_write_costs_one_call() {
     let pool = BufferPool::new();
     let (mut client, _server) = pair(&pool).await;
     take(&mut client);
-    // Less than any socket buffers, and several records.
-    let text = pattern(60_000);
+    // One batch, less than any socket buffers, and several records.
+    let text = pattern(48 << 10);
     client.write_all(&text).await.unwrap();
     assert_eq!(take(&mut client), Calls { writes: 1, ..Calls::default() });
 }

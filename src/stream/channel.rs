@@ -48,10 +48,7 @@ pub(super) const MAX_PLAIN_RECORDS: u64 = 1 << 23;
 /// The receiving direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// Waits for the socket, or was not asked yet.
-    Parked,
-    /// Has read since it last waited.
-    Busy,
+    Open,
     /// At its end, which the network reported.
     Ended,
     /// At its end, which the peer announced with a record.
@@ -110,7 +107,7 @@ impl Channel {
             keys: TrafficKeys::new(result.record_protocol, result.key_data.as_bytes())?,
             opened: Counter::new(role.peer()),
             sealed: Counter::new(role),
-            reading: Reading::Parked,
+            reading: Reading::Open,
             writing: Writing::Open,
             reads: 0,
             shared,
@@ -170,7 +167,7 @@ impl Channel {
             keys: self.keys.clone(),
             opened: self.opened.clone(),
             sealed: self.sealed.clone(),
-            reading: Reading::Parked,
+            reading: Reading::Open,
             writing: self.writing,
             reads: 0,
             shared: Arc::clone(&self.shared),
@@ -188,8 +185,7 @@ impl Channel {
         if self.held.as_ref().is_some_and(|held| held.is_empty()) {
             self.held = None;
         }
-        let window = self.moving.as_ref().is_some_and(|moving| moving.window.is_some());
-        if self.reading != Reading::Busy && !window {
+        if self.moving.as_ref().is_some_and(|moving| moving.window.is_none()) {
             self.rest();
         }
     }

@@ -62,7 +62,8 @@ pub struct StreamOptions {
     /// all peers accept.
     pub max_frame_size: u32,
     /// The most payload that is sealed for one system call, in bytes. Also what one connection holds at most while the kernel
-    /// takes no more. 1 to 16 MiB, default 96 KiB.
+    /// takes no more. 1 to 16 MiB, default 48 KiB: Linux sends up to 64 KiB as one segment, and a batch slightly longer than that leaves
+    /// a small one behind each time.
     pub write_batch: usize,
     /// How long part of a record may occupy a buffer without growing while others wait for buffers. Default 30 s.
     pub stall_limit: Duration,
@@ -72,7 +73,7 @@ impl Default for StreamOptions {
     fn default() -> Self {
         Self {
             max_frame_size: DEFAULT_FRAME_SIZE,
-            write_batch: 96 << 10,
+            write_batch: 48 << 10,
             stall_limit: Duration::from_secs(30),
         }
     }

@@ -297,7 +297,6 @@ impl Channel {
             self.park(source, true)?;
         }
         let count = self.or_fail(result)?;
-        self.reading = Reading::Busy;
         self.reads = self.reads.saturating_add(1);
         if let Some(held) = &mut self.held {
             held.stall = None;
@@ -353,7 +352,6 @@ impl Channel {
     /// stay for ever while others wait for buffers.
     fn park(&mut self, source: &mut impl Source, idle: bool) -> io::Result<()> {
         self.reads = 0;
-        self.reading = Reading::Parked;
         let Some(moving) = self.moving.as_mut() else { return Ok(()) };
         let partial = match &mut moving.window {
             Some(window) if !window.sealed().is_empty() => window,
@@ -441,12 +439,10 @@ impl Channel {
         self.moving.as_mut()?.window.as_mut()
     }
 
-    /// Gives the buffer back when there is nothing in it. Expanded keys stay until the reader waits.
+    /// Gives the buffer back when there is nothing in it, and the expanded keys to the thread.
     fn drop_drained_window(&mut self) {
-        if let Some(moving) = &mut self.moving
-            && moving.window.as_ref().is_some_and(Window::is_empty)
-        {
-            moving.window = None;
+        if self.window().is_some_and(|window| window.is_empty()) {
+            self.rest();
         }
     }
 }
