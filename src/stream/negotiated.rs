@@ -58,12 +58,12 @@ impl Negotiated {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamOptions {
-    /// The largest record to send, in bytes on the wire; the peer's wish may lower it. 4,096 to 1 MiB, default 16,384, which
-    /// all peers accept.
+    /// The largest record to send, in bytes on the wire; the peer's wish may lower it, and so does `write_batch`, which holds
+    /// whole records. 4,096 to 1 MiB, default 16,384, which all peers accept.
     pub max_frame_size: u32,
     /// The most payload that is sealed for one system call, in bytes. Also what one connection holds at most while the kernel
-    /// takes no more. 1 to 16 MiB, default 48 KiB: Linux sends up to 64 KiB as one segment, and a batch slightly longer than that leaves
-    /// a small one behind each time.
+    /// takes no more. 1 to 16 MiB, default 48 KiB: Linux sends up to 64 KiB as one segment, and a batch slightly longer than
+    /// that leaves a small one behind each time.
     pub write_batch: usize,
     /// How long part of a record may occupy a buffer without growing while others wait for buffers. Default 30 s.
     pub stall_limit: Duration,

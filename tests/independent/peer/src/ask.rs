@@ -60,6 +60,7 @@ impl Ask {
         settings.handshake = self.options.clone();
         if let Some(size) = self.largest_record {
             settings.stream.max_frame_size = size;
+            settings.stream.write_batch = size as usize;
         }
         if let Some(deadline) = self.deadline {
             settings.deadline = deadline;
