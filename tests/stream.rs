@@ -68,3 +68,19 @@ fn a_stream_adds_120_bytes_to_its_socket() {
     let socket = size_of::<tokio::net::TcpStream>();
     assert_eq!(size_of::<alts::AltsStream<tokio::net::TcpStream>>(), socket + 120);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_kernel_is_told_how_much_may_wait_unsent() {
+    let world = World::new();
+    let mut unlimited = Settings::default();
+    unlimited.unsent_limit = None;
+    let (client, server) = world.tcp_pair(Settings::default(), unlimited).await;
+    let limit = |stream: &alts::AltsStream<tokio::net::TcpStream>| {
+        socket2::SockRef::from(stream.get_ref()).tcp_notsent_lowat().unwrap()
+    };
+    let (untouched, _) = world::tcp_sockets().await;
+    let system = socket2::SockRef::from(&untouched).tcp_notsent_lowat().unwrap();
+    assert_eq!((limit(&client), limit(&server)), (64 << 10, system));
+    assert_ne!(system, 64 << 10, "the limit would not show");
+}

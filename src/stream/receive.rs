@@ -347,8 +347,8 @@ impl Channel {
         Ok(())
     }
 
-    /// The reader waits now. Expanded keys go, and with them the window, but for the part of a record in it: that moves to the
-    /// smallest place that holds what has arrived. If it is the peer that keeps us waiting (`idle`), a large part may not
+    /// The reader waits now. Expanded keys go to the thread. The window goes, but for the part of a record in it: that moves to
+    /// the smallest place that holds what has arrived. If it is the peer that keeps us waiting (`idle`), a large part may not
     /// stay for ever while others wait for buffers.
     fn park(&mut self, source: &mut impl Source, idle: bool) -> io::Result<()> {
         self.reads = 0;
