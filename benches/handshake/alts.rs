@@ -1,13 +1,10 @@
 //! `altsh1` in memory.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
+use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{ChainVerifier, Identity, Policy, TrustBundles};
-use alts::handshaker::{
-    HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, LocalHandshaker, Role,
-};
 
 use super::certificates::{Certificates, DOMAIN, Leaf};
 
@@ -35,24 +32,7 @@ impl Peers {
     }
 
     pub(crate) fn handshake(&self) {
-        let now = SystemTime::now();
-        let options = HandshakeOptions::default();
-        let mut client = self.client.start(Role::Client, &options).expect("a client");
-        let mut server = self.server.start(Role::Server, &options).expect("a server");
-        let step = |session: &mut Box<dyn HandshakeSession>, received: &[u8]| {
-            let mut out = Vec::new();
-            let mut cx = Context::from_waker(Waker::noop());
-            match session.poll_step(&mut cx, received, now, &mut out) {
-                Poll::Ready(Ok(step)) => (out, step.result),
-                other => panic!("{other:?}"),
-            }
-        };
-        let (client_init, _) = step(&mut client, &[]);
-        let (server_flight, _) = step(&mut server, &client_init);
-        let (client_finished, at_client) = step(&mut client, &server_flight);
-        let (_, at_server) = step(&mut server, &client_finished);
-        let key = |result: Option<HandshakeResult>| result.expect("it is over").key_data;
-        assert_eq!(key(at_client), key(at_server));
+        alts_benches::alts_handshake(&self.client, &self.server);
     }
 }
 

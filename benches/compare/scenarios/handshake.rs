@@ -1,11 +1,11 @@
 //! A whole handshake in memory, both sides on one core: what has to be computed, and nothing else.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{ChainVerifier, Policy};
-use alts::handshaker::{HandshakeOptions, HandshakeSession, Handshaker, LocalHandshaker, Role};
+use alts_benches::alts_handshake;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection};
 
@@ -78,26 +78,6 @@ fn handshakers(client: &Pem, server: &Pem, cached: usize) -> (LocalHandshaker, L
         .server_policy(policy)
         .build();
     (client, LocalHandshaker::builder(server.identity()).verifier(verifier()).build())
-}
-
-fn alts_handshake(client: &LocalHandshaker, server: &LocalHandshaker) {
-    let now = SystemTime::now();
-    let options = HandshakeOptions::default();
-    let mut client = client.start(Role::Client, &options).expect("a client");
-    let mut server = server.start(Role::Server, &options).expect("a server");
-    let step = |session: &mut Box<dyn HandshakeSession>, received: &[u8]| {
-        let mut out = Vec::new();
-        let mut cx = Context::from_waker(Waker::noop());
-        match session.poll_step(&mut cx, received, now, &mut out) {
-            Poll::Ready(Ok(step)) => (out, step.result),
-            other => panic!("{other:?}"),
-        }
-    };
-    let (client_init, _) = step(&mut client, &[]);
-    let (server_flight, _) = step(&mut server, &client_init);
-    let (client_finished, at_client) = step(&mut client, &server_flight);
-    let (_, at_server) = step(&mut server, &client_finished);
-    assert!(at_client.is_some() && at_server.is_some(), "a handshake without a result");
 }
 
 fn tls_handshake(client: &Tls, server: &Tls) {
