@@ -66,7 +66,8 @@
 //! # Features
 //!
 //! `tokio` (default): streams, `Connector` and `Acceptor` on tokio, [`ReadyReader`](ready::ReadyReader) for its sockets. `mio`: on-ready reads for mio's
-//! sockets; streams work over them, and over any non-blocking socket of `std::io`, without it.
+//! sockets; streams work over them, and over any non-blocking socket of `std::io`, without it. `aws-lc-rs`: offers AWS-LC for the
+//! cryptography of records ([`AeadProvider`](record::AeadProvider)). `tonic`: gRPC.
 
 mod connect;
 mod error;

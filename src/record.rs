@@ -16,6 +16,7 @@
 //!
 //! [`Sealer`] and [`Opener`] are one direction each and share nothing.
 
+mod aead;
 mod counter;
 mod error;
 mod frame;
@@ -23,6 +24,7 @@ mod keys;
 mod opener;
 mod sealer;
 
+pub use aead::AeadProvider;
 pub use counter::Counter;
 pub use error::RecordError;
 pub use frame::{HEADER_LEN, MAX_LENGTH, MIN_LENGTH, OVERHEAD, RECORD_TYPE, TAG_LEN};
@@ -30,6 +32,6 @@ pub use opener::{Opened, Opener};
 pub use sealer::Sealer;
 
 pub(crate) use frame::Head;
-pub(crate) use keys::{EpochKey, TrafficKeys};
+pub(crate) use keys::{KeySlot, TrafficKeys};
 pub(crate) use opener::open_record;
 pub(crate) use sealer::seal_record;

@@ -3,14 +3,12 @@
 use std::fmt;
 
 use alts_handshaker::RecordProtocol;
-use ring::aead::{AES_128_GCM, LessSafeKey, Nonce, UnboundKey};
 use ring::hmac;
 use zeroize::Zeroize;
 
 use super::RecordError;
+use super::aead::{AES_KEY_LEN, AeadKey, AeadProvider, NONCE_LEN};
 
-/// Length of an AES-128 key in bytes.
-const AES_KEY_LEN: usize = 16;
 /// Key material of `ALTSRP_GCM_AES128_REKEY`: a 32-byte KDF key and a 12-byte nonce mask.
 const MATERIAL_LEN: usize = KDF_KEY_LEN + 12;
 const KDF_KEY_LEN: usize = 32;
@@ -68,34 +66,33 @@ impl TrafficKeys {
     }
 
     /// The nonce for a counter: masked with the last 12 bytes of the material where the protocol has a mask.
-    fn nonce(&self, counter: [u8; 12]) -> Nonce {
+    fn nonce(&self, counter: [u8; 12]) -> [u8; NONCE_LEN] {
         let mut nonce = counter;
         if self.protocol != RecordProtocol::Aes128Gcm {
             for (byte, mask) in nonce.iter_mut().zip(&self.material[KDF_KEY_LEN..]) {
                 *byte ^= mask;
             }
         }
-        Nonce::assume_unique_for_key(nonce)
+        nonce
     }
 
     /// The expanded key for `counter`, which `slot` keeps until the epoch ends, and the nonce.
-    pub(crate) fn expand<'slot>(
+    pub(super) fn expand<'slot>(
         &mut self,
         counter: [u8; 12],
-        slot: &'slot mut Option<EpochKey>,
-    ) -> (&'slot LessSafeKey, Nonce) {
+        slot: &'slot mut KeySlot,
+    ) -> (&'slot AeadKey, [u8; NONCE_LEN]) {
         let epoch = self.epoch_of(counter);
         let nonce = self.nonce(counter);
-        if slot.as_ref().is_none_or(|held| held.epoch != epoch) {
+        if slot.held.as_ref().is_none_or(|held| held.epoch != epoch) {
             if self.epoch != epoch {
                 self.aes_key = self.derive(epoch);
                 self.epoch = epoch;
             }
-            let key = UnboundKey::new(&AES_128_GCM, &self.aes_key)
-                .expect("an AES-128 key is 16 bytes long");
-            *slot = Some(EpochKey { epoch, aes_key: self.aes_key, key: LessSafeKey::new(key) });
+            let key = AeadKey::expand(slot.provider, &self.aes_key);
+            slot.held = Some(EpochKey { epoch, aes_key: self.aes_key, key });
         }
-        let held = slot.as_ref().expect("the slot was filled above");
+        let held = slot.held.as_ref().expect("the slot was filled above");
         (&held.key, nonce)
     }
 }
@@ -113,24 +110,48 @@ impl fmt::Debug for TrafficKeys {
     }
 }
 
-/// An expanded AES key and the epoch it serves. The same in both directions while they are in the same epoch. 576 bytes, so
-/// only held while records move; ring does not wipe it.
-pub(crate) struct EpochKey {
-    epoch: [u8; 6],
-    aes_key: [u8; AES_KEY_LEN],
-    key: LessSafeKey,
+/// Room for one expanded key, and whose code it is for. 600 bytes, so only there while records move.
+#[derive(Debug, Default)]
+pub(crate) struct KeySlot {
+    provider: AeadProvider,
+    held: Option<EpochKey>,
 }
 
-impl EpochKey {
-    /// Whether this is the key of `epoch`.
-    pub(crate) fn serves(&self, epoch: [u8; 6]) -> bool {
-        self.epoch == epoch
+impl KeySlot {
+    pub(crate) fn new(provider: AeadProvider) -> Self {
+        Self { provider, held: None }
     }
 
-    /// Whether this was expanded from the AES key that `keys` used last.
-    pub(crate) fn is_current_of(&self, keys: &TrafficKeys) -> bool {
-        self.aes_key == keys.aes_key
+    /// Whether it is empty or has the key of `epoch`.
+    pub(crate) fn is_free_for(&self, epoch: [u8; 6]) -> bool {
+        self.held.as_ref().is_none_or(|held| held.epoch == epoch)
     }
+
+    /// Whether what it has was expanded from the AES key that `keys` used last.
+    pub(crate) fn is_current_of(&self, keys: &TrafficKeys) -> bool {
+        self.held.as_ref().is_some_and(|held| held.aes_key == keys.aes_key)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_none()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.held = None;
+    }
+
+    /// An empty one for the same provider.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.provider)
+    }
+}
+
+/// An expanded AES key and the epoch it serves: the same in both directions while they are in the same epoch. ring does not
+/// wipe it.
+struct EpochKey {
+    epoch: [u8; 6],
+    aes_key: [u8; AES_KEY_LEN],
+    key: AeadKey,
 }
 
 impl Drop for EpochKey {

@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use alts_handshaker::{RecordProtocol, Role};
-use ring::aead::Aad;
 
 use super::frame::{HEADER_LEN, Head, OVERHEAD};
-use super::{Counter, EpochKey, RecordError, TrafficKeys};
+use super::{AeadProvider, Counter, KeySlot, RecordError, TrafficKeys};
 
 /// Opens the records of one direction.
 ///
@@ -15,7 +14,7 @@ use super::{Counter, EpochKey, RecordError, TrafficKeys};
 pub struct Opener {
     keys: TrafficKeys,
     counter: Counter,
-    expanded: Option<EpochKey>,
+    expanded: KeySlot,
     failed: Option<RecordError>,
 }
 
@@ -49,7 +48,14 @@ impl Opener {
         counter: Counter,
     ) -> Result<Self, RecordError> {
         let keys = TrafficKeys::new(protocol, key_data)?;
-        Ok(Self { keys, counter, expanded: None, failed: None })
+        Ok(Self { keys, counter, expanded: KeySlot::default(), failed: None })
+    }
+
+    /// Lets `provider` compute AES-GCM, where it is not to be *ring*.
+    #[must_use]
+    pub fn with_aead(mut self, provider: AeadProvider) -> Self {
+        self.expanded = KeySlot::new(provider);
+        self
     }
 
     /// The counter of the next record.
@@ -113,7 +119,7 @@ impl Opener {
     }
 
     fn fail(&mut self, error: RecordError) -> RecordError {
-        self.expanded = None;
+        self.expanded.clear();
         *self.failed.get_or_insert(error)
     }
 }
@@ -123,7 +129,7 @@ impl Opener {
 pub(crate) fn open_record(
     keys: &mut TrafficKeys,
     counter: &mut Counter,
-    slot: &mut Option<EpochKey>,
+    slot: &mut KeySlot,
     buffer: &mut [u8],
     record: Range<usize>,
     to: usize,
@@ -131,7 +137,7 @@ pub(crate) fn open_record(
     let plaintext_len = record.len() - OVERHEAD;
     let (key, nonce) = keys.expand(counter.current()?, slot);
     let ciphertext = record.start + HEADER_LEN - to;
-    key.open_within(nonce, Aad::empty(), &mut buffer[to..record.end], ciphertext..)
+    key.open_within(nonce, &mut buffer[to..record.end], ciphertext)
         .map_err(|_| RecordError::Authentication)?;
     counter.advance(keys.protocol());
     Ok(to..to + plaintext_len)

@@ -1,10 +1,9 @@
 //! Sealing records.
 
 use alts_handshaker::{RecordProtocol, Role};
-use ring::aead::Aad;
 
 use super::frame::{HEADER_LEN, Head, MAX_LENGTH, OVERHEAD, TAG_LEN};
-use super::{Counter, EpochKey, RecordError, TrafficKeys};
+use super::{AeadProvider, Counter, KeySlot, RecordError, TrafficKeys};
 
 /// Seals the records of one direction.
 ///
@@ -13,7 +12,7 @@ use super::{Counter, EpochKey, RecordError, TrafficKeys};
 pub struct Sealer {
     keys: TrafficKeys,
     counter: Counter,
-    expanded: Option<EpochKey>,
+    expanded: KeySlot,
 }
 
 impl Sealer {
@@ -38,7 +37,14 @@ impl Sealer {
         counter: Counter,
     ) -> Result<Self, RecordError> {
         let keys = TrafficKeys::new(protocol, key_data)?;
-        Ok(Self { keys, counter, expanded: None })
+        Ok(Self { keys, counter, expanded: KeySlot::default() })
+    }
+
+    /// Lets `provider` compute AES-GCM, where it is not to be *ring*.
+    #[must_use]
+    pub fn with_aead(mut self, provider: AeadProvider) -> Self {
+        self.expanded = KeySlot::new(provider);
+        self
     }
 
     /// The counter of the next record.
@@ -58,30 +64,33 @@ impl Sealer {
         }
         let needed = plaintext.len() + OVERHEAD;
         let record = out.get_mut(..needed).ok_or(RecordError::NoRoom { needed })?;
-        // Nothing is left in `out` that was not sealed.
-        self.counter.current()?;
-        record[HEADER_LEN..needed - TAG_LEN].copy_from_slice(plaintext);
-        seal_record(&mut self.keys, &mut self.counter, &mut self.expanded, record)?;
+        let (keys, counter) = (&mut self.keys, &mut self.counter);
+        seal_record(keys, counter, &mut self.expanded, Some(plaintext), record)?;
         Ok(needed)
     }
 }
 
-/// Makes `record` a record: its plaintext is in its place already, header and tag are written here.
+/// Makes `record` a record of `plaintext`, or of what stands in the place of its plaintext already.
+///
+/// # Errors
+/// [`RecordError::CounterExhausted`]; then `record` is as it was.
 pub(crate) fn seal_record(
     keys: &mut TrafficKeys,
     counter: &mut Counter,
-    slot: &mut Option<EpochKey>,
+    slot: &mut KeySlot,
+    plaintext: Option<&[u8]>,
     record: &mut [u8],
 ) -> Result<(), RecordError> {
     let (key, nonce) = keys.expand(counter.current()?, slot);
     let payload_len = record.len() - OVERHEAD;
     let (header, body) = record.split_at_mut(HEADER_LEN);
-    let (payload, tag) = body.split_at_mut(payload_len);
     header.copy_from_slice(&Head::encode(payload_len));
-    let sealed = key
-        .seal_in_place_separate_tag(nonce, Aad::empty(), payload)
-        .expect("a record is far shorter than GCM's limit");
-    tag.copy_from_slice(sealed.as_ref());
+    let (payload, tag) = body.split_last_chunk_mut().expect("there is room for the overhead");
+    match plaintext {
+        Some(plaintext) => key.seal(nonce, plaintext, payload, tag),
+        None => key.seal_in_place(nonce, payload, tag),
+    }
+    .expect("a record is far shorter than GCM's limit");
     counter.advance(keys.protocol());
     Ok(())
 }

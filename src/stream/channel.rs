@@ -192,7 +192,8 @@ impl Channel {
 
     /// What is there while records move: as the thread has kept it, or fresh.
     pub(super) fn moving(&mut self) -> &mut Moving {
-        self.moving.get_or_insert_with(|| Moving::resume(&self.keys))
+        let aead = self.shared.options.aead;
+        self.moving.get_or_insert_with(|| Moving::resume(&self.keys, aead))
     }
 
     /// Nothing moves any more.

@@ -6,15 +6,15 @@
 use std::cell::RefCell;
 
 use super::window::Window;
-use crate::record::{EpochKey, TrafficKeys};
+use crate::record::{AeadProvider, KeySlot, TrafficKeys};
 
 /// What is there only while records move.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Moving {
     /// The AES key that both directions use while they are in the same epoch; else the opener's.
-    key: Option<EpochKey>,
+    key: KeySlot,
     /// The sealer's, while the directions are in different epochs.
-    seal_key: Option<Box<Option<EpochKey>>>,
+    seal_key: Option<Box<KeySlot>>,
     /// Bytes that were received.
     pub(super) window: Option<Window>,
 }
@@ -31,15 +31,17 @@ thread_local! {
 
 impl Moving {
     /// What this thread has kept for the connection of `keys`, or an empty one.
-    pub(super) fn resume(keys: &TrafficKeys) -> Box<Self> {
-        Self::kept(keys).unwrap_or_default()
+    pub(super) fn resume(keys: &TrafficKeys, aead: AeadProvider) -> Box<Self> {
+        Self::kept(keys).unwrap_or_else(|| {
+            Box::new(Self { key: KeySlot::new(aead), seal_key: None, window: None })
+        })
     }
 
     /// Nothing moves any more: leaves the expanded keys to the thread, in the place of those that were not used for the
     /// longest.
     pub(super) fn rest(mut self: Box<Self>) {
         self.window = None;
-        if self.key.is_none() {
+        if self.key.is_empty() {
             return;
         }
         // At the end of a thread there is nobody to keep it for.
@@ -60,9 +62,7 @@ impl Moving {
     fn kept(keys: &TrafficKeys) -> Option<Box<Self>> {
         KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
-            let place = kept.iter().rposition(|moving| {
-                moving.key.as_ref().is_some_and(|key| key.is_current_of(keys))
-            })?;
+            let place = kept.iter().rposition(|moving| moving.key.is_current_of(keys))?;
             Some(kept.remove(place))
         })
         .ok()
@@ -70,7 +70,7 @@ impl Moving {
     }
 
     /// The slot for the opener's key and the window.
-    pub(super) fn opening(&mut self) -> (&mut Option<EpochKey>, &mut Option<Window>) {
+    pub(super) fn opening(&mut self) -> (&mut KeySlot, &mut Option<Window>) {
         (&mut self.key, &mut self.window)
     }
 
@@ -78,34 +78,40 @@ impl Moving {
     pub(super) fn with_seal_key<T>(
         &mut self,
         epoch: [u8; 6],
-        seal: impl FnOnce(&mut Option<EpochKey>) -> T,
+        seal: impl FnOnce(&mut KeySlot) -> T,
     ) -> T {
-        if self.key.as_ref().is_none_or(|key| key.serves(epoch)) {
+        if self.key.is_free_for(epoch) {
             return seal(&mut self.key);
         }
-        seal(self.seal_key.get_or_insert_default())
+        seal(self.seal_key.get_or_insert_with(|| Box::new(self.key.another())))
     }
 
     /// Lets go of the expanded keys.
     pub(super) fn forget_keys(&mut self) {
-        self.key = None;
+        self.key.clear();
         self.seal_key = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use alts_handshaker::RecordProtocol;
+    use alts_handshaker::{RecordProtocol, Role};
 
     use super::*;
+    use crate::record::{Counter, OVERHEAD, seal_record};
 
     fn keys(seed: u8) -> TrafficKeys {
         TrafficKeys::new(RecordProtocol::Aes128GcmRekey, &[seed; 44]).unwrap()
     }
 
+    fn resume(keys: &TrafficKeys) -> Box<Moving> {
+        Moving::resume(keys, AeadProvider::default())
+    }
+
     fn rested(keys: &mut TrafficKeys) -> *const Moving {
-        let mut moving = Moving::resume(keys);
-        keys.expand([0; 12], &mut moving.key);
+        let mut moving = resume(keys);
+        let mut counter = Counter::new(Role::Client);
+        seal_record(keys, &mut counter, &mut moving.key, None, &mut [0; OVERHEAD]).unwrap();
         let place: *const Moving = &raw const *moving;
         moving.rest();
         place
@@ -123,15 +129,15 @@ mod tests {
             assert!(kept() <= KEPT_PER_THREAD);
         }
         for (nth, keys) in all.iter().enumerate() {
-            let resumed = Moving::resume(keys);
-            assert_eq!(resumed.key.is_some(), nth >= 20 - KEPT_PER_THREAD, "{nth}");
+            let resumed = resume(keys);
+            assert_eq!(resumed.key.is_current_of(keys), nth >= 20 - KEPT_PER_THREAD, "{nth}");
         }
         assert_eq!(kept(), 0, "each was taken out");
     }
 
     #[test]
     fn an_empty_one_is_not_kept_and_a_forgotten_one_is_gone() {
-        Moving::resume(&keys(1)).rest();
+        resume(&keys(1)).rest();
         assert_eq!(kept(), 0);
         let (mut one, mut other) = (keys(1), keys(2));
         let place = rested(&mut one);
@@ -140,7 +146,7 @@ mod tests {
         assert_eq!(kept(), 2);
         Moving::forget(&one);
         assert_eq!(kept(), 1);
-        assert!(Moving::resume(&one).key.is_none());
-        assert!(Moving::resume(&other).key.is_some());
+        assert!(resume(&one).key.is_empty());
+        assert!(!resume(&other).key.is_empty());
     }
 }

@@ -7,6 +7,7 @@ use alts_handshaker::identity::PeerIdentity;
 use alts_handshaker::{HandshakeResult, RecordProtocol, RpcVersions};
 
 use crate::pool::BufferPool;
+use crate::record::AeadProvider;
 
 /// What records protect. Both record protocols of this crate encrypt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +68,8 @@ pub struct StreamOptions {
     pub write_batch: usize,
     /// How long part of a record may occupy a buffer without growing while others wait for buffers. Default 30 s.
     pub stall_limit: Duration,
+    /// Whose AES-GCM seals and opens records. *ring*'s unless another is chosen.
+    pub aead: AeadProvider,
 }
 
 impl Default for StreamOptions {
@@ -75,6 +78,7 @@ impl Default for StreamOptions {
             max_frame_size: DEFAULT_FRAME_SIZE,
             write_batch: 48 << 10,
             stall_limit: Duration::from_secs(30),
+            aead: AeadProvider::default(),
         }
     }
 }

@@ -134,8 +134,11 @@ impl Channel {
         let mut sealed_wire_len = 0;
         for record in batch.chunks_mut(max_payload + OVERHEAD) {
             let len = (count - sealed).min(max_payload);
-            payload.copy_to(&mut record[HEADER_LEN..HEADER_LEN + len]);
-            match self.seal_next(record) {
+            let plaintext = payload.contiguous(len);
+            if plaintext.is_none() {
+                payload.copy_to(&mut record[HEADER_LEN..HEADER_LEN + len]);
+            }
+            match self.seal_next(plaintext, record) {
                 Ok(()) => {}
                 Err(_) if sealed > 0 => break,
                 Err(error) => return Err(Error::Record(error).into()),
@@ -146,15 +149,21 @@ impl Channel {
         Ok((sealed, sealed_wire_len))
     }
 
-    fn seal_next(&mut self, record: &mut [u8]) -> Result<(), RecordError> {
+    /// Seals `plaintext`, or what stands in its place in `record` already.
+    fn seal_next(
+        &mut self,
+        plaintext: Option<&[u8]>,
+        record: &mut [u8],
+    ) -> Result<(), RecordError> {
         let plain = self.keys.protocol() == RecordProtocol::Aes128Gcm;
         if plain && self.sealed.records() >= MAX_PLAIN_RECORDS {
             return Err(RecordError::KeyExhausted);
         }
         let epoch = self.keys.epoch_of(self.sealed.current()?);
-        let moving = self.moving.get_or_insert_with(|| Moving::resume(&self.keys));
+        let aead = self.shared.options.aead;
+        let moving = self.moving.get_or_insert_with(|| Moving::resume(&self.keys, aead));
         moving.with_seal_key(epoch, |slot| {
-            seal_record(&mut self.keys, &mut self.sealed, slot, record)
+            seal_record(&mut self.keys, &mut self.sealed, slot, plaintext, record)
         })
     }
 }
@@ -186,7 +195,21 @@ struct Gather<'payload> {
     offset: usize,
 }
 
-impl Gather<'_> {
+impl<'payload> Gather<'payload> {
+    /// The next `count` bytes, if they lie in one piece. The slices have that much left.
+    fn contiguous(&mut self, count: usize) -> Option<&'payload [u8]> {
+        while let Some((slice, rest)) = self.slices.split_first() {
+            if self.offset < slice.len() {
+                let bytes = slice.get(self.offset..self.offset + count)?;
+                self.offset += count;
+                return Some(bytes);
+            }
+            self.slices = rest;
+            self.offset = 0;
+        }
+        (count == 0).then_some(&[])
+    }
+
     /// Fills `to`; the slices have that much left.
     fn copy_to(&mut self, mut to: &mut [u8]) {
         while !to.is_empty() {
