@@ -1,7 +1,8 @@
 //! Sealing and opening records in memory, beside rustls with the same cipher from the same library.
 //!
 //! alts is measured with one record of the given size, as a caller of `alts::record` would make it, and beyond 16 KiB also
-//! in records of 16 KiB, which is what its streams send unless told otherwise and the most that TLS has. rustls is measured twice:
+//! in records of 16 KiB, which is what its streams send unless told otherwise and the most that TLS has; with the feature
+//! `aws-lc-rs` all of that once more with AWS-LC. rustls, with *ring*, is measured twice:
 //!
 //! * *rustls buffered*: `writer` and `write_tls` to seal; `read_tls`, `process_new_packets` and `reader` to open. It is what
 //!   `tokio-rustls` does.
@@ -26,7 +27,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use alts::handshaker::{RecordProtocol, Role};
-use alts::record::{HEADER_LEN, OVERHEAD, Opener, Sealer};
+use alts::record::{AeadProvider, HEADER_LEN, OVERHEAD, Opener, Sealer};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 
@@ -55,9 +56,10 @@ fn seal(criterion: &mut Criterion) {
         for size in SIZES {
             let plaintext = vec![0x5A; size];
             group.throughput(Throughput::Bytes(size as u64));
-            for (name, record) in alts_records(size) {
+            for (name, record, aead) in alts_records(size) {
                 group.bench_function(BenchmarkId::new(name, size), |bencher| {
-                    let mut sealer = Sealer::new(PROTOCOL, &KEY, sender).expect("keys");
+                    let sealer = Sealer::new(PROTOCOL, &KEY, sender).expect("keys");
+                    let mut sealer = sealer.with_aead(aead);
                     let mut room = vec![0; size + size / record * OVERHEAD + ALIGNMENT];
                     let out = aligned(&mut room);
                     bencher.iter(|| seal_all(&mut sealer, &plaintext, record, out));
@@ -85,9 +87,10 @@ fn open(criterion: &mut Criterion) {
         for size in SIZES {
             let plaintext = vec![0x5A; size];
             group.throughput(Throughput::Bytes(size as u64));
-            for (name, record) in alts_records(size) {
-                let mut sealer = Sealer::new(PROTOCOL, &KEY, sender).expect("keys");
-                let mut opener = Opener::new(PROTOCOL, &KEY, sender.peer()).expect("keys");
+            for (name, record, aead) in alts_records(size) {
+                let sealer = Sealer::new(PROTOCOL, &KEY, sender).expect("keys");
+                let opener = Opener::new(PROTOCOL, &KEY, sender.peer()).expect("keys");
+                let (mut sealer, mut opener) = (sealer.with_aead(aead), opener.with_aead(aead));
                 bench_opening(
                     &mut group,
                     BenchmarkId::new(name, size),
@@ -182,10 +185,19 @@ fn aligned(room: &mut [u8]) -> &mut [u8] {
     &mut room[payload..]
 }
 
-/// How alts divides `size` bytes: names, and sizes of the records.
-fn alts_records(size: usize) -> impl Iterator<Item = (&'static str, usize)> {
-    let divided = (size > TLS_RECORD).then_some(("alts, records of 16 KiB", TLS_RECORD));
-    [("alts, one record", size)].into_iter().chain(divided)
+/// How alts divides `size` bytes, and whose cryptography it has: names, sizes of the records, providers.
+fn alts_records(size: usize) -> impl Iterator<Item = (String, usize, AeadProvider)> {
+    let divided = (size > TLS_RECORD).then_some(("records of 16 KiB", TLS_RECORD));
+    let ways = [("one record", size)].into_iter().chain(divided);
+    ways.flat_map(|(way, record)| {
+        AeadProvider::ALL.iter().map(move |&aead| {
+            let whose = match aead {
+                AeadProvider::Ring => String::new(),
+                other => format!(" ({other:?})"),
+            };
+            (format!("alts, {way}{whose}"), record, aead)
+        })
+    })
 }
 
 fn seal_all(sealer: &mut Sealer, plaintext: &[u8], record: usize, out: &mut [u8]) -> usize {

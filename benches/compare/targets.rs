@@ -6,6 +6,11 @@ use crate::samples::{Key, Samples, Spread};
 
 /// The peer that is to be beaten.
 const RIVAL: Peer = Peer::RustlsRing;
+/// Us with the other cryptography, against the same rival.
+#[cfg(feature = "aws-lc-rs")]
+const OTHER: Option<Peer> = Some(Peer::AltsAwsLc);
+#[cfg(not(feature = "aws-lc-rs"))]
+const OTHER: Option<Peer> = None;
 
 struct Target {
     what: &'static str,
@@ -153,59 +158,65 @@ const fn target(what: &'static str, figure: Figure, bounds: [Bound; 2]) -> Targe
     Target { what, figure, required, stretch: Some(stretch) }
 }
 
-/// Every target, the figure, and what it is to be.
+/// Every target, the figure, and what it is to be. Where it was measured too, the figure of alts with the other cryptography.
 pub(crate) fn table(samples: &Samples) -> String {
     let mut text = String::new();
     put(
         &mut text,
         format_args!(
-            "\n{:<62}{:>8}{:>20}{:>22}{:>14}  {}\n",
-            "target", "alts", "least - most", "required", "stretch", "verdict"
+            "\n{:<62}{:>8}{:>20}{:>22}{:>14}  {:<14}{}\n",
+            "target",
+            "alts",
+            "least - most",
+            "required",
+            "stretch",
+            "verdict",
+            OTHER.map_or(String::new(), |other| format!("{:>12}", other.name())),
         ),
     );
     for target in TARGETS {
-        put(&mut text, format_args!("{:<62}", target.what));
-        let bounds = |text: &mut String| {
-            let stretch = target.stretch.map_or("-".to_owned(), Bound::shown);
-            put(text, format_args!("{:>22}{stretch:>14}", target.required.shown()));
-        };
-        match target.figure.of(samples) {
-            Some(spread) => {
-                let Spread { median, min, max } = spread;
-                let range = format!("{} - {}", number(min), number(max));
-                put(&mut text, format_args!("{:>8}{range:>20}", number(median)));
-                bounds(&mut text);
-                put(&mut text, format_args!("  {}\n", target.verdict(median, samples)));
-            }
-            None => {
-                put(&mut text, format_args!("{:>8}{:>20}", "-", "-"));
-                bounds(&mut text);
-                text.push_str("  not measured\n");
-            }
-        }
+        let stretch = target.stretch.map_or("-".to_owned(), Bound::shown);
+        let measured = target.measured(Peer::Alts, samples);
+        let (spread, verdict) = measured.unzip();
+        let median = spread.map_or("-".to_owned(), |spread| number(spread.median));
+        let range = spread.map_or("-".to_owned(), |Spread { min, max, .. }| {
+            format!("{} - {}", number(min), number(max))
+        });
+        let other = OTHER.and_then(|other| target.measured(other, samples));
+        put(
+            &mut text,
+            format_args!(
+                "{:<62}{median:>8}{range:>20}{:>22}{stretch:>14}  {:<14}{}\n",
+                target.what,
+                target.required.shown(),
+                verdict.unwrap_or("not measured"),
+                other.map_or(String::new(), |(spread, verdict)| {
+                    format!("{:>12}  {verdict}", number(spread.median))
+                }),
+            ),
+        );
     }
-    text
+    text.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
 impl Figure {
-    fn of(self, samples: &Samples) -> Option<Spread> {
+    /// The figure where `own` is what alts is measured by.
+    fn of(self, own: Peer, samples: &Samples) -> Option<Spread> {
         let key = |peer: Peer, scenario, variant, metric| {
             Key::new(scenario, peer.name(), variant, metric)
         };
         match self {
-            Own(scenario, variant, metric) => {
-                samples.spread(&key(Peer::Alts, scenario, variant, metric))
-            }
+            Own(scenario, variant, metric) => samples.spread(&key(own, scenario, variant, metric)),
             Ratio(scenario, variant, metric) => {
-                RatioToOther(scenario, variant, metric, variant).of(samples)
+                RatioToOther(scenario, variant, metric, variant).of(own, samples)
             }
             RatioToOther(scenario, variant, metric, other) => samples.against(
-                &key(Peer::Alts, scenario, variant, metric),
+                &key(own, scenario, variant, metric),
                 &key(RIVAL, scenario, other, metric),
                 |alts, rival| alts / rival,
             ),
             AboveTcp(scenario, variant, metric) => samples.against(
-                &key(Peer::Alts, scenario, variant, metric),
+                &key(own, scenario, variant, metric),
                 &key(Peer::Tcp, scenario, variant, metric),
                 |alts, tcp| alts - tcp,
             ),
@@ -223,12 +234,12 @@ impl Bound {
         }
     }
 
-    fn is_met(self, figure: f64, samples: &Samples) -> bool {
+    fn is_met(self, figure: f64, own: Peer, samples: &Samples) -> bool {
         match self {
             Most(most, _) => figure <= most,
             Least(least) => figure >= least,
             MostOrGrowth(most, mib) => {
-                let growth = Own("burst", BURST, "growth").of(samples);
+                let growth = Own("burst", BURST, "growth").of(own, samples);
                 figure <= most || growth.is_some_and(|growth| growth.median <= mib)
             }
         }
@@ -236,12 +247,15 @@ impl Bound {
 }
 
 impl Target {
-    fn verdict(&self, figure: f64, samples: &Samples) -> &'static str {
-        let met = |bound: Bound| bound.is_met(figure, samples);
-        match (met(self.required), self.stretch.map(met)) {
+    /// The figure and the verdict on it.
+    fn measured(&self, own: Peer, samples: &Samples) -> Option<(Spread, &'static str)> {
+        let spread = self.figure.of(own, samples)?;
+        let met = |bound: Bound| bound.is_met(spread.median, own, samples);
+        let verdict = match (met(self.required), self.stretch.map(met)) {
             (false, _) => "NOT MET",
             (true, Some(true)) => "stretch",
             (true, _) => "met",
-        }
+        };
+        Some((spread, verdict))
     }
 }

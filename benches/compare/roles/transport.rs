@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use ::alts::Settings;
 use ::alts::pool::{BufferPool, PooledBuf};
 use ::alts::ready::ReadyReader;
+use ::alts::record::AeadProvider;
 use clap::ValueEnum;
 use rustls::crypto::CryptoProvider;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +27,8 @@ pub(crate) enum Peer {
     /// With the limit of unsent bytes that alts sets.
     TcpUnsent,
     Alts,
+    #[cfg(feature = "aws-lc-rs")]
+    AltsAwsLc,
     RustlsRing,
     /// With the limit of unsent bytes that alts sets.
     RustlsRingUnsent,
@@ -39,6 +42,8 @@ impl Peer {
             Self::Tcp => "tcp",
             Self::TcpUnsent => "tcp-unsent",
             Self::Alts => "alts",
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AltsAwsLc => "alts-aws-lc",
             Self::RustlsRing => "rustls-ring",
             Self::RustlsRingUnsent => "rustls-ring-unsent",
             #[cfg(feature = "aws-lc-rs")]
@@ -59,15 +64,25 @@ impl Peer {
         }
     }
 
+    /// Whose cryptography protects the records of alts.
+    pub(crate) fn aead(self) -> Option<AeadProvider> {
+        match self {
+            Self::Alts => Some(AeadProvider::Ring),
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AltsAwsLc => Some(AeadProvider::AwsLcRs),
+            _ => None,
+        }
+    }
+
     /// Whose cryptography TLS uses.
     pub(crate) fn provider(self) -> Option<CryptoProvider> {
         match self {
-            Self::Tcp | Self::TcpUnsent | Self::Alts => None,
             Self::RustlsRing | Self::RustlsRingUnsent => {
                 Some(rustls::crypto::ring::default_provider())
             }
             #[cfg(feature = "aws-lc-rs")]
             Self::RustlsAwsLc => Some(rustls::crypto::aws_lc_rs::default_provider()),
+            _ => None,
         }
     }
 
@@ -80,10 +95,10 @@ impl Peer {
         visitor: impl Visitor,
     ) {
         let pem = Pem::read(certificates, side);
-        match self.provider() {
-            Some(provider) => visitor.visit(tls::Tls::new(&pem, provider)),
-            None if self == Self::Alts => visitor.visit(alts::Alts::new(&pem, pool)),
-            None => visitor.visit(tcp::Tcp::new(pool)),
+        match (self.aead(), self.provider()) {
+            (Some(aead), _) => visitor.visit(alts::Alts::new(&pem, pool, aead)),
+            (None, Some(provider)) => visitor.visit(tls::Tls::new(&pem, provider)),
+            (None, None) => visitor.visit(tcp::Tcp::new(pool)),
         }
     }
 }

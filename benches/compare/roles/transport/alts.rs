@@ -8,6 +8,7 @@ use alts::handshaker::identity::Policy;
 use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::pool::{BufferPool, PooledBuf};
 use alts::ready::{ReadyReader, TryReadyReader};
+use alts::record::AeadProvider;
 use alts::{Acceptor, Advance, AltsStream, Connector, MidHandshake, Settings};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,8 +23,9 @@ pub(super) struct Alts {
 }
 
 impl Alts {
-    pub(super) fn new(pem: &Pem, pool: BufferPool) -> Self {
+    pub(super) fn new(pem: &Pem, pool: BufferPool, aead: AeadProvider) -> Self {
         let mut settings = Settings::default();
+        settings.stream.aead = aead;
         settings.pool = pool;
         // All handshakes come from one source here.
         let mut limits = LimitOptions::default();
