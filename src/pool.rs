@@ -62,6 +62,7 @@ mod error;
 mod idle;
 mod janitor;
 mod shared;
+mod slab;
 mod state;
 mod stats;
 mod ticket;

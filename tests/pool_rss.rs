@@ -2,11 +2,16 @@
 //! else in it counts too.
 #![cfg(target_os = "linux")] // The resident size is read from /proc.
 
+use std::alloc::System;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 
 use alts::pool::{BufferPool, PooledBuf};
 use bytes::Bytes;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const BURST: usize = 10_000;
 const KIB: usize = 1 << 10;
@@ -83,6 +88,12 @@ fn memory_goes_back_after_a_burst() {
     slices[..64].fill_with(|| Some(frozen(&pool)));
     println!("{} mappings with 64 buffers live", mappings());
     slices[..64].fill_with(|| None);
+
+    // Small allocations, scattered among those of others, would keep pages that nobody can give back.
+    let before = HEAP.stats().allocations;
+    buffers[..64].fill_with(|| Some(touched(&pool)));
+    assert_eq!(HEAP.stats().allocations, before, "buffers have nothing in the heap");
+    buffers[..64].fill_with(|| None);
 
     let base = resident();
     burst("plain", &pool, base, &mut buffers, touched);

@@ -1,12 +1,14 @@
 //! A buffer that finds its way back.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::shared::{Shared, Slab};
+use super::shared::Shared;
+use super::slab::Slab;
 use super::state::Charge;
 
 /// A buffer with one owner, which goes back to its pool when it is dropped.
@@ -28,44 +30,87 @@ use super::state::Charge;
 pub struct PooledBuf {
     pool: Arc<Shared>,
     /// `None` only while it is being dropped.
-    slab: Option<Box<Slab>>,
-    /// Both ends of the visible range fit: the largest capacity is 32 MiB and 512 bytes.
+    held: Option<Held>,
+}
+
+/// What a buffer has. With the pool it is 32 bytes, since a task keeps room for a buffer, often for two, while it has none.
+struct Held {
+    slab: Slab,
+    /// Where the visible range starts.
     start: u32,
-    end: u32,
-    charge: Charge,
+    end: End,
+}
+
+/// Where the visible range ends, and on whose account the buffer is out. Both fit: the largest capacity is 32 MiB and 512
+/// bytes. The lowest bit is always set, which leaves 0 for a buffer that is none.
+#[derive(Clone, Copy)]
+struct End(NonZeroU32);
+
+impl End {
+    #[inline]
+    fn new(place: u32, charge: Charge) -> Self {
+        let charge = match charge {
+            Charge::Cap => 0,
+            Charge::Overdraft => 1,
+            Charge::Beyond => 2,
+        };
+        Self(NonZeroU32::MIN | place << 3 | charge << 1)
+    }
+
+    #[inline]
+    fn place(self) -> u32 {
+        self.0.get() >> 3
+    }
+
+    #[inline]
+    fn charge(self) -> Charge {
+        match self.0.get() >> 1 & 3 {
+            0 => Charge::Cap,
+            1 => Charge::Overdraft,
+            _ => Charge::Beyond,
+        }
+    }
+
+    /// Elsewhere, on the same account.
+    #[inline]
+    fn moved_to(self, place: u32) -> Self {
+        Self::new(place, self.charge())
+    }
 }
 
 impl PooledBuf {
-    pub(super) fn new(pool: Arc<Shared>, slab: Box<Slab>, charge: Charge) -> Self {
-        let end = slab.capacity() as u32;
-        Self { pool, slab: Some(slab), start: 0, end, charge }
+    #[inline]
+    pub(super) fn new(pool: Arc<Shared>, slab: Slab, charge: Charge) -> Self {
+        let end = End::new(slab.capacity() as u32, charge);
+        Self { pool, held: Some(Held { slab, start: 0, end }) }
     }
 
     /// Whether it exceeds the cap of this pool.
     pub(super) fn is_overdraft_of(&self, pool: &Arc<Shared>) -> bool {
-        self.charge == Charge::Overdraft && Arc::ptr_eq(&self.pool, pool)
+        self.held().end.charge() == Charge::Overdraft && Arc::ptr_eq(&self.pool, pool)
     }
 
     #[inline]
-    fn slab(&self) -> &Slab {
-        self.slab.as_deref().expect("a buffer has its memory until it is dropped")
+    fn held(&self) -> &Held {
+        self.held.as_ref().expect("a buffer has its memory until it is dropped")
     }
 
     #[inline]
-    fn slab_mut(&mut self) -> &mut Slab {
-        self.slab.as_deref_mut().expect("a buffer has its memory until it is dropped")
+    fn held_mut(&mut self) -> &mut Held {
+        self.held.as_mut().expect("a buffer has its memory until it is dropped")
     }
 
     /// All bytes it has, visible or not: its class and 512 more.
     #[inline]
     pub fn capacity(&self) -> usize {
-        self.slab().capacity()
+        self.held().slab.capacity()
     }
 
     /// Where the visible bytes are within the whole.
     #[inline]
     pub fn range(&self) -> Range<usize> {
-        self.start as usize..self.end as usize
+        let Held { start, end, .. } = self.held();
+        *start as usize..end.place() as usize
     }
 
     /// Makes exactly `range` of the whole visible.
@@ -75,13 +120,14 @@ impl PooledBuf {
     /// Like slicing: if `range` ends before it starts, or beyond [`capacity`](Self::capacity).
     #[inline]
     pub fn set_range(&mut self, range: Range<usize>) {
+        let held = self.held_mut();
+        let capacity = held.slab.capacity();
         assert!(
-            range.start <= range.end && range.end <= self.capacity(),
-            "range {range:?} is not within a buffer of {} bytes",
-            self.capacity()
+            range.start <= range.end && range.end <= capacity,
+            "range {range:?} is not within a buffer of {capacity} bytes",
         );
-        self.start = range.start as u32;
-        self.end = range.end as u32;
+        held.start = range.start as u32;
+        held.end = held.end.moved_to(range.end as u32);
     }
 
     /// Hides what follows the first `len` visible bytes. Does nothing if there are no more than
@@ -89,7 +135,8 @@ impl PooledBuf {
     #[inline]
     pub fn truncate(&mut self, len: usize) {
         if len < self.len() {
-            self.end = self.start + len as u32;
+            let held = self.held_mut();
+            held.end = held.end.moved_to(held.start + len as u32);
         }
     }
 
@@ -101,31 +148,31 @@ impl PooledBuf {
     #[inline]
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.len(), "cannot advance {count} bytes of {}", self.len());
-        self.start += count as u32;
+        self.held_mut().start += count as u32;
     }
 
     /// How many bytes are visible.
     #[inline]
     pub fn len(&self) -> usize {
-        (self.end - self.start) as usize
+        self.range().len()
     }
 
     /// Whether nothing is visible.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.range().is_empty()
     }
 
     /// Everything, hidden parts included.
     #[inline]
     pub fn whole(&self) -> &[u8] {
-        &self.slab().memory
+        &self.held().slab.memory
     }
 
     /// Everything, hidden parts included.
     #[inline]
     pub fn whole_mut(&mut self) -> &mut [u8] {
-        &mut self.slab_mut().memory
+        &mut self.held_mut().slab.memory
     }
 
     /// Shares the visible bytes without copying them. The buffer goes back to its pool when the
@@ -143,8 +190,8 @@ impl PooledBuf {
 impl Drop for PooledBuf {
     #[inline]
     fn drop(&mut self) {
-        if let Some(slab) = self.slab.take() {
-            self.pool.change(|state, after| state.put(self.charge, slab, after));
+        if let Some(Held { slab, end, .. }) = self.held.take() {
+            self.pool.change(|state, after| state.put(end.charge(), slab, after));
         }
     }
 }
@@ -154,7 +201,7 @@ impl Deref for PooledBuf {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.whole()[self.start as usize..self.end as usize]
+        &self.whole()[self.range()]
     }
 }
 

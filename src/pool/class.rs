@@ -33,6 +33,14 @@ impl Class {
         Self::fitting(size).filter(|class| class.nominal() == size)
     }
 
+    /// The class whose buffers have exactly so many bytes.
+    #[inline]
+    pub(super) fn of(capacity: usize) -> Self {
+        let nominal = capacity - Self::EXTRA;
+        debug_assert_eq!(Self::exactly(nominal).map(Self::capacity), Some(capacity));
+        Self((nominal.trailing_zeros() - Self::SMALLEST_SHIFT) as u8)
+    }
+
     /// The bytes of the largest buffer that fits into `bytes`; 0 if none does.
     pub(super) fn within(bytes: usize) -> usize {
         (0..Self::COUNT as u8)
@@ -86,6 +94,7 @@ mod tests {
             let class = Class::exactly(Class::MIN << index).unwrap();
             assert_eq!(class.index(), index);
             assert_eq!(class.capacity(), class.nominal() + 512);
+            assert_eq!(Class::of(class.capacity()), class);
         }
         assert_eq!(Class::exactly(5000), None);
         assert_eq!(Class::exactly(0), None);

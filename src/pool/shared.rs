@@ -1,53 +1,20 @@
 //! What all handles, buffers and tickets of one pool share: the lock, and the system calls around
 //! it.
 
-use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use memmap2::MmapMut;
-
 use super::buffer::PooledBuf;
 use super::class::Class;
 use super::config::{BufferPoolBuilder, Retention};
 use super::error::PoolError;
 use super::janitor;
+use super::slab::Slab;
 use super::state::{AfterUnlock, Charge, Claim, Line, State};
 use super::ticket::Ticket;
-
-/// The memory of one buffer: a mapping of its own, so that unmapping it really gives it back.
-pub(super) struct Slab {
-    pub(super) memory: MmapMut,
-    pub(super) class: Class,
-    /// The janitor's period in which it was last returned.
-    pub(super) fell_idle: u32,
-}
-
-impl Slab {
-    pub(super) fn map(class: Class) -> io::Result<Box<Self>> {
-        let memory = MmapMut::map_anon(class.capacity())?;
-        // Neighbouring mappings merge, and where huge pages are always on, the first byte of one
-        // buffer would then back 2 MiB, which unmapping that buffer alone does not give back. A
-        // kernel without huge pages refuses the advice, and needs none.
-        #[cfg(target_os = "linux")]
-        let _ = memory.advise(memmap2::Advice::NoHugePage);
-        Ok(Box::new(Self { memory, class, fell_idle: 0 }))
-    }
-
-    #[inline]
-    pub(super) fn capacity(&self) -> usize {
-        self.class.capacity()
-    }
-}
-
-impl fmt::Debug for Slab {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slab").field("class", &self.class).finish_non_exhaustive()
-    }
-}
 
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -164,7 +131,7 @@ impl Shared {
 
     /// Maps a buffer; if the system refuses, once more after everything idle is unmapped.
     #[cold]
-    fn map(self: &Arc<Self>, class: Class) -> Result<Box<Slab>, io::ErrorKind> {
+    fn map(self: &Arc<Self>, class: Class) -> Result<Slab, io::ErrorKind> {
         Slab::map(class).or_else(|_| {
             self.change(|state, after| state.evict_to(0, after));
             Slab::map(class).map_err(|error| error.kind())

@@ -16,7 +16,7 @@ use std::task::Waker;
 use super::class::Class;
 use super::config::Retention;
 use super::idle::Idle;
-use super::shared::Slab;
+use super::slab::Slab;
 use super::stats::PoolStats;
 use waiting::{Supply, Waiter};
 
@@ -45,14 +45,13 @@ pub(super) enum Line {
 pub(super) struct Claim {
     pub(super) class: Class,
     pub(super) charge: Charge,
-    pub(super) slab: Option<Box<Slab>>,
+    pub(super) slab: Option<Slab>,
 }
 
 /// What a change leaves to be done once the lock is free.
 #[derive(Default)]
-#[expect(clippy::vec_box, reason = "unboxing would free memory under the lock")]
 pub(super) struct AfterUnlock {
-    pub(super) unmap: Vec<Box<Slab>>,
+    pub(super) unmap: Vec<Slab>,
     pub(super) wake: Vec<Waker>,
     pub(super) start_janitor: bool,
 }
@@ -205,7 +204,7 @@ impl State {
 
     /// Takes a buffer back, for whoever waits or for later.
     #[inline]
-    pub(super) fn put(&mut self, charge: Charge, slab: Box<Slab>, after: &mut AfterUnlock) {
+    pub(super) fn put(&mut self, charge: Charge, slab: Slab, after: &mut AfterUnlock) {
         let size = slab.capacity();
         self.account(charge).sub(size);
         if self.nobody_waits() {
@@ -264,7 +263,7 @@ impl State {
         !self.nothing_idle()
     }
 
-    fn release(&mut self, slab: Box<Slab>, after: &mut AfterUnlock) {
+    fn release(&mut self, slab: Slab, after: &mut AfterUnlock) {
         self.returned += slab.capacity() as u64;
         after.unmap.push(slab);
     }
