@@ -5,7 +5,7 @@ mod tcp;
 pub(crate) mod tls;
 
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::task::{Context, Poll};
 
@@ -115,8 +115,8 @@ pub(super) trait Transport: Clone + Send + Sync + 'static {
     type Pool: Clone + Send + Sync + 'static;
     /// What a read gave, in a buffer that goes back to the pool.
     type Received: Deref<Target = [u8]> + Send + Sync + 'static;
-    /// A part of a message that is kept.
-    type Piece: Deref<Target = [u8]> + Send + Sync + 'static;
+    /// A message that is kept.
+    type Message: Deref<Target = [u8]> + Send + Sync + 'static;
     /// A future that sends back what comes, written by hand.
     type Echo: Future<Output = ()> + Send + 'static;
     /// A connection on mio that sends back what comes.
@@ -142,13 +142,13 @@ pub(super) trait Transport: Clone + Send + Sync + 'static {
         pool: &'read Self::Pool,
     ) -> impl Future<Output = io::Result<Option<Self::Received>>> + Send + 'read;
 
-    /// Reads so many bytes, and keeps them in the form in which this transport has them for its users. A connection that still
-    /// waits for the first of them holds no buffer.
+    /// Reads so many bytes, not more than [`HELD`](super::HELD), and keeps them in one buffer of the kind that this transport
+    /// has for its users. A connection that still waits for the first of them holds none.
     fn receive_all<'read>(
         stream: &'read mut Self::Stream,
         pool: &'read Self::Pool,
         len: usize,
-    ) -> impl Future<Output = io::Result<Vec<Self::Piece>>> + Send + 'read;
+    ) -> impl Future<Output = io::Result<Self::Message>> + Send + 'read;
 
     /// Sends all of it, so that it is on its way when this side reads next.
     fn send<'write>(
@@ -196,18 +196,21 @@ fn poll_lent<S: AsyncRead + Unpin>(
     Poll::Ready(Ok((lent.filled > 0).then_some(lent)))
 }
 
-/// Reads so many bytes, and keeps the buffers as they were filled.
-async fn receive_pieces<S: ReadyReader + Unpin>(
+/// Reads so many bytes, and keeps the buffer in which the first of them came: the others are copied behind them.
+async fn gather<S: ReadyReader + Unpin>(
     stream: &mut S,
     pool: &BufferPool,
     len: usize,
-) -> io::Result<Vec<PooledBuf>> {
-    let mut pieces = Vec::new();
-    let mut left = len;
-    while left > 0 {
-        let piece = stream.read_ready(pool).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        left = left.checked_sub(piece.len()).ok_or(io::ErrorKind::InvalidData)?;
-        pieces.push(piece);
+) -> io::Result<PooledBuf> {
+    let mut message = stream.read_ready(pool).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    while message.len() < len {
+        let more = stream.read_ready(pool).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let Range { start, end } = message.range();
+        message.set_range(start..end + more.len());
+        message[end - start..].copy_from_slice(&more);
     }
-    Ok(pieces)
+    if message.len() > len {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(message)
 }

@@ -65,10 +65,8 @@ pub(super) fn serve<T: Transport>(transport: &T, tcp: TcpStream, gate: Arc<Gate>
         let Ok(mut stream) = accepting.await else { return };
         while let Ok(message) = T::receive_all(&mut stream, &pool, HELD).await {
             gate.pass().await;
-            for piece in &message {
-                if T::send(&mut stream, piece).await.is_err() {
-                    return;
-                }
+            if T::send(&mut stream, &message).await.is_err() {
+                return;
             }
         }
     });

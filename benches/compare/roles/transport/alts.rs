@@ -13,7 +13,7 @@ use alts::{Acceptor, Advance, AltsStream, Connector, MidHandshake, Settings};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{OnMio, Transport, poll_lent, receive_pieces};
+use super::{OnMio, Transport, gather, poll_lent};
 use crate::certificates::{Pem, SERVER};
 
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl Transport for Alts {
     type Stream = AltsStream<TcpStream>;
     type Pool = BufferPool;
     type Received = PooledBuf;
-    type Piece = PooledBuf;
+    type Message = PooledBuf;
     type Echo = AltsEcho;
     type OnMio = AltsOnMio;
 
@@ -85,8 +85,8 @@ impl Transport for Alts {
         stream: &'read mut Self::Stream,
         pool: &'read BufferPool,
         len: usize,
-    ) -> impl Future<Output = io::Result<Vec<PooledBuf>>> + 'read {
-        receive_pieces(stream, pool, len)
+    ) -> impl Future<Output = io::Result<PooledBuf>> + 'read {
+        gather(stream, pool, len)
     }
 
     async fn discard(stream: &mut Self::Stream, pool: &BufferPool) -> io::Result<usize> {

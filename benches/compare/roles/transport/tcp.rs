@@ -7,7 +7,7 @@ use alts::ready::{ReadyReader, TryReadyReader};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::{OnMio, Transport, receive_pieces};
+use super::{OnMio, Transport, gather};
 use crate::roles::echo::PooledEcho;
 
 #[derive(Clone)]
@@ -25,7 +25,7 @@ impl Transport for Tcp {
     type Stream = TcpStream;
     type Pool = BufferPool;
     type Received = PooledBuf;
-    type Piece = PooledBuf;
+    type Message = PooledBuf;
     type Echo = PooledEcho<TcpStream>;
     type OnMio = TcpOnMio;
 
@@ -60,8 +60,8 @@ impl Transport for Tcp {
         stream: &'read mut TcpStream,
         pool: &'read BufferPool,
         len: usize,
-    ) -> impl Future<Output = io::Result<Vec<PooledBuf>>> + 'read {
-        receive_pieces(stream, pool, len)
+    ) -> impl Future<Output = io::Result<PooledBuf>> + 'read {
+        gather(stream, pool, len)
     }
 
     async fn discard(stream: &mut TcpStream, pool: &BufferPool) -> io::Result<usize> {

@@ -98,7 +98,7 @@ impl Transport for Tls {
     type Stream = TlsStream<TcpStream>;
     type Pool = ();
     type Received = Lent;
-    type Piece = Vec<u8>;
+    type Message = Vec<u8>;
     type Echo = TlsEcho;
     type OnMio = TlsOnMio;
 
@@ -135,11 +135,7 @@ impl Transport for Tls {
     }
 
     /// In a vector of that size, which is made when something is there to put into it.
-    async fn receive_all(
-        stream: &mut Self::Stream,
-        (): &(),
-        len: usize,
-    ) -> io::Result<Vec<Vec<u8>>> {
+    async fn receive_all(stream: &mut Self::Stream, (): &(), len: usize) -> io::Result<Vec<u8>> {
         let mut message = Vec::new();
         while message.len() < len {
             let received = stream.fill_buf().await?;
@@ -152,7 +148,7 @@ impl Transport for Tls {
             message.extend_from_slice(&received[..count]);
             stream.consume(count);
         }
-        Ok(vec![message])
+        Ok(message)
     }
 
     /// A read would not send what the kernel did not take.
