@@ -51,16 +51,17 @@ impl Config {
         master: &MasterSecret,
         th7: &Hash,
     ) -> HandshakeResult {
+        let (key_data, log_id) = master.finish(agreed.record_protocol, th7);
         HandshakeResult {
-            key_data: master.key_data(agreed.record_protocol, th7),
+            key_data,
             record_protocol: agreed.record_protocol,
             application_protocol: agreed.application_protocol,
             peer: Arc::clone(peer.peer()),
-            local: self.identity.id().to_string(),
+            local: self.identity.id().as_str().to_owned(),
             peer_rpc_versions: agreed.peer_rpc_versions,
             peer_max_frame_size: agreed.peer_max_frame_size,
             close_notify: agreed.close_notify,
-            log_id: master.log_id(th7),
+            log_id,
             late_alert: None,
         }
     }

@@ -7,11 +7,13 @@
 //! master = Extract(DS(hs, "derived", H("")), 0)
 //! ```
 //!
+//! What no secret goes into, the salt of `hs`, stands here as a constant.
+//!
 //! Every secret stands in memory of its own, is written there and wiped there: moving the value inline would leave a copy behind
 //! at every move. What *ring* copies of them it does not wipe.
 
 use ring::error::Unspecified;
-use ring::{digest, hkdf, hmac};
+use ring::{hkdf, hmac};
 use zeroize::Zeroize;
 
 use super::protocol::{
@@ -21,6 +23,18 @@ use super::protocol::{
 use super::seal::MessageKey;
 use crate::error::Error;
 use crate::session::{KeyData, RecordProtocol, Role};
+
+/// SHA-256 of nothing.
+const EMPTY_HASH: Hash = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
+
+/// `DS(early, "derived", H(""))`, which is the same in every handshake.
+const DERIVED_EARLY: [u8; HASH_LEN] = [
+    0xd6, 0xd5, 0x52, 0xd9, 0xe3, 0x10, 0x28, 0xb0, 0xb5, 0xe6, 0xc4, 0x38, 0xd8, 0xf8, 0x4c, 0xea,
+    0x48, 0x72, 0x0c, 0x90, 0xdf, 0xcc, 0xf6, 0xc9, 0x8e, 0x9b, 0xc9, 0x7f, 0xdb, 0x8d, 0xac, 0x77,
+];
 
 /// A secret of the schedule.
 pub(super) struct Secret(pub(super) Box<[u8; HASH_LEN]>);
@@ -54,6 +68,17 @@ impl Secret {
         secret
     }
 
+    /// Makes ready to expand the secret: once for all that is derived from it in one place, since that takes a fourth of the
+    /// time of an output. It holds a copy that *ring* does not wipe, so it is not kept.
+    pub(super) fn expander(&self) -> Expander {
+        Expander(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &*self.0))
+    }
+}
+
+/// A secret, ready to be expanded.
+pub(super) struct Expander(hkdf::Prk);
+
+impl Expander {
     /// HKDF-Expand-Label (RFC 8446 section 7.1) into all of `out`.
     fn expand(&self, label: &str, context: &[u8], out: &mut [u8]) {
         let length = (out.len() as u16).to_be_bytes();
@@ -66,13 +91,11 @@ impl Secret {
 
     /// HKDF-Expand, over the concatenation of `info`.
     pub(super) fn expand_info(&self, info: &[&[u8]], out: &mut [u8]) -> Result<(), Unspecified> {
-        hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &*self.0)
-            .expand(info, OutputLen(out.len()))
-            .and_then(|okm| okm.fill(out))
+        self.0.expand(info, OutputLen(out.len())).and_then(|okm| okm.fill(out))
     }
 
-    fn derive(&self, label: &str, hash: &Hash) -> Self {
-        let mut secret = Self::blank();
+    fn derive(&self, label: &str, hash: &Hash) -> Secret {
+        let mut secret = Secret::blank();
         self.expand(label, hash, &mut *secret.0);
         secret
     }
@@ -85,11 +108,8 @@ impl Secret {
     }
 
     /// The salt of the next extraction.
-    pub(super) fn next_salt(&self) -> Self {
-        let empty = digest::digest(&digest::SHA256, &[]);
-        let mut salt = Self::blank();
-        self.expand(LABEL_DERIVED, empty.as_ref(), &mut *salt.0);
-        salt
+    pub(super) fn next_salt(&self) -> Secret {
+        self.derive(LABEL_DERIVED, &EMPTY_HASH)
     }
 }
 
@@ -117,12 +137,12 @@ pub(super) struct DirectionSecret(pub(super) Secret);
 impl DirectionSecret {
     /// Seals the side's `ServerFinished` or `ClientFinished`.
     pub(super) fn message_key(&self) -> MessageKey {
-        self.0.message_key(LABEL_KEY, LABEL_IV)
+        self.0.expander().message_key(LABEL_KEY, LABEL_IV)
     }
 
     /// Seals the side's alert.
     pub(super) fn alert_key(&self) -> MessageKey {
-        self.0.message_key(LABEL_ALERT_KEY, LABEL_ALERT_IV)
+        self.0.expander().message_key(LABEL_ALERT_KEY, LABEL_ALERT_IV)
     }
 
     /// The side's authenticator.
@@ -144,7 +164,7 @@ impl DirectionSecret {
 
     pub(super) fn finished_secret(&self) -> Secret {
         let mut key = Secret::blank();
-        self.0.expand(LABEL_FINISHED, &[], &mut *key.0);
+        self.0.expander().expand(LABEL_FINISHED, &[], &mut *key.0);
         key
     }
 }
@@ -153,17 +173,14 @@ impl DirectionSecret {
 pub(super) struct MasterSecret(pub(super) Secret);
 
 impl MasterSecret {
-    /// As many bytes as the protocol takes.
-    pub(super) fn key_data(&self, protocol: RecordProtocol, th7: &Hash) -> KeyData {
-        let mut bytes = vec![0; protocol.key_len()];
-        self.0.expand(label_record(protocol), th7, &mut bytes);
-        KeyData::new(bytes)
-    }
-
-    pub(super) fn log_id(&self, th7: &Hash) -> [u8; 16] {
+    /// Key material, as many bytes as the protocol takes, and the connection's public name.
+    pub(super) fn finish(&self, protocol: RecordProtocol, th7: &Hash) -> (KeyData, [u8; 16]) {
+        let master = self.0.expander();
+        let mut key_data = vec![0; protocol.key_len()];
+        master.expand(label_record(protocol), th7, &mut key_data);
         let mut log_id = [0; 16];
-        self.0.expand(LABEL_LOG_ID, th7, &mut log_id);
-        log_id
+        master.expand(LABEL_LOG_ID, th7, &mut log_id);
+        (KeyData::new(key_data), log_id)
     }
 }
 
@@ -176,14 +193,12 @@ pub(super) struct Secrets {
 
 impl Secrets {
     pub(super) fn new(shared: &SharedSecret, th1: &Hash) -> Self {
-        const ZERO: [u8; HASH_LEN] = [0; HASH_LEN];
-        let early = Secret::extract(&ZERO, &ZERO);
-        let handshake = Secret::extract(&early.next_salt().0, &*shared.0);
+        let handshake = Secret::extract(&DERIVED_EARLY, &*shared.0).expander();
         let side = |role| DirectionSecret(handshake.derive(label_handshake(role), th1));
         Self {
             server: side(Role::Server),
             client: side(Role::Client),
-            master: MasterSecret(Secret::extract(&handshake.next_salt().0, &ZERO)),
+            master: MasterSecret(Secret::extract(&handshake.next_salt().0, &[0; HASH_LEN])),
         }
     }
 }
@@ -228,19 +243,25 @@ mod tests {
             assert_eq!(error.alert(), Some(crate::AlertCode::DecryptError));
         }
         let th7 = hash("TH7");
-        let key_data = |protocol| master.key_data(protocol, &th7).as_bytes().to_vec();
-        assert_eq!(key_data(RecordProtocol::Aes128GcmRekey), known("key_data (REKEY)"));
-        assert_eq!(key_data(RecordProtocol::Aes128Gcm), known("key_data (plain)"));
-        assert_eq!(master.log_id(&th7), *known("log_id"));
+        for (protocol, name) in [
+            (RecordProtocol::Aes128GcmRekey, "key_data (REKEY)"),
+            (RecordProtocol::Aes128Gcm, "key_data (plain)"),
+        ] {
+            let (key_data, log_id) = master.finish(protocol, &th7);
+            assert_eq!(key_data.as_bytes(), known(name));
+            assert_eq!(log_id, *known("log_id"));
+        }
     }
 
     #[test]
     fn extractions_and_salts() {
         let early = Secret::extract(&[0; 32], &[0; 32]);
         assert_eq!(*early.0, *known("early"));
-        assert_eq!(*early.next_salt().0, *known("derived_early"));
-        let handshake = Secret::extract(&early.next_salt().0, &known("ss"));
+        assert_eq!(*early.expander().next_salt().0, *known("derived_early"));
+        assert_eq!(DERIVED_EARLY, *known("derived_early"));
+        assert_eq!(EMPTY_HASH, hash(""));
+        let handshake = Secret::extract(&DERIVED_EARLY, &known("ss"));
         assert_eq!(*handshake.0, *known("hs"));
-        assert_eq!(*handshake.next_salt().0, *known("derived_hs"));
+        assert_eq!(*handshake.expander().next_salt().0, *known("derived_hs"));
     }
 }

@@ -170,11 +170,11 @@ fn secrets(shared: [u8; 32], client_init: &[u8], server_init: &[u8]) -> Vec<Name
     let th1 = Transcript::new().client_init(client_init).server_init(server_init).hash();
     let Secrets { server, client, master } = Secrets::new(&SharedSecret::copy_of(&shared), &th1);
     let early = Secret::extract(&[0; 32], &[0; 32]);
-    let handshake = Secret::extract(&early.next_salt().0, &shared);
+    let handshake = Secret::extract(&early.expander().next_salt().0, &shared);
     vec![
         ("ss", shared.to_vec()),
         ("hs", handshake.0.to_vec()),
-        ("derived_hs", handshake.next_salt().0.to_vec()),
+        ("derived_hs", handshake.expander().next_salt().0.to_vec()),
         ("master", master.0.0.to_vec()),
         ("s_hs", server.0.0.to_vec()),
         ("c_hs", client.0.0.to_vec()),

@@ -79,7 +79,7 @@ fn hkdf(salt: &[u8], input: &[u8], info: &[u8], size: usize) -> Option<Vec<u8>> 
     let mut padded = [0; HASH_LEN];
     padded[..salt.len()].copy_from_slice(salt);
     let mut out = vec![0; size];
-    Secret::extract(&padded, input).expand_info(&[info], &mut out).ok().map(|()| out)
+    Secret::extract(&padded, input).expander().expand_info(&[info], &mut out).ok().map(|()| out)
 }
 
 #[test]
@@ -115,6 +115,7 @@ fn rfc_5869() {
     let info: Vec<u8> = (0xb0..=0xff).collect();
     let mut out = [0; 82];
     Secret(Box::new(prk.try_into().unwrap()))
+        .expander()
         .expand_info(&[&info[..40], &info[40..]], &mut out)
         .unwrap();
     let okm = "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e\
