@@ -20,7 +20,8 @@ pub struct LocalHandshaker {
     verifier: Arc<ChainVerifier>,
     server_policy: Option<Arc<Policy>>,
     client_policy: Arc<Policy>,
-    suites: Option<Arc<[Suite]>>,
+    client_suites: Arc<[Suite]>,
+    server_suites: Arc<[Suite]>,
     ephemerals: Arc<dyn Ephemerals>,
 }
 
@@ -32,7 +33,8 @@ impl LocalHandshaker {
             verifier: Arc::new(ChainVerifier::new()),
             server_policy: None,
             client_policy: Arc::new(Policy::own_trust_domain()),
-            suites: None,
+            client_suites: [Suite::X25519].into(),
+            server_suites: [Suite::X25519, Suite::P256].into(),
             ephemerals: Arc::new(SystemEphemerals),
         })
     }
@@ -55,16 +57,14 @@ impl LocalHandshaker {
         options: &HandshakeOptions,
     ) -> Result<Handshake, Error> {
         let (policy, suites) = match role {
-            Role::Client => (self.server_policy.clone(), &[Suite::X25519][..]),
-            Role::Server => {
-                (Some(Arc::clone(&self.client_policy)), &[Suite::X25519, Suite::P256][..])
-            }
+            Role::Client => (self.server_policy.clone(), &self.client_suites),
+            Role::Server => (Some(Arc::clone(&self.client_policy)), &self.server_suites),
         };
         let config = Config {
             identity,
             verifier: Arc::clone(&self.verifier),
             policy,
-            suites: self.suites.clone().unwrap_or_else(|| suites.into()),
+            suites: Arc::clone(suites),
             options: options.clone(),
             ephemerals: Arc::clone(&self.ephemerals),
         };
@@ -110,7 +110,9 @@ impl LocalHandshakerBuilder {
     /// The key agreements, the favourite first: 1 or 2. A client makes and sends a key share for each, a server takes its
     /// favourite among those. Default: X25519 for clients, X25519 and P-256 for servers.
     pub fn suites(mut self, suites: impl Into<Arc<[Suite]>>) -> Self {
-        self.0.suites = Some(suites.into());
+        let suites = suites.into();
+        self.0.client_suites = Arc::clone(&suites);
+        self.0.server_suites = suites;
         self
     }
 
