@@ -39,8 +39,8 @@ pub(crate) use negotiated::Shared;
 ///   non-blocking sockets of mio and the standard library it is `std::io::Read` and `Write`, and
 ///   [`TryReadyReader`](crate::ready::TryReadyReader).
 /// * **Writing**: each write seals up to a batch of records ([`StreamOptions::write_batch`]) for one system call. What the
-///   kernel does not take at once is kept, and sent by the next read, write, flush or shutdown. Flush before waiting for
-///   something other than this stream.
+///   kernel does not take at once is kept, and sent by the next read, write, flush or shutdown; later writes join it, up to
+///   a batch in all. Flush before waiting for something other than this stream.
 /// * **Cancellation**: reads, writes and readiness waits may be dropped at any time; nothing is lost. At the pool's cap a dropped
 ///   `AsyncRead` read keeps its place in the queue, and the buffer when its turn comes, until the stream is read or dropped.
 /// * **End**: if the peer is ours too, each direction ends with an authenticated record and a stream without it fails with

@@ -91,6 +91,41 @@ async fn a_write_waits_only_if_it_sealed_nothing() {
     assert_nothing_out(&pool);
 }
 
+/// While the kernel takes nothing, small writes become one batch, which goes out in one call. It takes memory as it fills.
+#[tokio::test]
+async fn small_writes_join_what_waits() {
+    const SMALL: usize = 100;
+    let Pair { mut near, near_control, mut far, pool } = pair(|_| ()).await;
+    // 24 bytes of each record are not payload; a batch of 20,000 bytes is two records, since one of 16,384 takes less.
+    let fit = (BATCH + 2 * 24) / (SMALL + 24);
+    let data = pattern(fit * SMALL);
+    // Once with nothing sent when more joins, once with part of what waits gone by then.
+    for taken in [0, 1_000] {
+        near_control.take_counts();
+        near_control.script().capacity_left = Some(taken);
+        let mut writes = data.chunks(SMALL);
+        for (count, small) in writes.by_ref().take(fit).enumerate() {
+            assert_eq!(write(&mut near, small).unwrap().unwrap(), SMALL);
+            let most = BufferPool::capacity_for(2 * (count + 1) * (SMALL + 24)).unwrap();
+            assert!(pool.stats().beyond_cap_bytes <= most, "{count}");
+            assert!(pool.stats().beyond_cap_buffers <= 1);
+        }
+        if taken == 0 {
+            assert!(write(&mut near, &data[..SMALL]).is_none(), "it would be more than a batch");
+            assert!(write(&mut near, &data[..1]).is_some(), "this is not");
+        }
+        near_control.script().capacity_left = None;
+        let before = near_control.script().counts.writes;
+        flush(&mut near).unwrap().unwrap();
+        assert_eq!(near_control.script().counts.writes - before, 1);
+        let mut received = vec![0; data.len() + usize::from(taken == 0)];
+        far.read_exact(&mut received).await.unwrap();
+        assert!(received[..data.len()] == data);
+        assert!(read(&mut far).is_none());
+        assert_nothing_out(&pool);
+    }
+}
+
 type Call = fn(&mut AltsStream<Wire>, &BufferPool);
 
 #[tokio::test]

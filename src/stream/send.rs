@@ -24,7 +24,7 @@ impl Channel {
     /// the kernel refused are kept and go out first with whatever is called next.
     ///
     /// # Errors
-    /// `WouldBlock` if nothing was sealed, because an earlier batch is still waiting.
+    /// `WouldBlock` if nothing was sealed, because what waits already would be more than a batch with it.
     pub(crate) fn write(
         &mut self,
         sink: &mut impl Sink,
@@ -33,12 +33,18 @@ impl Channel {
         if self.writing != Writing::Open {
             return Err(Error::WriteAfterShutdown.into());
         }
-        self.drain(sink)?;
+        let drained = self.drain(sink);
         let total = payload.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
+        if let Err(error) = drained {
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Err(error);
+            }
+            return self.join_outbound(payload, total)?.ok_or(error);
+        }
         if total == 0 {
             return Ok(0);
         }
-        let wanted = total.min(self.shared.options.write_batch.clamp(1, MAX_WRITE_BATCH));
+        let wanted = total.min(self.batch());
         let written = self.seal_and_send(sink, payload, wanted);
         self.tidy();
         written
@@ -94,8 +100,7 @@ impl Channel {
         payload: &[io::IoSlice<'_>],
         count: usize,
     ) -> io::Result<usize> {
-        let records = count.div_ceil(self.shared.max_payload()).max(1);
-        let wire_len = count + records * OVERHEAD;
+        let wire_len = self.wire_len(count);
         if wire_len <= SMALL {
             let mut small = [0; SMALL];
             let (sealed, wire_len) = self.seal(&mut small[..wire_len], payload, count)?;
@@ -118,6 +123,41 @@ impl Channel {
             self.held().outbound = Some(Outbound::pooled(batch));
         }
         or_kept(result, sealed)
+    }
+
+    /// Seals all of `payload`, which is so long, behind what waits for the kernel already, if that stays within one batch: then
+    /// many small writes become one system call. `None` if it did not.
+    fn join_outbound(
+        &mut self,
+        payload: &[io::IoSlice<'_>],
+        count: usize,
+    ) -> io::Result<Option<usize>> {
+        if count == 0 {
+            return Ok(None);
+        }
+        let limit = self.wire_len(self.batch());
+        let wire_len = self.wire_len(count);
+        let Some(mut outbound) = self.held.as_mut().and_then(|held| held.outbound.take()) else {
+            return Ok(None);
+        };
+        let Some(room) = outbound.room_for(wire_len, limit, &self.shared.pool) else {
+            self.held().outbound = Some(outbound);
+            return Ok(None);
+        };
+        let sealed = self.seal(room, payload, count);
+        outbound.shorten(wire_len - sealed.as_ref().map_or(0, |&(_, filled)| filled));
+        self.held().outbound = Some(outbound);
+        sealed.map(|(sealed, _)| Some(sealed))
+    }
+
+    /// The most payload that is sealed at once.
+    fn batch(&self) -> usize {
+        self.shared.options.write_batch.clamp(1, MAX_WRITE_BATCH)
+    }
+
+    /// How long the records of so much payload are. No payload is one empty record.
+    fn wire_len(&self, payload: usize) -> usize {
+        payload + payload.div_ceil(self.shared.max_payload()).max(1) * OVERHEAD
     }
 
     /// Seals the first `count` bytes of `payload` into `batch`, which has just the room, and says how many bytes of the payload
