@@ -36,7 +36,7 @@ impl Peers {
     }
 }
 
-fn identity(leaf: &Leaf, authority: &str) -> Arc<Identity> {
+pub(crate) fn identity(leaf: &Leaf, authority: &str) -> Arc<Identity> {
     let mut bundles = TrustBundles::new();
     let domain = DOMAIN.parse().expect("a trust domain");
     bundles.insert_pem(&domain, authority.as_bytes()).expect("a bundle");
