@@ -4,32 +4,29 @@ use crate::pool::{BufferPool, PooledBuf};
 
 /// Sealed bytes that the kernel did not take yet.
 #[derive(Debug)]
-pub(super) struct Outbound {
-    sealed: Place,
-    /// How much of it the kernel took by now.
-    sent: usize,
-}
-
-/// Where sealed bytes are.
-#[derive(Debug)]
-enum Place {
+pub(super) enum Outbound {
+    /// What is visible waits.
     Pooled(PooledBuf),
-    Exact(Box<[u8]>),
+    Exact {
+        sealed: Box<[u8]>,
+        /// How much of it the kernel took by now.
+        sent: usize,
+    },
 }
 
 impl Outbound {
     pub(super) fn pooled(batch: PooledBuf) -> Self {
-        Self { sealed: Place::Pooled(batch), sent: 0 }
+        Self::Pooled(batch)
     }
 
     pub(super) fn exactly(sealed: &[u8]) -> Self {
-        Self { sealed: Place::Exact(sealed.into()), sent: 0 }
+        Self::Exact { sealed: sealed.into(), sent: 0 }
     }
 
     pub(super) fn rest(&self) -> &[u8] {
-        match &self.sealed {
-            Place::Pooled(batch) => &batch[self.sent..],
-            Place::Exact(sealed) => &sealed[self.sent..],
+        match self {
+            Self::Pooled(batch) => batch,
+            Self::Exact { sealed, sent } => &sealed[*sent..],
         }
     }
 
@@ -45,7 +42,7 @@ impl Outbound {
         if needed > limit {
             return None;
         }
-        let fits = matches!(&self.sealed, Place::Pooled(batch) if needed <= batch.capacity());
+        let fits = matches!(self, Self::Pooled(batch) if needed <= batch.capacity());
         if !fits {
             // With room for as much again, so that not each write moves all of them.
             let mut batch = pool.take_beyond_cap((2 * needed).min(limit)).ok()?;
@@ -53,8 +50,7 @@ impl Outbound {
             batch.copy_from_slice(self.rest());
             *self = Self::pooled(batch);
         }
-        let Place::Pooled(batch) = &mut self.sealed else { return None };
-        batch.advance(std::mem::take(&mut self.sent));
+        let Self::Pooled(batch) = self else { return None };
         let mut range = batch.range();
         if range.end + len > batch.capacity() {
             batch.whole_mut().copy_within(range, 0);
@@ -66,12 +62,15 @@ impl Outbound {
 
     /// Takes back the last `len` bytes, which were not filled after all.
     pub(super) fn shorten(&mut self, len: usize) {
-        if let Place::Pooled(buf) = &mut self.sealed {
-            buf.truncate(buf.len() - len);
+        if let Self::Pooled(batch) = self {
+            batch.truncate(batch.len() - len);
         }
     }
 
-    pub(super) fn advance(&mut self, sent: usize) {
-        self.sent += sent;
+    pub(super) fn advance(&mut self, count: usize) {
+        match self {
+            Self::Pooled(batch) => batch.advance(count),
+            Self::Exact { sent, .. } => *sent += count,
+        }
     }
 }
