@@ -1,4 +1,7 @@
 //! A whole handshake in memory, both sides on one core: what has to be computed, and nothing else.
+//!
+//! The peers take turns of a few milliseconds, so that the clock rate of the machine, which moves by a tenth within seconds, is the
+//! same for all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,60 +17,67 @@ use crate::lab::{Lab, Step};
 use crate::roles::cpu_time;
 use crate::roles::transport::Peer;
 use crate::roles::transport::tls::{NAME, Tls};
-use crate::samples::Key;
+use crate::samples::{Key, Samples};
 
 const MICROS: f64 = 1e6;
 
+/// Handshakes in one turn.
+const TOGETHER: u32 = 25;
+
 pub(super) fn steps(lab: &Lab) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for peer in lab.turns(lab.rounds) {
-        // alts remembers for a while which chains it has verified; rustls has nothing like it.
-        let variants: &[(&str, usize)] = if peer == Peer::Alts {
-            &[("chains cached", 1024), ("chains verified", 0)]
-        } else if peer.provider().is_some() {
-            &[("chains verified", 0)]
-        } else {
-            &[]
-        };
-        for &(variant, cached) in variants {
-            let label = format!("handshake in memory, {}, {variant}", peer.name());
-            steps.push(Step::new(label, move |lab, samples| {
-                let used = used(lab, peer, cached);
-                let key = Key::new("handshake", peer.name(), variant, "CPU of both sides");
-                samples.add(key, "us", used * MICROS);
-            }));
-        }
+    if contenders(lab).is_empty() {
+        return Vec::new();
     }
-    steps
+    let step = |_| Step::new("handshakes in memory".to_owned(), measure);
+    (0..lab.rounds).map(step).collect()
 }
 
-/// Seconds of processor time for one handshake.
-fn used(lab: &Lab, peer: Peer, cached: usize) -> f64 {
+struct Contender {
+    key: Key,
+    handshake: Box<dyn Fn()>,
+}
+
+fn contenders(lab: &Lab) -> Vec<Contender> {
     let (client, server) =
         ["client", "server"].map(|side| Pem::read(lab.certificates(), side)).into();
-    let count = lab.either(150, 1_000);
-    match peer.provider() {
-        None => {
-            let (client, server) = handshakers(&client, &server, cached);
-            timed(count, || alts_handshake(&client, &server))
-        }
-        Some(provider) => {
+    let mut contenders = Vec::new();
+    let mut add = |peer: Peer, variant, handshake| {
+        let key = Key::new("handshake", peer.name(), variant, "CPU of both sides");
+        contenders.push(Contender { key, handshake });
+    };
+    for peer in lab.turns(1) {
+        if peer == Peer::Alts {
+            // It remembers for a while which chains it has verified; rustls has nothing like it.
+            for (variant, cached) in [("chains cached", 1024), ("chains verified", 0)] {
+                let (client, server) = handshakers(&client, &server, cached);
+                add(peer, variant, Box::new(move || alts_handshake(&client, &server)));
+            }
+        } else if let Some(provider) = peer.provider() {
             let client = Tls::new(&client, provider.clone());
             let server = Tls::new(&server, provider);
-            timed(count, || tls_handshake(&client, &server))
+            add(peer, "chains verified", Box::new(move || tls_handshake(&client, &server)));
         }
     }
+    contenders
 }
 
-fn timed(count: u32, handshake: impl Fn()) -> f64 {
-    for _ in 0..count / 8 {
-        handshake();
+/// The processor time of one handshake: the median of all turns.
+fn measure(lab: &Lab, samples: &mut Samples) {
+    let contenders = contenders(lab);
+    let mut used = vec![Vec::new(); contenders.len()];
+    for _ in 0..lab.either(9, 61) {
+        for (Contender { handshake, .. }, used) in contenders.iter().zip(&mut used) {
+            // After another peer's turn the caches are cold.
+            handshake();
+            let before = cpu_time();
+            (0..TOGETHER).for_each(|_| handshake());
+            used.push((cpu_time() - before) / f64::from(TOGETHER));
+        }
     }
-    let before = cpu_time();
-    for _ in 0..count {
-        handshake();
+    for (Contender { key, .. }, mut used) in contenders.into_iter().zip(used) {
+        used.sort_by(f64::total_cmp);
+        samples.add(key, "us", used[used.len() / 2] * MICROS);
     }
-    (cpu_time() - before) / f64::from(count)
 }
 
 fn handshakers(client: &Pem, server: &Pem, cached: usize) -> (LocalHandshaker, LocalHandshaker) {
