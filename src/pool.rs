@@ -232,6 +232,7 @@ impl BufferPool {
     }
 }
 
+#[inline]
 fn class_of(size: usize) -> Result<Class, PoolError> {
     Class::fitting(size)
         .ok_or(PoolError::TooLarge { requested: size, largest: Class::MAX + Class::EXTRA })

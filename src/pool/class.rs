@@ -19,6 +19,7 @@ impl Class {
     pub(super) const EXTRA: usize = 512;
 
     /// The smallest class whose buffers have `size` bytes.
+    #[inline]
     pub(super) fn fitting(size: usize) -> Option<Self> {
         let nominal = size.saturating_sub(Self::EXTRA).max(Self::MIN);
         if nominal > Self::MAX {
@@ -50,15 +51,18 @@ impl Class {
             .map_or(0, Self::capacity)
     }
 
+    #[inline]
     pub(super) fn nominal(self) -> usize {
         Self::MIN << self.0
     }
 
     /// Bytes in a buffer of this class.
+    #[inline]
     pub(super) fn capacity(self) -> usize {
         self.nominal() + Self::EXTRA
     }
 
+    #[inline]
     pub(super) fn index(self) -> usize {
         usize::from(self.0)
     }

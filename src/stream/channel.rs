@@ -142,6 +142,7 @@ impl Channel {
     }
 
     /// Whether sealed bytes wait for the kernel.
+    #[inline]
     pub(crate) fn has_outbound(&self) -> bool {
         self.held.as_ref().is_some_and(|held| held.outbound.is_some())
     }
@@ -181,7 +182,14 @@ impl Channel {
     }
 
     /// Lets go of what is empty.
+    #[inline]
     pub(super) fn tidy(&mut self) {
+        if self.held.is_some() || self.moving.is_some() {
+            self.drop_empty();
+        }
+    }
+
+    fn drop_empty(&mut self) {
         if self.held.as_ref().is_some_and(|held| held.is_empty()) {
             self.held = None;
         }
@@ -191,12 +199,14 @@ impl Channel {
     }
 
     /// What is there while records move: as the thread has kept it, or fresh.
+    #[inline]
     pub(super) fn moving(&mut self) -> &mut Moving {
         let aead = self.shared.options.aead;
         self.moving.get_or_insert_with(|| Moving::resume(&self.keys, aead))
     }
 
     /// Nothing moves any more.
+    #[inline]
     pub(super) fn rest(&mut self) {
         if let Some(moving) = self.moving.take() {
             moving.rest();
@@ -219,6 +229,7 @@ impl Channel {
         error.into()
     }
 
+    #[inline]
     pub(super) fn failure(&self) -> Option<&Error> {
         self.held.as_ref()?.failure.as_deref()
     }

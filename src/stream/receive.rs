@@ -135,6 +135,7 @@ impl Channel {
     }
 
     /// Part of a record can be whole records when it came with the end of the handshake.
+    #[inline]
     fn partial_is_whole(&self) -> bool {
         self.held.as_ref().is_some_and(|held| self.is_decided(&held.partial))
     }
@@ -200,7 +201,14 @@ impl Channel {
 
     /// Opens the next record, if all of it is here. An empty one is the peer's close if that was agreed on; otherwise it
     /// is skipped, and the result is `true` as well.
+    #[inline]
     fn open_next(&mut self) -> io::Result<bool> {
+        // Each message asks three times, and mostly there is nothing.
+        let is_drained = |window: &mut Window| window.sealed().is_empty();
+        if self.window().is_none_or(is_drained) { Ok(false) } else { self.open_received() }
+    }
+
+    fn open_received(&mut self) -> io::Result<bool> {
         let protocol = self.keys.protocol();
         let Some(moving) = self.moving.as_mut() else { return Ok(false) };
         let (key, Some(window)) = moving.opening() else { return Ok(false) };
@@ -300,8 +308,8 @@ impl Channel {
         self.reads = self.reads.saturating_add(1);
         if let Some(held) = &mut self.held {
             held.stall = None;
+            self.tidy();
         }
-        self.tidy();
         Ok(if count == 0 { Filled::EndOfStream } else { Filled::Bytes })
     }
 
@@ -435,11 +443,13 @@ impl Channel {
         }
     }
 
+    #[inline]
     fn window(&mut self) -> Option<&mut Window> {
         self.moving.as_mut()?.window.as_mut()
     }
 
     /// Gives the buffer back when there is nothing in it, and the expanded keys to the thread.
+    #[inline]
     fn drop_drained_window(&mut self) {
         if self.window().is_some_and(|window| window.is_empty()) {
             self.rest();

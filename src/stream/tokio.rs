@@ -18,7 +18,14 @@ impl<S: AsyncWrite + Unpin> AltsStream<S> {
     ///
     /// A socket wakes only the task that asked it last. With `tokio::io::split` the writer is another task than the reader,
     /// and must not sleep on because the reader has asked.
+    #[inline]
     fn drain(&mut self, cx: &mut Context<'_>) {
+        if self.channel.has_outbound() {
+            self.drain_outbound(cx);
+        }
+    }
+
+    fn drain_outbound(&mut self, cx: &mut Context<'_>) {
         let writer = self.channel.held.as_ref().and_then(|held| held.writer.clone());
         let Some(writer) = writer.filter(|writer| !writer.will_wake(cx.waker())) else {
             let _ = self.channel.drain(&mut Polled { io: &mut self.io, cx });

@@ -27,6 +27,7 @@ pub(super) struct Window {
 
 impl Window {
     /// A window over `buf` in which nothing was received.
+    #[inline]
     pub(super) fn new(buf: PooledBuf) -> Self {
         const START: u32 = LEAD_IN as u32;
         Self { buf, plain: START..START, sealed: START..START }
@@ -43,24 +44,29 @@ impl Window {
         &self.buf
     }
 
+    #[inline]
     pub(super) fn capacity(&self) -> usize {
         self.buf.capacity()
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.plain.is_empty() && self.sealed.is_empty()
     }
 
+    #[inline]
     pub(super) fn plaintext(&self) -> &[u8] {
         &self.buf.whole()[span(&self.plain)]
     }
 
     /// The caller has had `count` bytes of the plaintext.
+    #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         self.plain.start += count as u32;
     }
 
     /// Bytes that are not opened yet.
+    #[inline]
     pub(super) fn sealed(&self) -> &[u8] {
         &self.buf.whole()[span(&self.sealed)]
     }
@@ -73,16 +79,19 @@ impl Window {
     }
 
     /// Room for more bytes behind the sealed ones.
+    #[inline]
     pub(super) fn room(&self) -> usize {
         self.capacity() - self.sealed.end as usize
     }
 
     /// The most bytes of one record that fit, wherever it starts now.
+    #[inline]
     pub(super) fn room_for_record(&self) -> usize {
         self.capacity() - LEAD_IN
     }
 
     /// Fills the room behind the sealed bytes by one call of `read`.
+    #[inline]
     pub(super) fn fill(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
@@ -110,6 +119,7 @@ impl Window {
     }
 
     /// The extent of the first sealed record, if all of it is here.
+    #[inline]
     pub(super) fn next_record(&self) -> Result<Option<Range<usize>>, RecordError> {
         let start = self.sealed.start as usize;
         Ok(match Head::parse(self.sealed())? {
@@ -122,6 +132,7 @@ impl Window {
 
     /// Takes the whole record at `record`, the first sealed one, out of the sealed bytes by way of `open`, which puts the
     /// plaintext right behind what is left of the earlier one, or at its own place if nothing is left.
+    #[inline]
     pub(super) fn open_next(
         &mut self,
         record: Range<usize>,
@@ -141,6 +152,7 @@ impl Window {
     }
 
     /// The buffer, showing the plaintext. What was sealed must have been taken out.
+    #[inline]
     pub(super) fn into_plaintext(self) -> PooledBuf {
         let Self { mut buf, plain, .. } = self;
         buf.set_range(span(&plain));
@@ -153,6 +165,7 @@ impl Window {
     }
 }
 
+#[inline]
 fn span(range: &Range<u32>) -> Range<usize> {
     range.start as usize..range.end as usize
 }
