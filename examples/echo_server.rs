@@ -17,11 +17,14 @@
 mod arguments;
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use alts::handshaker::identity::{Policy, Rule};
@@ -186,12 +189,14 @@ impl Server {
     }
 
     fn spawn<S: Socket + 'static>(&self, socket: S, from: String) {
-        // Begun out here, and every value in one place: what a task has room for, an idle connection pays.
+        // Begun out here, since an idle connection pays for all that its task has room for. That is also why everything below has
+        // one place, and is lent from there.
         let handshake = self.acceptor.accept(socket);
         let from = from.into_boxed_str();
         let (pool, mut stopping) = (self.pool.clone(), self.stopping.clone());
         tokio::spawn(async move {
-            let mut stream = match or_stop(&mut stopping, handshake).await {
+            let mut stop = std::pin::pin!(stopping.changed());
+            let mut stream = match or_stop(stop.as_mut(), handshake).await {
                 Some(Ok(stream)) => stream,
                 Some(Err(error)) => {
                     tracing::warn!(from, fault = ?error.fault(), "{error}");
@@ -200,7 +205,7 @@ impl Server {
                 None => return,
             };
             tracing::info!(from, peer = stream.peer().name(), "connected");
-            match echo(&mut stream, &pool, &mut stopping).await {
+            match echo(&mut stream, &pool, stop).await {
                 Ok(bytes) => tracing::info!(from, peer = stream.peer().name(), bytes, "closed"),
                 Err(error) => {
                     let peer = stream.peer().name();
@@ -211,12 +216,15 @@ impl Server {
     }
 }
 
-/// What `future` comes to, or nothing if the server stops before.
-async fn or_stop<F: Future>(stopping: &mut watch::Receiver<()>, future: F) -> Option<F::Output> {
-    tokio::select! {
-        output = future => Some(output),
-        _ = stopping.changed() => None,
-    }
+/// What `future` comes to, or nothing if `stop` comes first, which is not to be asked again then.
+fn or_stop<F: Future + Unpin>(
+    mut stop: Pin<&mut impl Future>,
+    mut future: F,
+) -> impl Future<Output = Option<F::Output>> {
+    poll_fn(move |cx| match stop.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => Pin::new(&mut future).poll(cx).map(Some),
+    })
 }
 
 /// Ctrl-C, or what service managers send.
@@ -229,25 +237,28 @@ async fn asked_to_stop() -> io::Result<()> {
 }
 
 /// Sends back what comes, until the client has ended its direction or the server stops. Answers how many bytes that was.
-async fn echo<S: Socket>(
+#[expect(clippy::manual_async_fn, reason = "an async fn has its arguments twice")]
+fn echo<S: Socket>(
     stream: &mut AltsStream<S>,
     pool: &BufferPool,
-    stopping: &mut watch::Receiver<()>,
-) -> io::Result<u64> {
-    let mut bytes = 0;
-    loop {
-        let Some(received) = or_stop(stopping, stream.read_ready(pool)).await else { break };
-        let Some(received) = received? else { break };
-        bytes += received.len() as u64;
-        stream.write_all(&received).await?;
-        // Back into the pool before waiting for anything.
-        drop(received);
-        stream.flush().await?;
+    mut stop: Pin<&mut impl Future>,
+) -> impl Future<Output = io::Result<u64>> {
+    async move {
+        let mut bytes = 0;
+        loop {
+            let received = or_stop(stop.as_mut(), stream.read_ready(pool)).await;
+            let Some(received) = received.transpose()?.flatten() else { break };
+            bytes += received.len() as u64;
+            stream.write_all(&received).await?;
+            // Back into the pool before waiting for anything.
+            drop(received);
+            stream.flush().await?;
+        }
+        stream.shutdown().await?;
+        // A socket that is closed with bytes unread takes back what was sent last. Whoever has ended has none.
+        while stream.read_ready(pool).await?.is_some() {}
+        Ok(bytes)
     }
-    stream.shutdown().await?;
-    // A socket that is closed with bytes unread takes back what was sent last. Whoever has ended has none.
-    while stream.read_ready(pool).await?.is_some() {}
-    Ok(bytes)
 }
 
 /// Whether it is over with the connection that could not be accepted.
