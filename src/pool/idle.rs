@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use super::class::Class;
 use super::slab::Slab;
 
+/// Room for so many in a list is not worth giving back.
+const KEPT_ROOM: usize = 256;
+
 /// All idle buffers, by class.
 #[derive(Default)]
 pub(super) struct Idle {
@@ -21,6 +24,16 @@ struct Pile {
     slabs: VecDeque<Resting>,
     /// Number of the request that last asked for this class.
     last_asked: u64,
+}
+
+impl Pile {
+    /// Gives back room that no longer is needed, after some went to the system.
+    fn shrink(&mut self) {
+        let room = self.slabs.capacity();
+        if room > KEPT_ROOM && self.slabs.len() < room / 4 {
+            self.slabs.shrink_to(room / 2);
+        }
+    }
 }
 
 struct Resting {
@@ -56,6 +69,7 @@ impl Idle {
             .filter(|pile| !pile.slabs.is_empty())
             .min_by_key(|pile| pile.last_asked)?;
         let Resting { slab, .. } = pile.slabs.pop_front()?;
+        pile.shrink();
         self.count_out(&slab);
         Some(slab)
     }
@@ -68,7 +82,12 @@ impl Idle {
     pub(super) fn expired(&mut self, periods: u32) -> Option<Slab> {
         let now = self.period;
         let Resting { slab, .. } = self.piles.iter_mut().find_map(|pile| {
-            pile.slabs.pop_front_if(|resting| now.wrapping_sub(resting.since) > periods)
+            let expired =
+                pile.slabs.pop_front_if(|resting| now.wrapping_sub(resting.since) > periods);
+            if expired.is_some() {
+                pile.shrink();
+            }
+            expired
         })?;
         self.count_out(&slab);
         Some(slab)
@@ -89,5 +108,27 @@ impl Idle {
     #[inline]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_many_is_not_kept_when_few_are_left() {
+        let class = Class::fitting(1).unwrap();
+        let mut idle = Idle::default();
+        for _ in 0..2_000 {
+            idle.put(Slab::map(class).unwrap());
+        }
+        assert!(idle.piles[class.index()].slabs.capacity() >= 2_000);
+        for _ in 0..1_000 {
+            idle.stalest().unwrap();
+        }
+        idle.begin_period();
+        while idle.expired(0).is_some() {}
+        assert_eq!((idle.buffers(), idle.bytes()), (0, 0));
+        assert!(idle.piles[class.index()].slabs.capacity() <= KEPT_ROOM);
     }
 }
