@@ -39,7 +39,9 @@ impl Channel {
             if error.kind() != io::ErrorKind::WouldBlock {
                 return Err(error);
             }
-            return self.join_outbound(payload, total)?.ok_or(error);
+            let joined = self.join_outbound(payload, total);
+            self.tidy();
+            return joined?.ok_or(error);
         }
         if total == 0 {
             return Ok(0);
