@@ -15,10 +15,6 @@ pub(super) enum Outbound {
 }
 
 impl Outbound {
-    pub(super) fn pooled(batch: PooledBuf) -> Self {
-        Self::Pooled(batch)
-    }
-
     pub(super) fn exactly(sealed: &[u8]) -> Self {
         Self::Exact { sealed: sealed.into(), sent: 0 }
     }
@@ -48,7 +44,7 @@ impl Outbound {
             let mut batch = pool.take_beyond_cap((2 * needed).min(limit)).ok()?;
             batch.set_range(0..waiting);
             batch.copy_from_slice(self.rest());
-            *self = Self::pooled(batch);
+            *self = Self::Pooled(batch);
         }
         let Self::Pooled(batch) = self else { return None };
         let mut range = batch.range();

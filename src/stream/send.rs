@@ -122,7 +122,7 @@ impl Channel {
         let (sent, result) = send(sink, &batch);
         if sent < wire_len {
             batch.advance(sent);
-            self.held().outbound = Some(Outbound::pooled(batch));
+            self.held().outbound = Some(Outbound::Pooled(batch));
         }
         or_kept(result, sealed)
     }
@@ -134,7 +134,7 @@ impl Channel {
         payload: &[io::IoSlice<'_>],
         count: usize,
     ) -> io::Result<Option<usize>> {
-        if count == 0 {
+        if count == 0 || count > self.batch() {
             return Ok(None);
         }
         let limit = self.wire_len(self.batch());
