@@ -246,7 +246,7 @@ fn echo<S: Socket>(
     async move {
         let mut bytes = 0;
         loop {
-            let received = or_stop(stop.as_mut(), stream.read_ready(pool)).await;
+            let received = or_stop(stop.as_mut(), stream.read_on_ready(pool)).await;
             let Some(received) = received.transpose()?.flatten() else { break };
             bytes += received.len() as u64;
             stream.write_all(&received).await?;
@@ -256,7 +256,7 @@ fn echo<S: Socket>(
         }
         stream.shutdown().await?;
         // A socket that is closed with bytes unread takes back what was sent last. Whoever has ended has none.
-        while stream.read_ready(pool).await?.is_some() {}
+        while stream.read_on_ready(pool).await?.is_some() {}
         Ok(bytes)
     }
 }

@@ -118,8 +118,7 @@ impl Error {
             },
             Self::Record(_) => io::ErrorKind::InvalidData,
             Self::Truncated { .. } => io::ErrorKind::UnexpectedEof,
-            Self::Pool(PoolError::AtCap) => io::ErrorKind::ResourceBusy,
-            Self::Pool(_) => io::ErrorKind::OutOfMemory,
+            Self::Pool(error) => error.kind(),
             Self::Stalled => io::ErrorKind::TimedOut,
             Self::WriteAfterShutdown => io::ErrorKind::BrokenPipe,
             Self::Io { kind, .. } => *kind,
@@ -172,8 +171,12 @@ impl From<PoolError> for Error {
 /// An error of this crate that passed through `std::io` comes out as it was.
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        match Self::of(&error) {
-            Some(inner) => inner.clone(),
+        if let Some(inner) = Self::of(&error) {
+            return inner.clone();
+        }
+        // The layers below records report the pool's own error.
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<PoolError>()) {
+            Some(inner) => Self::Pool(*inner),
             None => Self::Io {
                 kind: error.kind(),
                 code: error.raw_os_error(),

@@ -77,7 +77,6 @@ pub mod record;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
-mod transport;
 
 pub use alts_handshaker as handshaker;
 pub use connect::{Acceptor, Advance, Connector, MidHandshake, Settings};

@@ -11,18 +11,26 @@ use crate::pool::{BufferPool, PooledBuf, Ticket};
 
 #[cfg(feature = "mio")]
 mod mio;
+mod nonblocking;
 #[cfg(feature = "tokio")]
-mod opaque;
+mod polled;
+#[cfg(feature = "tokio")]
+mod probed;
+mod socket;
 #[cfg(feature = "tokio")]
 mod tokio;
 
+pub(crate) use nonblocking::{NonBlocking, refused};
 #[cfg(feature = "tokio")]
-pub use opaque::Opaque;
+pub(crate) use polled::{Polled, into_poll, or_would_block};
+#[cfg(feature = "tokio")]
+pub use probed::Probed;
+pub(crate) use socket::{Sink, Source, read_on_ready};
 
 /// A byte source that says when bytes are waiting, and only then takes memory for them.
 ///
 /// Implemented for tokio's `TcpStream` and `UnixStream` and their owned read halves, for
-/// [`AltsStream`](crate::AltsStream), and through [`Opaque`] for any `AsyncRead`.
+/// [`AltsStream`](crate::AltsStream), and through [`Probed`] for any `AsyncRead`.
 pub trait ReadyReader {
     /// Waits for readability. Holds nothing while pending. The readiness may be false, and it does not go away until a read
     /// finds nothing.
@@ -31,25 +39,25 @@ pub trait ReadyReader {
     /// Waits as above, then reads once into a buffer taken from `pool`. `None` is the end of the stream; a buffer is never
     /// empty.
     ///
-    /// At the pool's cap it queues for a buffer. `place` is the caller's place in that queue: keep it between the calls that
+    /// At the pool's cap it queues for a buffer. `ticket` is the caller's place in that queue: keep it between the calls that
     /// answer `Pending`, drop it to give up.
-    fn poll_read_ready(
+    fn poll_read_on_ready(
         &mut self,
         cx: &mut Context<'_>,
         pool: &BufferPool,
-        place: &mut Option<Ticket>,
+        ticket: &mut Option<Ticket>,
     ) -> Poll<io::Result<Option<PooledBuf>>>;
 
-    /// [`poll_read_ready`](Self::poll_read_ready) as a future. Dropping it loses nothing.
-    fn read_ready<'read>(
+    /// [`poll_read_on_ready`](Self::poll_read_on_ready) as a future. Dropping it loses nothing.
+    fn read_on_ready<'read>(
         &'read mut self,
         pool: &'read BufferPool,
     ) -> impl Future<Output = io::Result<Option<PooledBuf>>> + use<'read, Self>
     where
         Self: Sized,
     {
-        let mut place = None;
-        std::future::poll_fn(move |cx| self.poll_read_ready(cx, pool, &mut place))
+        let mut ticket = None;
+        std::future::poll_fn(move |cx| self.poll_read_on_ready(cx, pool, &mut ticket))
     }
 }
 
@@ -63,5 +71,5 @@ pub trait TryReadyReader {
     /// `WouldBlock` only when the socket said so: wait for the next readiness event. `ResourceBusy` when there may be more to
     /// read, but not now: at the pool's cap, so call again when buffers have come back; or after many records with nothing in
     /// them, so call again after others had their turn. No event will come for it.
-    fn try_read_ready(&mut self, pool: &BufferPool) -> io::Result<Option<PooledBuf>>;
+    fn try_read_on_ready(&mut self, pool: &BufferPool) -> io::Result<Option<PooledBuf>>;
 }

@@ -9,6 +9,7 @@ mod receive;
 mod send;
 #[cfg(feature = "tokio")]
 mod split;
+mod stall;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tokio")]

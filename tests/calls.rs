@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod world;
+mod support;
 
 use std::io;
 use std::pin::Pin;
@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 use alts::pool::{BufferPool, PooledBuf, Ticket};
 use alts::ready::ReadyReader;
 use alts::{AltsStream, Socket};
+use support::{World, assert_nothing_out, pattern, settings, tcp_sockets};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use world::{World, assert_nothing_out, pattern, settings, tcp_sockets};
 
 /// A socket that counts what it is asked.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl ReadyReader for Counted {
         self.socket.poll_readable(cx)
     }
 
-    fn poll_read_ready(
+    fn poll_read_on_ready(
         &mut self,
         _cx: &mut Context<'_>,
         _pool: &BufferPool,
@@ -157,7 +157,7 @@ async fn exchange(
 
 async fn receive(stream: &mut AltsStream<Counted>, pool: &BufferPool, text: &[u8], ready: bool) {
     if ready {
-        let buf = stream.read_ready(pool).await.unwrap().unwrap();
+        let buf = stream.read_on_ready(pool).await.unwrap().unwrap();
         assert!(*buf == *text);
     } else {
         let mut buf = vec![0; text.len() + 1];

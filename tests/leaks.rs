@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod world;
+mod support;
 
 use std::alloc::System;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use alts::handshaker::{
 use alts::pool::BufferPool;
 use alts::{Acceptor, AltsStream, Connector, Error};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use support::by_hand::{self, Peer};
+use support::wire::{Control, Wire, wires};
+use support::{World, assert_nothing_out, settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use world::by_hand::{self, Peer};
-use world::wire::{Control, Wire, wires};
-use world::{World, assert_nothing_out, settings};
 
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

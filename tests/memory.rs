@@ -300,7 +300,7 @@ async fn accept(listener: TcpListener, acceptor: Option<Acceptor>) {
                 let pool = acceptor.settings().pool.clone();
                 tokio::spawn(async move {
                     let mut stream = handshake.await.expect("a handshake");
-                    while let Ok(Some(received)) = stream.read_ready(&pool).await {
+                    while let Ok(Some(received)) = stream.read_on_ready(&pool).await {
                         if stream.write_all(&received).await.is_err() {
                             break;
                         }
@@ -311,7 +311,7 @@ async fn accept(listener: TcpListener, acceptor: Option<Acceptor>) {
                 let pool = plain.clone();
                 let mut tcp = tcp;
                 tokio::spawn(async move {
-                    while let Ok(Some(received)) = tcp.read_ready(&pool).await {
+                    while let Ok(Some(received)) = tcp.read_on_ready(&pool).await {
                         if tcp.write_all(&received).await.is_err() {
                             break;
                         }

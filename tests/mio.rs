@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod world;
+mod support;
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use alts::ready::TryReadyReader;
 use alts::{Acceptor, Advance, AltsStream, Connector, Error, Fault, MidHandshake, Settings};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use world::{CLIENT, SERVER, World};
+use support::{CLIENT, SERVER, World};
 
 /// No test waits this long unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -115,7 +115,7 @@ fn echo(acceptor: &Acceptor, mut socket: TcpStream, pool: &BufferPool) {
     let mut turns = Turns::of(&mut socket);
     let mut stream = turns.finish(acceptor.start(socket).unwrap()).unwrap();
     assert_eq!(stream.peer().name(), CLIENT);
-    while let Some(received) = turns.until_done(|| stream.try_read_ready(pool)).unwrap() {
+    while let Some(received) = turns.until_done(|| stream.try_read_on_ready(pool)).unwrap() {
         let mut rest = &received[..];
         while !rest.is_empty() {
             let count = turns.until_done(|| stream.write(rest)).unwrap();
@@ -150,15 +150,15 @@ fn a_bare_socket_takes_a_buffer_only_for_bytes() {
     let (mut near, mut far) = sockets();
     let mut turns = Turns::of(&mut near);
     let pool = BufferPool::new();
-    let error = near.try_read_ready(&pool).unwrap_err();
+    let error = near.try_read_on_ready(&pool).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     assert_eq!(pool.stats().in_use_buffers, 0);
     far.write_all(b"bytes").unwrap();
-    let received = turns.until_done(|| near.try_read_ready(&pool)).unwrap().unwrap();
+    let received = turns.until_done(|| near.try_read_on_ready(&pool)).unwrap().unwrap();
     assert_eq!(&received[..], b"bytes");
     assert_eq!(pool.stats().in_use_buffers, 1);
     drop((received, far));
-    assert!(turns.until_done(|| near.try_read_ready(&pool)).unwrap().is_none());
+    assert!(turns.until_done(|| near.try_read_on_ready(&pool)).unwrap().is_none());
     assert_eq!(pool.stats().in_use_buffers, 0);
 }
 
@@ -263,7 +263,7 @@ fn a_stalled_part_gives_way_to_who_was_turned_away() {
     let mut part = vec![0; 9_000];
     part[..8].copy_from_slice(&[0, 0x40, 0, 0, 6, 0, 0, 0]);
     slow.get_mut().write_all(&part).unwrap();
-    let read = |stream: &mut AltsStream<TcpStream>| stream.try_read_ready(&pool);
+    let read = |stream: &mut AltsStream<TcpStream>| stream.try_read_on_ready(&pool);
     while pool.stats().in_use_buffers == 0 {
         turns.wait();
         assert_eq!(read(&mut holds_part).unwrap_err().kind(), io::ErrorKind::WouldBlock);

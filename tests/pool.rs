@@ -1,7 +1,7 @@
 //! The buffer pool as its users see it: sizes, the cap and its lines, retention, sharing.
 
 #[expect(dead_code, reason = "other tests use the rest of it")]
-#[path = "world/rng.rs"]
+#[path = "support/rng.rs"]
 mod rng;
 #[path = "pool/threads.rs"]
 mod threads;

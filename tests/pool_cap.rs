@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod world;
+mod support;
 
 use std::io;
 use std::pin::Pin;
@@ -13,13 +13,13 @@ use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
 use alts::record::Sealer;
 use alts::{AltsStream, Connector, Error, Fault};
+use support::by_hand::{self, Altered};
+use support::polling::{Wakes, now};
+use support::rng::Rng;
+use support::wire::{Control, Wire, wires};
+use support::{World, assert_nothing_out, pattern, settings};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
-use world::by_hand::{self, Altered};
-use world::polling::{Wakes, now};
-use world::rng::Rng;
-use world::wire::{Control, Wire, wires};
-use world::{World, assert_nothing_out, pattern, settings};
 
 /// Long enough that only a clock which runs ahead when nobody can go on ever gets there.
 const NEVER: Duration = Duration::from_hours(1);
@@ -118,7 +118,7 @@ async fn all_go_on_with_room_for_two_buffers() {
                 if number % 2 == 0 {
                     near.read_to_end(&mut received).await.unwrap();
                 } else {
-                    while let Some(buf) = near.read_ready(&pool).await.unwrap() {
+                    while let Some(buf) = near.read_on_ready(&pool).await.unwrap() {
                         received.extend(&*buf);
                     }
                 }
@@ -270,7 +270,7 @@ async fn a_record_of_1_mib_is_received_with_a_cap_of_64_kib() {
                 let read = async {
                     match ready {
                         true => {
-                            let buf = pair.near.read_ready(&pool).await.unwrap().unwrap();
+                            let buf = pair.near.read_on_ready(&pool).await.unwrap().unwrap();
                             assert!(*buf == *pattern(len));
                         }
                         false => {
@@ -388,7 +388,7 @@ async fn a_read_that_was_given_up_does_not_block_its_own_stream() {
     let held = pool.take(32 << 10).unwrap();
     // Waits for a buffer, and is given up.
     assert!(read(&mut pair.near).is_none());
-    let next = async { pair.near.read_ready(&pool).await.unwrap().unwrap().to_vec() };
+    let next = async { pair.near.read_on_ready(&pool).await.unwrap().unwrap().to_vec() };
     let release = async {
         tokio::time::sleep(Duration::from_millis(1)).await;
         drop(held);
@@ -409,7 +409,7 @@ async fn a_ready_read_that_was_given_up_holds_no_place() {
     pair.arrive(&record);
     let held = pool.take(32 << 10).unwrap();
     {
-        let read = std::pin::pin!(pair.near.read_ready(&pool));
+        let read = std::pin::pin!(pair.near.read_on_ready(&pool));
         assert!(now(|cx| read.poll(cx)).is_none());
         assert_eq!(pool.stats().waiting, 1);
     }

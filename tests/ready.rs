@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod world;
+mod support;
 
 use std::future::poll_fn;
 use std::io;
@@ -11,23 +11,23 @@ use std::task::{Context, Poll, Waker};
 
 use alts::Settings;
 use alts::pool::{BufferPool, PoolStats};
-use alts::ready::{Opaque, ReadyReader};
+use alts::ready::{Probed, ReadyReader};
+use support::{World, pattern, tcp_sockets};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::UnixStream;
-use world::{World, pattern, tcp_sockets};
 
 fn taken(stats: PoolStats) -> u64 {
     stats.hits + stats.misses
 }
 
 /// Reads once without waiting.
-fn try_read_ready(
+fn try_read_on_ready(
     source: &mut impl ReadyReader,
     pool: &BufferPool,
 ) -> Poll<io::Result<Option<Vec<u8>>>> {
     let mut cx = Context::from_waker(Waker::noop());
     source
-        .poll_read_ready(&mut cx, pool, &mut None)
+        .poll_read_on_ready(&mut cx, pool, &mut None)
         .map_ok(|buffer| buffer.map(|bytes| bytes.to_vec()))
 }
 
@@ -38,12 +38,12 @@ where
     W: AsyncWrite + Unpin,
 {
     let pool = BufferPool::new();
-    assert!(try_read_ready(&mut reader, &pool).is_pending());
+    assert!(try_read_on_ready(&mut reader, &pool).is_pending());
     // tokio presumes a new socket readable, and the first look finds out.
     let presumed = taken(pool.stats());
     assert!(presumed <= 1);
     for _ in 0..3 {
-        assert!(try_read_ready(&mut reader, &pool).is_pending());
+        assert!(try_read_on_ready(&mut reader, &pool).is_pending());
     }
     assert_eq!(taken(pool.stats()), presumed, "a buffer was taken for nothing");
     assert_eq!(pool.stats().in_use_buffers, 0);
@@ -53,7 +53,7 @@ where
         writer.flush().await.unwrap();
         let mut received = Vec::new();
         while received.len() < message.len() {
-            let buffer = reader.read_ready(&pool).await.unwrap().unwrap();
+            let buffer = reader.read_on_ready(&pool).await.unwrap().unwrap();
             assert!(!buffer.is_empty());
             assert_eq!(pool.stats().in_use_buffers, 1);
             received.extend_from_slice(&buffer);
@@ -62,8 +62,8 @@ where
         assert_eq!(pool.stats().in_use_buffers, 0);
     }
     writer.shutdown().await.unwrap();
-    assert!(reader.read_ready(&pool).await.unwrap().is_none());
-    assert!(reader.read_ready(&pool).await.unwrap().is_none(), "the end stays the end");
+    assert!(reader.read_on_ready(&pool).await.unwrap().is_none());
+    assert!(reader.read_on_ready(&pool).await.unwrap().is_none(), "the end stays the end");
     assert_eq!(pool.stats().in_use_buffers, 0);
 }
 
@@ -91,7 +91,7 @@ async fn unix() {
 #[tokio::test]
 async fn a_source_that_cannot_say_when_it_is_readable() {
     let (near, far) = tokio::io::duplex(1 << 20);
-    takes_a_buffer_only_for_bytes(Opaque::new(near), far).await;
+    takes_a_buffer_only_for_bytes(Probed::new(near), far).await;
 }
 
 #[tokio::test]
@@ -122,14 +122,14 @@ async fn any_source_can_be_secured() {
     let acceptor = world.acceptor(Settings::default());
     let connector = world.connector(Settings::default());
     let (near, far) =
-        tokio::join!(connector.connect(Opaque::new(near)), acceptor.accept(Opaque::new(far)));
+        tokio::join!(connector.connect(Probed::new(near)), acceptor.accept(Probed::new(far)));
     takes_a_buffer_only_for_bytes(near.unwrap(), far.unwrap()).await;
 }
 
 #[test]
 fn an_opaque_source_waits_with_64_bytes() {
-    assert_eq!(size_of::<Opaque<()>>(), 64);
-    assert_eq!(size_of::<Opaque<[u64; 4]>>(), 32 + 64);
+    assert_eq!(size_of::<Probed<()>>(), 64);
+    assert_eq!(size_of::<Probed<[u64; 4]>>(), 32 + 64);
 }
 
 /// Gives the bytes in pieces, then an error.
@@ -160,10 +160,10 @@ async fn an_opaque_source_keeps_order_and_errors() {
         let pieces: Vec<Vec<u8>> = lens.iter().map(|&len| pattern(len)).collect();
         let expected = pieces.concat();
         let pool = BufferPool::new();
-        let mut source = Opaque::new(Failing(pieces.clone()));
+        let mut source = Probed::new(Failing(pieces.clone()));
         let mut received = Vec::new();
         let error = loop {
-            match source.read_ready(&pool).await {
+            match source.read_on_ready(&pool).await {
                 Ok(Some(buffer)) => received.extend_from_slice(&buffer),
                 Ok(None) => panic!("no end was due"),
                 Err(error) => break error,
@@ -172,7 +172,7 @@ async fn an_opaque_source_keeps_order_and_errors() {
         assert!(received == expected, "{lens:?}");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 
-        let mut source = Opaque::new(Failing(pieces));
+        let mut source = Probed::new(Failing(pieces));
         let mut received = Vec::new();
         let mut small = [0; 7];
         let error = loop {

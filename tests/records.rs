@@ -3,18 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod world;
+mod support;
 
 use alts::handshaker::{RecordProtocol, Role};
 use alts::pool::BufferPool;
 use alts::record::{AeadProvider, Counter, MAX_LENGTH, Opened, Opener, RecordError, Sealer};
 use ring::{aead, hmac};
 use serde_json::Value;
+use support::by_hand::{Altered, seal, take_records};
+use support::rng::Rng;
+use support::wire::wires;
+use support::{World, pattern};
 use tokio::io::AsyncWriteExt;
-use world::by_hand::{Altered, seal, take_records};
-use world::rng::Rng;
-use world::wire::wires;
-use world::{World, pattern};
 
 const REKEY: RecordProtocol = RecordProtocol::Aes128GcmRekey;
 const PLAIN: RecordProtocol = RecordProtocol::Aes128Gcm;
@@ -593,12 +593,12 @@ async fn cut(world: &World, wish: u32, row: &Value) {
         result.peer_max_frame_size = wish;
     });
     let pool = BufferPool::new();
-    let settings = world::settings(&pool, |settings| {
+    let settings = support::settings(&pool, |settings| {
         settings.stream.max_frame_size = 1 << 20;
         settings.stream.write_batch = 2 << 20;
     });
     let connector = alts::Connector::with_settings(handshaker, settings);
-    let acceptor = world.acceptor(world::settings(&pool, |_| ()));
+    let acceptor = world.acceptor(support::settings(&pool, |_| ()));
     let ((near, control), (far, _)) = wires(usize::MAX);
     let (client, server) = tokio::join!(connector.connect(near), acceptor.accept(far));
     let (mut client, _server) = (client.unwrap(), server.unwrap());

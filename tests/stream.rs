@@ -1,14 +1,14 @@
 //! Streams over real sockets.
 
-mod world;
+mod support;
 
 use std::io::IoSlice;
 
 use alts::Settings;
 use alts::ready::ReadyReader;
 use alts::record::AeadProvider;
+use support::{CLIENT, SERVER, World, pattern};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use world::{CLIENT, SERVER, World, pattern};
 
 #[tokio::test]
 async fn both_sides_prove_themselves_and_bytes_flow() {
@@ -44,7 +44,7 @@ async fn large_transfers_arrive_whole_in_both_directions_at_once() {
     let expected = data.clone();
     let echo = tokio::spawn(async move {
         let pool = alts::pool::BufferPool::new();
-        while let Some(buf) = server.read_ready(&pool).await.unwrap() {
+        while let Some(buf) = server.read_on_ready(&pool).await.unwrap() {
             server.write_all(&buf).await.unwrap();
         }
         server.shutdown().await.unwrap();
@@ -118,7 +118,7 @@ async fn the_kernel_is_told_how_much_may_wait_unsent() {
     let limit = |stream: &alts::AltsStream<tokio::net::TcpStream>| {
         socket2::SockRef::from(stream.get_ref()).tcp_notsent_lowat().unwrap()
     };
-    let (untouched, _) = world::tcp_sockets().await;
+    let (untouched, _) = support::tcp_sockets().await;
     let system = socket2::SockRef::from(&untouched).tcp_notsent_lowat().unwrap();
     assert_eq!((limit(&client), limit(&server)), (64 << 10, system));
     assert_ne!(system, 64 << 10, "the limit would not show");

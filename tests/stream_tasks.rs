@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod world;
+mod support;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,10 +12,10 @@ use std::time::Duration;
 use alts::AltsStream;
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
+use support::rng::Rng;
+use support::wire::{Wire, wires};
+use support::{World, assert_nothing_out, pattern, settings};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use world::rng::Rng;
-use world::wire::{Wire, wires};
-use world::{World, assert_nothing_out, pattern, settings};
 
 /// Long enough that only a clock which runs ahead when nobody can go on ever gets there.
 const NEVER: Duration = Duration::from_hours(1);
@@ -48,7 +48,7 @@ async fn receive(mut from: impl AsyncRead + Unpin, seed: u64) -> Vec<u8> {
 
 async fn receive_ready(mut from: impl ReadyReader, pool: BufferPool) -> Vec<u8> {
     let mut received = Vec::new();
-    while let Some(buf) = from.read_ready(&pool).await.unwrap() {
+    while let Some(buf) = from.read_on_ready(&pool).await.unwrap() {
         received.extend(&*buf);
     }
     received

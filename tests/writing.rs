@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod world;
+mod support;
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,11 +10,11 @@ use std::pin::Pin;
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
 use alts::{AltsStream, Error, Fault, Settings};
+use support::by_hand::take_records;
+use support::polling::now;
+use support::wire::{Control, Wire, wires};
+use support::{World, assert_nothing_out, pattern, settings};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use world::by_hand::take_records;
-use world::polling::now;
-use world::wire::{Control, Wire, wires};
-use world::{World, assert_nothing_out, pattern, settings};
 
 const BATCH: usize = 20_000;
 
@@ -133,8 +133,8 @@ async fn whatever_is_called_next_sends_the_rest() {
     let Pair { mut near, near_control, mut far, pool } = pair(|_| ()).await;
     let calls: [(&str, Call); 6] = [
         ("read", |stream, _| assert!(read(stream).is_none())),
-        ("read_ready", |stream, pool| {
-            assert!(now(|cx| stream.poll_read_ready(cx, pool, &mut None)).is_none());
+        ("read_on_ready", |stream, pool| {
+            assert!(now(|cx| stream.poll_read_on_ready(cx, pool, &mut None)).is_none());
         }),
         ("readable", |stream, _| assert!(now(|cx| stream.poll_readable(cx)).is_none())),
         ("flush", |stream, _| flush(stream).unwrap().unwrap()),

@@ -55,7 +55,7 @@ async fn accept(listener: TcpListener, acceptor: Acceptor) {
         let pool = acceptor.settings().pool.clone();
         tokio::spawn(async move {
             let Ok(mut stream) = handshake.await else { return };
-            while let Ok(Some(received)) = stream.read_ready(&pool).await {
+            while let Ok(Some(received)) = stream.read_on_ready(&pool).await {
                 if stream.write_all(&received).await.is_err() {
                     break;
                 }

@@ -179,7 +179,7 @@ impl Work {
 
     /// Receives until the end, and compares.
     fn receive(&mut self, stream: &mut AltsStream<TcpStream>, pool: &BufferPool) -> io::Result<()> {
-        while let Some(received) = stream.try_read_ready(pool)? {
+        while let Some(received) = stream.try_read_on_ready(pool)? {
             if !received.iter().copied().eq(pattern(self.received).take(received.len())) {
                 return Err(invalid("the echo differs from what was sent"));
             }

@@ -315,7 +315,7 @@ impl Connection {
                     Err(error) => waits(error),
                 };
             }
-            match self.stream.try_read_ready(pool) {
+            match self.stream.try_read_on_ready(pool) {
                 Ok(Some(received)) => self.unsent = Some(received),
                 Ok(None) => self.ended = true,
                 Err(error) => return waits(error),

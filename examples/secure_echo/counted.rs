@@ -23,7 +23,7 @@ impl Traffic {
     }
 }
 
-/// Any `AsyncRead + AsyncWrite` will do as a transport: `alts::ready::Opaque` around it makes it one.
+/// Any `AsyncRead + AsyncWrite` will do as a transport: `alts::ready::Probed` around it makes it one.
 #[derive(Debug)]
 pub(crate) struct Counted {
     pub(crate) io: TcpStream,

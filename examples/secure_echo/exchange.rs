@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alts::pool::BufferPool;
-use alts::ready::Opaque;
+use alts::ready::Probed;
 use alts::record::OVERHEAD;
 use alts::{Acceptor, Connector, Negotiated};
 use indicatif::HumanCount;
@@ -50,7 +50,7 @@ pub(crate) async fn exchange(
     let traffic = Arc::new(Traffic::default());
     let counted = Counted { io: near, traffic: Arc::clone(&traffic) };
     let start = Instant::now();
-    let mut client = Connector::new(identities.client()?).connect(Opaque::new(counted)).await?;
+    let mut client = Connector::new(identities.client()?).connect(Probed::new(counted)).await?;
     let handshake_time = start.elapsed();
     let handshake = traffic.so_far();
 

@@ -7,7 +7,7 @@
 //!
 //! It needs nothing: it makes a development authority, identities for a server and for clients, and throws them away at the
 //! end. The server side is what a program of yours would look like: [`Acceptor::accept`](alts::Acceptor::accept) on a
-//! socket, then a loop of [`read_ready`](alts::ready::ReadyReader::read_ready) and `write_all` (`server.rs`).
+//! socket, then a loop of [`read_on_ready`](alts::ready::ReadyReader::read_on_ready) and `write_all` (`server.rs`).
 //!
 //! The clients of the second part run in a child process, so that what is counted on the heap is the server alone. The
 //! comparison is the same echo loop on tokio's bare `TcpStream`, measured in the same run in the same way.

@@ -19,7 +19,7 @@ pub(crate) async fn echo(
     stream: &mut (impl ReadyReader + AsyncWrite + Unpin),
     pool: &BufferPool,
 ) -> io::Result<()> {
-    while let Some(received) = stream.read_ready(pool).await? {
+    while let Some(received) = stream.read_on_ready(pool).await? {
         stream.write_all(&received).await?;
         drop(received);
         stream.flush().await?;
@@ -101,7 +101,7 @@ async fn serve_alts(listener: TcpListener, acceptor: Acceptor, pool: BufferPool)
                 Ok(stream) => stream,
                 Err(error) => return failed("a handshake", &error),
             };
-            while let Ok(Some(received)) = stream.read_ready(&pool).await {
+            while let Ok(Some(received)) = stream.read_on_ready(&pool).await {
                 if let Err(error) = stream.write_all(&received).await {
                     return failed("a connection", &error);
                 }
@@ -119,7 +119,7 @@ async fn serve_tcp(listener: TcpListener, pool: BufferPool) {
         };
         let pool = pool.clone();
         tokio::spawn(async move {
-            while let Ok(Some(received)) = tcp.read_ready(&pool).await {
+            while let Ok(Some(received)) = tcp.read_on_ready(&pool).await {
                 if let Err(error) = tcp.write_all(&received).await {
                     return failed("a connection", &error);
                 }

@@ -9,7 +9,7 @@ use alts_handshaker::{AlertCode, HandshakeResult, HandshakeSession, Role};
 use super::endpoint::Endpoint;
 use crate::error::{Error, Truncation};
 use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::transport::{self, Sink, Source};
+use crate::ready::{self, Sink, Source};
 
 /// A peer that has sent this much has shown that it speaks: the header of its first frame.
 const FIRST_BYTES: usize = 8;
@@ -75,7 +75,7 @@ impl Handshaking {
         if !self.begun || self.input.is_some() {
             return Ok(());
         }
-        let Some(input) = transport::read_ready(source, pool, &mut self.place)? else {
+        let Some(input) = ready::read_on_ready(source, pool, &mut self.place)? else {
             let at = match self.received {
                 0 => Truncation::BeforeHandshake,
                 _ => Truncation::Handshake,

@@ -10,8 +10,8 @@ use alts_handshaker::{AlertCode, HandshakeOptions};
 use super::endpoint::{Acceptor, Connector, Endpoint};
 use super::handshaking::Handshaking;
 use crate::error::Error;
+use crate::ready::NonBlocking;
 use crate::stream::AltsStream;
-use crate::transport::NonBlocking;
 
 impl Acceptor {
     /// Begins the server's side of a handshake over a non-blocking socket.

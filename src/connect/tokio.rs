@@ -20,9 +20,8 @@ use tracing::Instrument;
 use super::endpoint::{Acceptor, Connector, Endpoint, Settings};
 use super::handshaking::Handshaking;
 use crate::error::{Error, Truncation};
-use crate::ready::{Opaque, ReadyReader};
+use crate::ready::{Polled, Probed, ReadyReader, into_poll};
 use crate::stream::AltsStream;
-use crate::transport::{Polled, into_poll};
 
 /// A transport that can be secured. What is said here is all optional.
 pub trait Socket: ReadyReader + AsyncRead + AsyncWrite + Send + Unpin {
@@ -61,7 +60,7 @@ impl Socket for TcpStream {
 #[cfg(unix)]
 impl Socket for UnixStream {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for Opaque<S> {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for Probed<S> {}
 
 impl<S: Socket> Socket for AltsStream<S> {
     fn source(&self) -> Option<IpAddr> {

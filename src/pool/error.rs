@@ -37,14 +37,20 @@ impl fmt::Display for PoolError {
 
 impl std::error::Error for PoolError {}
 
+impl PoolError {
+    /// The kind of the [`io::Error`] that this becomes.
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::AtCap => io::ErrorKind::ResourceBusy,
+            Self::Map(_) => io::ErrorKind::OutOfMemory,
+            Self::TooLarge { .. } => io::ErrorKind::InvalidInput,
+        }
+    }
+}
+
 impl From<PoolError> for io::Error {
     fn from(error: PoolError) -> Self {
-        let kind = match error {
-            PoolError::AtCap => io::ErrorKind::ResourceBusy,
-            PoolError::Map(_) => io::ErrorKind::OutOfMemory,
-            PoolError::TooLarge { .. } => io::ErrorKind::InvalidInput,
-        };
-        Self::new(kind, error)
+        Self::new(error.kind(), error)
     }
 }
 

@@ -8,10 +8,10 @@ use tokio::net::{TcpStream, tcp};
 use tokio::net::{UnixStream, unix};
 
 use super::ReadyReader;
+use super::{Polled, into_poll, read_on_ready};
 use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::transport::{self, Polled, into_poll};
 
-/// `poll_read_ready` followed by `poll_read` takes one receive call per message: a short read tells tokio that the socket is
+/// `poll_read_on_ready` followed by `poll_read` takes one receive call per message: a short read tells tokio that the socket is
 /// drained, so the next wait does not ask it again. (`try_read` does not tell.)
 macro_rules! ready_reader {
     ($socket:ty, $stream:ty) => {
@@ -20,13 +20,13 @@ macro_rules! ready_reader {
                 <$stream>::poll_read_ready(AsStream::stream(self), cx)
             }
 
-            fn poll_read_ready(
+            fn poll_read_on_ready(
                 &mut self,
                 cx: &mut Context<'_>,
                 pool: &BufferPool,
-                place: &mut Option<Ticket>,
+                ticket: &mut Option<Ticket>,
             ) -> Poll<io::Result<Option<PooledBuf>>> {
-                into_poll(transport::read_ready(&mut Polled { io: self, cx }, pool, place))
+                into_poll(read_on_ready(&mut Polled { io: self, cx }, pool, ticket))
             }
         }
     };

@@ -10,11 +10,11 @@ use alts_handshaker::{HandshakeResult, Role, SealedAlertKey};
 use super::moving::Moving;
 use super::negotiated::Shared;
 use super::outbound::Outbound;
+use super::stall::Stall;
 use super::window::Window;
 use crate::error::Error;
 use crate::pool::{PooledBuf, Ticket};
 use crate::record::{Counter, RecordError, TrafficKeys};
-use crate::transport::Stall;
 
 /// Both directions of a secured connection. `receive.rs` and `send.rs` hold what it does; this file what it keeps:
 ///

@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use super::AltsStream;
 use crate::pool::{BufferPool, PooledBuf};
-use crate::ready::TryReadyReader;
-use crate::transport::NonBlocking;
+use crate::ready::{NonBlocking, TryReadyReader};
 
 impl<S: io::Read + io::Write> AltsStream<S> {
     /// Sends what the kernel refused before, as far as it takes it. A reader does this too: its peer may be waiting for just
@@ -40,9 +39,9 @@ impl<S: io::Read + io::Write> AltsStream<S> {
 
 /// Over mio's sockets, and any other that answer `WouldBlock`.
 impl<S: io::Read + io::Write> TryReadyReader for AltsStream<S> {
-    fn try_read_ready(&mut self, pool: &BufferPool) -> io::Result<Option<PooledBuf>> {
+    fn try_read_on_ready(&mut self, pool: &BufferPool) -> io::Result<Option<PooledBuf>> {
         self.try_drain();
-        self.channel.read_ready(&mut NonBlocking(&mut self.io), pool, &mut None)
+        self.channel.read_on_ready(&mut NonBlocking(&mut self.io), pool, &mut None)
     }
 }
 

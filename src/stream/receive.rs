@@ -6,11 +6,11 @@ use std::sync::Arc;
 use alts_handshaker::{RecordProtocol, SealedAlertKey};
 
 use super::channel::{Channel, MAX_EXACT_PARTIAL, MAX_PLAIN_RECORDS, Reading};
+use super::stall::RecordSource;
 use super::window::{LEAD_IN, Window};
 use crate::error::{Error, Truncation};
 use crate::pool::{BufferPool, PooledBuf, Ticket};
 use crate::record::{Head, RecordError, open_record};
-use crate::transport::Source;
 
 /// Socket reads in a row before other tasks get a turn. A 64-byte ping beside busy streams waits for this many buffers of each.
 const READS_BEFORE_YIELD: u8 = 2;
@@ -18,6 +18,14 @@ const READS_BEFORE_YIELD: u8 = 2;
 const EMPTY_RECORDS_BEFORE_YIELD: u32 = 64;
 /// Records opened for one call: as many as fit a buffer of 32 KiB if each has 8 bytes. A buffer that has grown may be full of empty ones.
 const MAX_RECORDS_PER_CALL: u32 = 1024;
+
+/// Makes the pool's error one of this crate's streams.
+fn of_stream(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => error,
+        _ => Error::from(error).into(),
+    }
+}
 
 /// What waiting for the socket came to.
 enum Filled {
@@ -30,7 +38,7 @@ impl Channel {
     /// stream, unless there is no room.
     pub(crate) fn read(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl RecordSource,
         room: usize,
         mut take: impl FnMut(&[u8]),
     ) -> io::Result<usize> {
@@ -67,9 +75,9 @@ impl Channel {
     }
 
     /// Reads plaintext into a buffer from `pool`. `None` is the end of the stream.
-    pub(crate) fn read_ready(
+    pub(crate) fn read_on_ready(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl RecordSource,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
     ) -> io::Result<Option<PooledBuf>> {
@@ -96,7 +104,7 @@ impl Channel {
     /// the connection is broken.
     pub(crate) fn or_refusal<T>(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl RecordSource,
         sent: io::Result<T>,
     ) -> io::Result<T> {
         let failed = matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock);
@@ -111,7 +119,7 @@ impl Channel {
 
     /// Waits until a read has something to say. May be wrong about it.
     #[cfg(feature = "tokio")]
-    pub(crate) fn readable(&mut self, source: &mut impl Source) -> io::Result<()> {
+    pub(crate) fn readable(&mut self, source: &mut impl RecordSource) -> io::Result<()> {
         let told = self.failure().is_some()
             || matches!(self.reading, Reading::Ended | Reading::EndedAuthenticated)
             || self.has_received();
@@ -159,7 +167,7 @@ impl Channel {
     /// here already.
     fn receive(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl RecordSource,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
     ) -> io::Result<bool> {
@@ -268,7 +276,7 @@ impl Channel {
     /// Waits for the socket, then reads once.
     fn fill(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl RecordSource,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
     ) -> io::Result<Filled> {
@@ -317,13 +325,13 @@ impl Channel {
     /// one. It grows with what has arrived, not with what the peer claims.
     fn make_room(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl RecordSource,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
     ) -> io::Result<()> {
         let standard = pool.buffer_size();
         let Some(window) = self.window() else {
-            let buf = source.take(pool, place, standard)?;
+            let buf = source.take(pool, place, standard).map_err(of_stream)?;
             let mut window = Window::new(buf);
             if let Some(held) = &mut self.held {
                 window.append(&held.partial);
@@ -347,7 +355,7 @@ impl Channel {
         };
         if wanted > 0 {
             let size = wanted.min((LEAD_IN + record).max(standard));
-            let buf = source.grow(pool, place, window.buffer(), size)?;
+            let buf = source.grow(pool, place, window.buffer(), size).map_err(of_stream)?;
             window.move_to(buf);
         } else if window.room() < whole / 2 {
             window.compact();
@@ -358,7 +366,7 @@ impl Channel {
     /// The reader waits now. Expanded keys go to the thread. The window goes, but for the part of a record in it: that moves to
     /// the smallest place that holds what has arrived. If it is the peer that keeps us waiting (`idle`), a large part may not
     /// stay for ever while others wait for buffers.
-    fn park(&mut self, source: &mut impl Source, idle: bool) -> io::Result<()> {
+    fn park(&mut self, source: &mut impl RecordSource, idle: bool) -> io::Result<()> {
         self.reads = 0;
         let Some(moving) = self.moving.as_mut() else { return Ok(()) };
         let partial = match &mut moving.window {
@@ -399,14 +407,15 @@ impl Channel {
     /// an exact allocation.
     fn move_rest_out(
         &mut self,
-        source: &mut impl Source,
+        source: &mut impl RecordSource,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
     ) -> io::Result<Option<Window>> {
         let Some(window) = self.window() else { return Ok(None) };
         let len = window.sealed().len();
         if len > MAX_EXACT_PARTIAL {
-            let buf = source.grow(pool, place, window.buffer(), LEAD_IN + len)?;
+            let buf =
+                source.grow(pool, place, window.buffer(), LEAD_IN + len).map_err(of_stream)?;
             let mut rest = Window::new(buf);
             rest.append(window.sealed());
             return Ok(Some(rest));

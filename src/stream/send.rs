@@ -9,8 +9,8 @@ use super::moving::Moving;
 use super::outbound::Outbound;
 use super::window::LEAD_IN;
 use crate::error::Error;
+use crate::ready::Sink;
 use crate::record::{HEADER_LEN, OVERHEAD, RecordError, seal_record};
-use crate::transport::Sink;
 
 /// Up to so many bytes, records are sealed on the stack: a 1 KiB message with room to spare. Clearing that is cheaper than a
 /// turn of the pool.

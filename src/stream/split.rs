@@ -12,8 +12,7 @@ use tokio::net::{UnixStream, unix};
 
 use super::{AltsStream, Channel, Negotiated};
 use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::ready::ReadyReader;
-use crate::transport::{Polled, into_poll};
+use crate::ready::{Polled, ReadyReader, into_poll};
 
 /// A socket that comes apart into owned halves.
 pub trait IntoSplit {
@@ -86,13 +85,13 @@ impl<R: ReadyReader + AsyncRead + Unpin> ReadyReader for ReadHalf<R> {
         into_poll(self.channel.readable(&mut Polled { io: &mut self.io, cx }))
     }
 
-    fn poll_read_ready(
+    fn poll_read_on_ready(
         &mut self,
         cx: &mut Context<'_>,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
     ) -> Poll<io::Result<Option<PooledBuf>>> {
-        into_poll(self.channel.read_ready(&mut Polled { io: &mut self.io, cx }, pool, place))
+        into_poll(self.channel.read_on_ready(&mut Polled { io: &mut self.io, cx }, pool, place))
     }
 }
 

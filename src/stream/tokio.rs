@@ -9,8 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::AltsStream;
 use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::ready::ReadyReader;
-use crate::transport::{Polled, into_poll};
+use crate::ready::{Polled, ReadyReader, into_poll};
 
 impl<S: AsyncWrite + Unpin> AltsStream<S> {
     /// Sends what the kernel refused before. A reader does this too: its peer may be waiting for just these bytes. What goes
@@ -69,14 +68,14 @@ impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> ReadyReader for AltsStream
         into_poll(self.channel.readable(&mut Polled { io: &mut self.io, cx }))
     }
 
-    fn poll_read_ready(
+    fn poll_read_on_ready(
         &mut self,
         cx: &mut Context<'_>,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
     ) -> Poll<io::Result<Option<PooledBuf>>> {
         self.drain(cx);
-        into_poll(self.channel.read_ready(&mut Polled { io: &mut self.io, cx }, pool, place))
+        into_poll(self.channel.read_on_ready(&mut Polled { io: &mut self.io, cx }, pool, place))
     }
 }
 

@@ -41,7 +41,7 @@ impl ClientStream {
         mut stream: AltsStream<S>,
         pool: &BufferPool,
     ) -> io::Result<Self> {
-        let greeting = match timeout(GREETING, stream.read_ready(pool)).await {
+        let greeting = match timeout(GREETING, stream.read_on_ready(pool)).await {
             Ok(Ok(Some(greeting))) => Some(greeting),
             Ok(Ok(None)) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(Err(error)) => return Err(error),

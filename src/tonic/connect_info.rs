@@ -8,7 +8,7 @@ use std::sync::Arc;
 use alts_handshaker::identity::PeerIdentity;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use crate::ready::Opaque;
+use crate::ready::Probed;
 use crate::stream::{AltsStream, Negotiated, Shared};
 
 /// A request's connection: who the peer proved to be, what was agreed on, and where it comes from.
@@ -67,7 +67,7 @@ impl<S: Connected> Connected for AltsStream<S> {
     }
 }
 
-impl<S: Connected> Connected for Opaque<S> {
+impl<S: Connected> Connected for Probed<S> {
     type ConnectInfo = S::ConnectInfo;
 
     fn connect_info(&self) -> S::ConnectInfo {

@@ -13,7 +13,7 @@ use alts::{Acceptor, AltsStream, Connector, Error, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::world::{CLIENT, SERVER, World, assert_nothing_out, settings, tcp_sockets};
+use crate::support::{CLIENT, SERVER, World, assert_nothing_out, settings, tcp_sockets};
 use crate::{error_of, read_until_error, two_pools};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -161,8 +161,8 @@ async fn learned(mut stream: AltsStream<TcpStream>, pool: &BufferPool, first: Fi
     match first {
         First::Read => {}
         First::ReadReady => {
-            let error = error_of(stream.read_ready(pool).await);
-            assert_eq!(error_of(stream.read_ready(pool).await), error);
+            let error = error_of(stream.read_on_ready(pool).await);
+            assert_eq!(error_of(stream.read_on_ready(pool).await), error);
         }
         First::WriteThenRead => {
             // May fail or not: the kernel knows no more than the client does.

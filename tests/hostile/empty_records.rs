@@ -11,10 +11,10 @@ use alts::record::RecordError;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::world::by_hand::{self, Peer};
-use crate::world::polling::Wakes;
-use crate::world::wire::wires;
-use crate::world::{World, assert_nothing_out, settings, tcp_sockets};
+use crate::support::by_hand::{self, Peer};
+use crate::support::polling::Wakes;
+use crate::support::wire::wires;
+use crate::support::{World, assert_nothing_out, settings, tcp_sockets};
 use crate::{error_of, read_until_error};
 
 pub(crate) fn options(close_notify: bool) -> HandshakeOptions {

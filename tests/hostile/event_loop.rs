@@ -9,7 +9,7 @@ use alts::ready::TryReadyReader;
 use alts::{Advance, Error};
 
 use crate::empty_records::options;
-use crate::world::{World, by_hand, settings};
+use crate::support::{World, by_hand, settings};
 
 /// A socket for event loops that always has more empty records, and counts how often it is asked.
 struct Endless {
@@ -79,7 +79,7 @@ fn an_event_loop_gets_its_turn_too() {
     server.get_mut().flooding = true;
     server.get_mut().reads = 0;
     for _ in 0..3 {
-        let error = server.try_read_ready(&pool).unwrap_err();
+        let error = server.try_read_on_ready(&pool).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
     }
 }

@@ -13,9 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::read_until_error;
-use crate::world::by_hand;
-use crate::world::wire::{Control, Wire, wires};
-use crate::world::{World, assert_nothing_out, settings, tcp_sockets};
+use crate::support::by_hand;
+use crate::support::wire::{Control, Wire, wires};
+use crate::support::{World, assert_nothing_out, settings, tcp_sockets};
 
 const HTTP2_CLIENT: &[u8] =
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64";
@@ -382,7 +382,7 @@ async fn too_many_at_once_are_told_so() {
 }
 
 fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    crate::world::polling::now(|cx| std::pin::Pin::new(future).poll(cx))
+    crate::support::polling::now(|cx| std::pin::Pin::new(future).poll(cx))
 }
 
 #[tokio::test]

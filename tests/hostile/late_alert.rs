@@ -11,9 +11,9 @@ use alts::record::RecordError;
 use alts::{AltsStream, Connector, Error};
 
 use crate::read_until_error;
-use crate::world::by_hand::{self, Altered, Tap};
-use crate::world::wire::{Control, Wire, wires};
-use crate::world::{World, assert_nothing_out, settings};
+use crate::support::by_hand::{self, Altered, Tap};
+use crate::support::wire::{Control, Wire, wires};
+use crate::support::{World, assert_nothing_out, settings};
 
 /// A client whose server refuses it, before it knows.
 struct Refused {

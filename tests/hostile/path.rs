@@ -7,8 +7,8 @@ use alts::{AltsStream, Error, Fault, Truncation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::world::by_hand::take_records;
-use crate::world::{World, assert_nothing_out, settings, tcp_sockets};
+use crate::support::by_hand::take_records;
+use crate::support::{World, assert_nothing_out, settings, tcp_sockets};
 use crate::{read_until_error, two_pools};
 
 /// What the victim's peer has sent: three records with these texts.

@@ -7,9 +7,9 @@ use alts::pool::BufferPool;
 use alts::{AltsStream, Error, Truncation};
 use tokio::io::AsyncReadExt;
 
-use crate::world::by_hand::{self, Peer};
-use crate::world::wire::{Control, Wire, wires};
-use crate::world::{World, assert_nothing_out, pattern, settings};
+use crate::support::by_hand::{self, Peer};
+use crate::support::wire::{Control, Wire, wires};
+use crate::support::{World, assert_nothing_out, pattern, settings};
 use crate::{error_of, read_until_error};
 
 /// A handshake of a stream of ours with a peer by hand, in which the last `held_back` bytes of the peer's handshake arrive

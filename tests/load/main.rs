@@ -16,7 +16,7 @@ mod gauges;
 mod helper;
 mod helpers;
 mod identities;
-#[path = "../world/rng.rs"]
+#[path = "../support/rng.rs"]
 mod rng;
 mod row;
 mod scale;

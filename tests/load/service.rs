@@ -41,13 +41,13 @@ pub(crate) async fn echo_stream(
 }
 
 async fn echo_all(stream: &mut AltsStream<TcpStream>, pool: &BufferPool) -> io::Result<()> {
-    while let Some(received) = stream.read_ready(pool).await? {
+    while let Some(received) = stream.read_on_ready(pool).await? {
         stream.write_all(&received).await?;
         drop(received);
         stream.flush().await?;
     }
     stream.shutdown().await?;
-    while stream.read_ready(pool).await?.is_some() {}
+    while stream.read_on_ready(pool).await?.is_some() {}
     Ok(())
 }
 
@@ -77,7 +77,7 @@ async fn guarded_all(
     pool: &BufferPool,
     patience: Duration,
 ) -> io::Result<&'static str> {
-    while let Some(received) = stream.read_ready(pool).await? {
+    while let Some(received) = stream.read_on_ready(pool).await? {
         let sent = if received[0] == PUSH {
             // What is read must not be held while something else takes long.
             drop(received);
@@ -104,6 +104,6 @@ async fn guarded_all(
         Ok(shut) => shut?,
         Err(_) => return Ok(GAVE_UP),
     }
-    while stream.read_ready(pool).await?.is_some() {}
+    while stream.read_on_ready(pool).await?.is_some() {}
     Ok(CLOSED)
 }

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_stream::{Stream, StreamExt};
 
 use crate::fixture::{Over, Served, Talk, message, nothing_out};
-use crate::world::{CLIENT, World, rng::Rng, settings};
+use crate::support::{CLIENT, World, rng::Rng, settings};
 
 #[tokio::test]
 async fn garbage_and_silence_disturb_nobody() {

@@ -13,7 +13,7 @@ use crate::echo::echo_server::{EchoServer, SERVICE_NAME};
 use crate::echo::{RepeatRequest, WhoAmIRequest};
 use crate::fixture::{BOTH, Over, Served, Talk, message};
 use crate::service::EchoService;
-use crate::world::{CLIENT, World, pattern};
+use crate::support::{CLIENT, World, pattern};
 
 fn only(rule: &str) -> Policy {
     Policy::from_rules([rule]).unwrap()

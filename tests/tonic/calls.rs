@@ -5,7 +5,7 @@ use tonic::Code;
 
 use crate::echo::RepeatRequest;
 use crate::fixture::{BOTH, Over, Served, Talk, message, nothing_out};
-use crate::world::{World, pattern};
+use crate::support::{World, pattern};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unary_calls_of_every_size() {

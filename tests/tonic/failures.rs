@@ -20,7 +20,7 @@ use tonic::{Code, Status};
 
 use crate::echo::echo_client::EchoClient;
 use crate::fixture::{BOTH, Over, Served, Talk, message, nothing_out};
-use crate::world::{SERVER, World};
+use crate::support::{SERVER, World};
 
 /// What a call comes to without a connection, and what connecting does.
 async fn failures(served: &Served, connector: &Connector) -> (Status, tonic::transport::Error) {

@@ -21,7 +21,7 @@ use crate::echo::echo_client::EchoClient;
 use crate::echo::echo_server::{Echo, EchoServer};
 use crate::echo::{Caller, Message, RepeatRequest, WhoAmIRequest};
 use crate::service::EchoService;
-use crate::world::{SERVER, World, settings};
+use crate::support::{SERVER, World, settings};
 
 /// More than the largest message of these tests.
 const MESSAGE_LIMIT: usize = 16 << 20;

@@ -15,7 +15,7 @@ use tonic::Code;
 
 use crate::echo::WhoAmIRequest;
 use crate::fixture::{Over, Served, message};
-use crate::world::World;
+use crate::support::World;
 
 const ACCOUNT: &str = "web@shop.example.iam";
 

@@ -6,7 +6,7 @@ use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
 
 use crate::echo::WhoAmIRequest;
 use crate::fixture::{BOTH, Over, Served};
-use crate::world::{CLIENT, SERVER, World};
+use crate::support::{CLIENT, SERVER, World};
 
 #[tokio::test]
 async fn handlers_see_who_calls() {

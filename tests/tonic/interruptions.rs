@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::{Code, Request};
 
 use crate::fixture::{BOTH, Served, Talk, message, nothing_out};
-use crate::world::World;
+use crate::support::World;
 
 #[tokio::test]
 async fn a_deadline_ends_a_call_and_not_the_connection() {

@@ -6,8 +6,8 @@
 mod echo;
 #[path = "../../examples/grpc/service.rs"]
 mod service;
-#[path = "../world/mod.rs"]
-mod world;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod accepting;
 mod authorization;

@@ -4,7 +4,7 @@ use tokio_stream::StreamExt;
 use tonic::Code;
 
 use crate::fixture::{BOTH, Served, Talk, message};
-use crate::world::World;
+use crate::support::World;
 
 #[tokio::test]
 async fn a_call_in_flight_ends_by_itself() {

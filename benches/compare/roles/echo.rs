@@ -29,7 +29,7 @@ impl<S: ReadyReader + AsyncWrite + Unpin> PooledEcho<S> {
                 }
                 self.unsent = None;
             }
-            match ready!(self.stream.poll_read_ready(cx, &self.pool, &mut self.place))? {
+            match ready!(self.stream.poll_read_on_ready(cx, &self.pool, &mut self.place))? {
                 Some(received) => self.unsent = Some((received, 0)),
                 None => return Poll::Ready(Ok(())),
             }

@@ -202,9 +202,9 @@ async fn gather<S: ReadyReader + Unpin>(
     pool: &BufferPool,
     len: usize,
 ) -> io::Result<PooledBuf> {
-    let mut message = stream.read_ready(pool).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let mut message = stream.read_on_ready(pool).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
     while message.len() < len {
-        let more = stream.read_ready(pool).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let more = stream.read_on_ready(pool).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let Range { start, end } = message.range();
         message.set_range(start..end + more.len());
         message[end - start..].copy_from_slice(&more);

@@ -14,10 +14,10 @@ use crate::FEW;
 use crate::choices::Choices;
 use crate::record_opener::frame;
 use crate::runtime::{block_on, world};
-use crate::world::by_hand::{self, Peer};
-use crate::world::polling::now;
-use crate::world::wire::{Control, Wire, wires};
-use crate::world::{assert_nothing_out, settings};
+use crate::support::by_hand::{self, Peer};
+use crate::support::polling::now;
+use crate::support::wire::{Control, Wire, wires};
+use crate::support::{assert_nothing_out, settings};
 
 /// Something in the peer's stream.
 struct Piece {
@@ -163,7 +163,7 @@ impl Reader {
         }
         let stream = &mut self.stream;
         let result = if choices.one_in(2) {
-            let ready = now(|cx| stream.poll_read_ready(cx, &self.pool, &mut None));
+            let ready = now(|cx| stream.poll_read_on_ready(cx, &self.pool, &mut None));
             ready.map(|result| result.map(|buf| buf.map_or(vec![], |buf| buf.to_vec())))
         } else {
             let mut bytes = vec![0; 1 + choices.below(30_000)];

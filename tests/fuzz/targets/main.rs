@@ -17,10 +17,10 @@ mod record_round_trip;
 mod runtime;
 mod service;
 mod stream;
+#[path = "../../support/mod.rs"]
+mod support;
 #[path = "../../pool/wakers.rs"]
 mod wakers;
-#[path = "../../world/mod.rs"]
-mod world;
 
 /// Random inputs that `cargo test` adds to the corpus of a quick target.
 const MANY: usize = 2_000;

@@ -15,9 +15,9 @@ use crate::FEW;
 use crate::choices::Choices;
 use crate::edits::edit;
 use crate::runtime::{block_on, world};
-use crate::world::polling::now;
-use crate::world::wire::{Control, Wire, wires};
-use crate::world::{assert_nothing_out, settings};
+use crate::support::polling::now;
+use crate::support::wire::{Control, Wire, wires};
+use crate::support::{assert_nothing_out, settings};
 
 enum State {
     Handshaking(Handshake<Wire>),

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::world::World;
+use crate::support::World;
 
 /// Runs `future` to its end, which must not depend on real time.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {

@@ -23,7 +23,7 @@ use crate::FEW;
 use crate::choices::Choices;
 use crate::edits::edit;
 use crate::runtime::{block_on, world};
-use crate::world::{CLIENT, SERVER};
+use crate::support::{CLIENT, SERVER};
 
 use self::call::{Answer, Call};
 

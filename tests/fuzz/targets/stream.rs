@@ -14,10 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::FEW;
 use crate::choices::Choices;
 use crate::runtime::{block_on, world};
-use crate::world::polling::now;
-use crate::world::rng::Rng;
-use crate::world::wire::{Control, Incoming, Outgoing, Wire, wires};
-use crate::world::{World, assert_nothing_out, settings};
+use crate::support::polling::now;
+use crate::support::rng::Rng;
+use crate::support::wire::{Control, Incoming, Outgoing, Wire, wires};
+use crate::support::{World, assert_nothing_out, settings};
 
 /// A stream, or what it came apart into.
 enum Side {
@@ -59,8 +59,8 @@ impl Side {
         }))
     }
 
-    fn read_ready(&mut self, pool: &BufferPool) -> Option<io::Result<Option<PooledBuf>>> {
-        now(|cx| reader!(self, r => r.poll_read_ready(cx, pool, &mut None)))
+    fn read_on_ready(&mut self, pool: &BufferPool) -> Option<io::Result<Option<PooledBuf>>> {
+        now(|cx| reader!(self, r => r.poll_read_on_ready(cx, pool, &mut None)))
     }
 
     fn readable(&mut self) -> bool {
@@ -226,7 +226,7 @@ impl Model {
                 let room = choices.size(70_000);
                 self.read(at, |end, _| end.side.read(room));
             }
-            10..14 => self.read_ready(at, choices),
+            10..14 => self.read_on_ready(at, choices),
             14 => {
                 end.side.readable();
             }
@@ -274,8 +274,8 @@ impl Model {
         true
     }
 
-    fn read_ready(&mut self, at: usize, choices: &mut Choices<'_>) {
-        match self.ends[at].side.read_ready(&self.pool) {
+    fn read_on_ready(&mut self, at: usize, choices: &mut Choices<'_>) {
+        match self.ends[at].side.read_on_ready(&self.pool) {
             None => {}
             Some(Err(error)) => self.broken(at, &error),
             Some(Ok(None)) => self.compare(at, b""),
@@ -394,7 +394,9 @@ impl Model {
         for at in 0..2 {
             assert!(self.read(at, |end, _| end.side.read(1)));
             assert!(self.read(at, |end, pool| {
-                Some(end.side.read_ready(pool)?.map(|buf| buf.map_or(vec![], |buf| buf.to_vec())))
+                Some(
+                    end.side.read_on_ready(pool)?.map(|buf| buf.map_or(vec![], |buf| buf.to_vec())),
+                )
             }));
             assert!(self.ends[at].ended && self.ends[at].side.readable());
         }

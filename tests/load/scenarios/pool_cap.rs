@@ -118,7 +118,7 @@ async fn read_all(
     let mut seen = 0;
     match how {
         How::Ready => {
-            while let Some(received) = stream.read_ready(pool).await? {
+            while let Some(received) = stream.read_on_ready(pool).await? {
                 seen = sum(seen, &received);
             }
         }

@@ -70,7 +70,7 @@ impl Transport for Alts {
         stream: &'read mut Self::Stream,
         pool: &'read BufferPool,
     ) -> impl Future<Output = io::Result<Option<PooledBuf>>> + 'read {
-        stream.read_ready(pool)
+        stream.read_on_ready(pool)
     }
 
     /// What the kernel does not take at once goes out with the next read.
@@ -90,7 +90,7 @@ impl Transport for Alts {
     }
 
     async fn discard(stream: &mut Self::Stream, pool: &BufferPool) -> io::Result<usize> {
-        Ok(stream.read_ready(pool).await?.map_or(0, |received| received.len()))
+        Ok(stream.read_on_ready(pool).await?.map_or(0, |received| received.len()))
     }
 
     fn echo(stream: Self::Stream, _: BufferPool) -> AltsEcho {
@@ -168,7 +168,7 @@ impl OnMio for AltsOnMio {
         loop {
             stream.flush()?;
             let pool = stream.pool().clone();
-            let Some(received) = stream.try_read_ready(&pool)? else {
+            let Some(received) = stream.try_read_on_ready(&pool)? else {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             };
             // It holds nothing unsent, so it takes a whole read.

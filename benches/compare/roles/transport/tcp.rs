@@ -46,7 +46,7 @@ impl Transport for Tcp {
         stream: &'read mut TcpStream,
         pool: &'read BufferPool,
     ) -> impl Future<Output = io::Result<Option<PooledBuf>>> + 'read {
-        stream.read_ready(pool)
+        stream.read_on_ready(pool)
     }
 
     fn send<'write>(
@@ -65,7 +65,7 @@ impl Transport for Tcp {
     }
 
     async fn discard(stream: &mut TcpStream, pool: &BufferPool) -> io::Result<usize> {
-        Ok(stream.read_ready(pool).await?.map_or(0, |received| received.len()))
+        Ok(stream.read_on_ready(pool).await?.map_or(0, |received| received.len()))
     }
 
     fn echo(stream: TcpStream, pool: BufferPool) -> Self::Echo {
@@ -97,7 +97,7 @@ impl OnMio for TcpOnMio {
         loop {
             let (received, mut sent) = match self.unsent.take() {
                 Some(unsent) => *unsent,
-                None => match self.socket.try_read_ready(&self.pool)? {
+                None => match self.socket.try_read_on_ready(&self.pool)? {
                     Some(received) => (received, 0),
                     None => return Err(io::ErrorKind::UnexpectedEof.into()),
                 },

@@ -15,7 +15,7 @@ use prost::Message;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::{Code, Status};
 
-use crate::world::polling::now;
+use crate::support::polling::now;
 
 /// What a caller sends, as it comes.
 #[derive(Clone, Default)]

@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ReadyReader;
+use super::{Polled, into_poll, read_on_ready};
 use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::transport::{self, Polled, into_poll};
 
-/// How many bytes an [`Opaque`] waits with.
+/// How many bytes a [`Probed`] waits with.
 const PROBE_LEN: usize = 54;
 
 /// Gives any `AsyncRead` the interface of [`ReadyReader`].
@@ -19,7 +19,7 @@ const PROBE_LEN: usize = 54;
 /// for an error that is all it adds to the source: 64 bytes. Only when bytes arrive in the probe is a buffer taken, and the rest is read
 /// straight into it.
 #[derive(Debug)]
-pub struct Opaque<S> {
+pub struct Probed<S> {
     io: S,
     probe: [u8; PROBE_LEN],
     start: u8,
@@ -28,7 +28,7 @@ pub struct Opaque<S> {
     failed: Option<io::Error>,
 }
 
-impl<S> Opaque<S> {
+impl<S> Probed<S> {
     /// Wraps `io`.
     pub fn new(io: S) -> Self {
         Self { io, probe: [0; PROBE_LEN], start: 0, end: 0, failed: None }
@@ -49,7 +49,7 @@ impl<S> Opaque<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> ReadyReader for Opaque<S> {
+impl<S: AsyncRead + Unpin> ReadyReader for Probed<S> {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.probed().is_empty() && self.failed.is_none() {
             let mut probe = ReadBuf::new(&mut self.probe);
@@ -61,17 +61,17 @@ impl<S: AsyncRead + Unpin> ReadyReader for Opaque<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_read_ready(
+    fn poll_read_on_ready(
         &mut self,
         cx: &mut Context<'_>,
         pool: &BufferPool,
-        place: &mut Option<Ticket>,
+        ticket: &mut Option<Ticket>,
     ) -> Poll<io::Result<Option<PooledBuf>>> {
-        into_poll(transport::read_ready(&mut Polled { io: self, cx }, pool, place))
+        into_poll(read_on_ready(&mut Polled { io: self, cx }, pool, ticket))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Opaque<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Probed<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -97,7 +97,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opaque<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Opaque<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Probed<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

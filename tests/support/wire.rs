@@ -257,7 +257,7 @@ impl ReadyReader for Incoming {
         Poll::Pending
     }
 
-    fn poll_read_ready(
+    fn poll_read_on_ready(
         &mut self,
         _cx: &mut Context<'_>,
         _pool: &BufferPool,
@@ -348,13 +348,13 @@ impl ReadyReader for Wire {
         self.incoming.poll_readable(cx)
     }
 
-    fn poll_read_ready(
+    fn poll_read_on_ready(
         &mut self,
         cx: &mut Context<'_>,
         pool: &BufferPool,
         place: &mut Option<Ticket>,
     ) -> Poll<io::Result<Option<PooledBuf>>> {
-        self.incoming.poll_read_ready(cx, pool, place)
+        self.incoming.poll_read_on_ready(cx, pool, place)
     }
 }
 
