@@ -64,6 +64,6 @@ mod summary;
 
 pub use both::{Relay, copy, copy_bidirectional, relay};
 pub use end::{BareSocket, RelayEnd};
-pub use options::RelayOptions;
+pub use options::{RelayCounters, RelayOptions};
 pub use pipe::{PipePool, PipeStats};
 pub use summary::{CopyReason, End, Path, Summary, Way};

@@ -16,14 +16,14 @@ use super::summary::{End, Path, Summary, Way};
 /// Moves bytes between `a` and `b` until both directions have ended, and carries the way they end across: see
 /// [the module](super).
 ///
-/// Dropping the future drops both connections.
+/// Dropping the future before its end resets both connections: neither side takes what it has for the whole.
 pub fn relay<A: RelayEnd, B: RelayEnd>(a: A, b: B, options: &RelayOptions) -> Relay<A, B> {
     Relay { ends: Some((a, b)), both: Both::new(), options: options.clone() }
 }
 
 /// A relay under way: a future of its [`Summary`]. Made by [`relay`].
 #[must_use = "a relay does nothing unless it is awaited"]
-pub struct Relay<A, B> {
+pub struct Relay<A: RelayEnd, B: RelayEnd> {
     ends: Option<(A, B)>,
     both: Both,
     options: RelayOptions,
@@ -38,17 +38,31 @@ impl<A: RelayEnd, B: RelayEnd> Future for Relay<A, B> {
         let Self { ends, both, options } = &mut *self;
         let (a, b) = ends.as_mut().expect("a relay is not polled after its end");
         let summary = std::task::ready!(both.poll(a, b, options, cx));
-        if let Some((a, b)) = ends.take()
-            && !summary.is_clean()
-        {
-            a.abort();
-            b.abort();
+        if summary.is_clean() {
+            *ends = None;
+        } else {
+            self.abort();
         }
         Poll::Ready(summary)
     }
 }
 
-impl<A, B> fmt::Debug for Relay<A, B> {
+impl<A: RelayEnd, B: RelayEnd> Relay<A, B> {
+    fn abort(&mut self) {
+        if let Some((a, b)) = self.ends.take() {
+            a.abort();
+            b.abort();
+        }
+    }
+}
+
+impl<A: RelayEnd, B: RelayEnd> Drop for Relay<A, B> {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl<A: RelayEnd, B: RelayEnd> fmt::Debug for Relay<A, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Relay").field("both", &self.both).finish_non_exhaustive()
     }
@@ -112,10 +126,14 @@ impl Both {
         options: &RelayOptions,
         cx: &mut Context<'_>,
     ) -> Poll<Summary> {
+        let before = self.moved();
         let _ = self.a_to_b.poll(a, b, options, cx);
         self.react();
         let _ = self.b_to_a.poll(b, a, options, cx);
         self.react();
+        if let Some(counters) = &options.counters {
+            counters.add(before, self.moved());
+        }
         if options.byte_limit.is_some_and(|limit| self.bytes() > limit) {
             self.stop(End::ByteLimit);
         }
@@ -127,7 +145,12 @@ impl Both {
     }
 
     fn bytes(&self) -> u64 {
-        self.a_to_b.bytes.saturating_add(self.b_to_a.bytes)
+        let (there, back) = self.moved();
+        there.saturating_add(back)
+    }
+
+    fn moved(&self) -> (u64, u64) {
+        (self.a_to_b.bytes, self.b_to_a.bytes)
     }
 
     fn stop(&mut self, end: End) {

@@ -1,5 +1,7 @@
 //! How a relay behaves.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::pipe::PipePool;
@@ -26,6 +28,37 @@ pub struct RelayOptions {
     /// The most bytes that are moved, both directions together; then both sides are reset. What has been read at once when the
     /// limit is reached is still delivered: up to 1 MiB more. Default `None`: no limit.
     pub byte_limit: Option<u64>,
+    /// Counts the bytes of all relays with these options while they move. Default `None`.
+    pub counters: Option<Arc<RelayCounters>>,
+}
+
+/// Bytes that were moved, for metrics.
+#[derive(Debug, Default)]
+pub struct RelayCounters {
+    a_to_b: AtomicU64,
+    b_to_a: AtomicU64,
+}
+
+impl RelayCounters {
+    /// Bytes written to second connections.
+    pub fn a_to_b(&self) -> u64 {
+        self.a_to_b.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written to first connections.
+    pub fn b_to_a(&self) -> u64 {
+        self.b_to_a.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, before: (u64, u64), after: (u64, u64)) {
+        for (counter, before, after) in
+            [(&self.a_to_b, before.0, after.0), (&self.b_to_a, before.1, after.1)]
+        {
+            if after > before {
+                counter.fetch_add(after - before, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 impl Default for RelayOptions {
@@ -36,6 +69,7 @@ impl Default for RelayOptions {
             idle_timeout: None,
             close_timeout: Some(DEFAULT_CLOSE_TIMEOUT),
             byte_limit: None,
+            counters: None,
         }
     }
 }

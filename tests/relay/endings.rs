@@ -125,3 +125,17 @@ async fn what_a_vanished_receiver_sent_before_is_delivered() {
         between.relay.await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_relay_that_is_dropped_is_no_clean_end() {
+    let between = between(&RelayOptions::default()).await;
+    let mut left = between.left;
+    left.write_all(b"x").await.unwrap();
+    let mut right = between.right;
+    right.read_exact(&mut [0]).await.unwrap();
+    between.relay.abort();
+    for side in [&mut left, &mut right] {
+        let error = side.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+}

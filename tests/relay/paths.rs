@@ -1,5 +1,7 @@
 //! Which way bytes go, and that all of them arrive.
 
+use std::sync::Arc;
+
 use alts::Settings;
 use alts::relay::{
     CopyReason, Path, PipePool, RelayEnd, RelayOptions, copy, copy_bidirectional, relay,
@@ -32,13 +34,19 @@ async fn exchange(mut left: TcpStream, mut right: TcpStream, data: &[u8]) {
 
 #[tokio::test]
 async fn bare_sockets_are_spliced_and_nothing_is_held_afterwards() {
-    let options = RelayOptions::default();
+    let mut options = RelayOptions::default();
+    let counters = Arc::<RelayCounters>::default();
+    options.counters = Some(Arc::clone(&counters));
     let between = between(&options).await;
     exchange(between.left, between.right, &pattern(5 * MIB + 3)).await;
     let summary = between.relay.await.unwrap();
     assert!(summary.is_clean(), "{summary:?}");
     assert_eq!(summary.a_to_b.bytes, 5 * MIB as u64 + 3);
     assert_eq!(summary.b_to_a.bytes, 5 * MIB as u64 + 3);
+    assert_eq!(
+        (counters.a_to_b(), counters.b_to_a()),
+        (summary.a_to_b.bytes, summary.b_to_a.bytes)
+    );
     assert_nothing_out(&options.pool);
     if cfg!(target_os = "linux") {
         assert_eq!(summary.path, Path::Splice);

@@ -82,10 +82,10 @@ async fn thousands_of_half_open_handshakes() {
         "--admin",
         "127.0.0.1:0",
         // So that nothing ends by itself while the test looks.
-        "--idle-seconds",
-        "3600",
-        "--deadline-seconds",
-        "3600",
+        "--idle-timeout",
+        "1h",
+        "--handshake-timeout",
+        "1h",
     ];
     let daemon = Daemon::start(&files.usual(), &more);
     let [tcp, unix] = &daemon.addresses[..] else { panic!("two addresses") };
@@ -131,8 +131,8 @@ async fn abandoned_handshakes_end_by_themselves() {
         "127.0.0.1:0",
         "--admin",
         "127.0.0.1:0",
-        "--idle-seconds",
-        "0.1",
+        "--idle-timeout",
+        "100ms",
         "--max-streams",
         "10",
         "--queue",

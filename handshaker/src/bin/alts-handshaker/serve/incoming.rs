@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use alts_handshaker::cli::socket_file::{self, SocketFile};
 use alts_handshaker::service::Caller;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -13,7 +14,6 @@ use tokio::task::JoinSet;
 use super::address::ListenAddress;
 use super::arguments::SocketMode;
 use super::connection::{Connection, Places, Socket};
-use super::socket::{self, SocketFile};
 
 /// How long not to accept after accepting has failed, because there are no file descriptors left for instance.
 const RECOVERY: Duration = Duration::from_millis(100);
@@ -75,7 +75,7 @@ impl Listener {
     fn bind(address: &ListenAddress, mode: SocketMode) -> io::Result<Self> {
         Ok(match address {
             ListenAddress::Unix(path) => {
-                let (listener, file) = socket::bind(path, mode.0)?;
+                let (listener, file) = socket_file::bind(path, mode.0)?;
                 let socket = ListeningSocket::Unix(UnixListener::from_std(listener)?);
                 Self { address: address.clone(), socket, _file: Some(file) }
             }
