@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 /// What is logged, and how.
 #[derive(Debug, Args)]
@@ -19,6 +20,8 @@ pub(crate) struct LogArguments {
     #[arg(long, value_enum, value_name = "WHAT")]
     quiet: Vec<Quiet>,
 }
+
+const HANDSHAKES_QUIET: &str = "alts::connect=error";
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum LogFormat {
@@ -47,6 +50,13 @@ impl LogArguments {
     pub(crate) fn init(&self) -> Result<(), String> {
         let filter = EnvFilter::try_new(&self.log)
             .map_err(|fault| format!("--log {:?}: {fault}", self.log))?;
+        let filter = match self.quiet().contains(&Quiet::HandshakeErrs) {
+            // The library reports them.
+            true => filter.add_directive(
+                HANDSHAKES_QUIET.parse().map_err(|fault: ParseError| fault.to_string())?,
+            ),
+            false => filter,
+        };
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)

@@ -128,10 +128,6 @@ impl Common {
         }
     }
 
-    pub(crate) fn logs_handshake_errors(&self) -> bool {
-        !self.quiet.contains(&Quiet::HandshakeErrs)
-    }
-
     /// Ends a relay after the longest time that a connection may last.
     pub(crate) async fn limited<F: Future<Output = Summary>>(&self, relay: F) -> Option<Summary> {
         match self.max_lifetime {

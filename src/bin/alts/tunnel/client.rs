@@ -119,11 +119,6 @@ async fn reach(shared: &Shared, peer: &str) -> Result<AltsStream<PlainStream>, (
     let start = Instant::now();
     let result = shared.connector.connect(socket).await;
     common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));
-    result.map_err(|error| {
-        common.metrics.ended("no_handshake");
-        if common.logs_handshake_errors() {
-            let target = &shared.target;
-            tracing::warn!(peer, %target, %error, fault = ?error.fault(), "handshake failed");
-        }
-    })
+    // The handshake has logged what went wrong.
+    result.map_err(|_| common.metrics.ended("no_handshake"))
 }

@@ -10,7 +10,7 @@ use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::Rule;
 use alts::relay::relay;
-use alts::{Acceptor, AltsStream, Truncation};
+use alts::{Acceptor, AltsStream};
 use clap::{ArgGroup, Args};
 
 use crate::address::{ListenAddress, TargetAddress};
@@ -114,15 +114,8 @@ impl Program for Serving {
             common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));
             let stream = match result {
                 Ok(stream) => stream,
-                Err(error) => {
-                    common.metrics.ended("no_handshake");
-                    let probe =
-                        matches!(error, alts::Error::Truncated { at: Truncation::BeforeHandshake });
-                    if common.logs_handshake_errors() && !probe {
-                        tracing::warn!(peer = &*peer, %error, fault = ?error.fault(), "handshake failed");
-                    }
-                    return;
-                }
+                // The handshake has logged why.
+                Err(_) => return common.metrics.ended("no_handshake"),
             };
             let client = Arc::clone(&stream.negotiated().peer);
             let target = match Box::pin(reach(&shared, &stream)).await {
