@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use alts::Acceptor;
+use alts::connect::AcceptLoop;
 use alts::pool::{BufferPool, PoolStats};
 use alts::ready::ReadyReader;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -87,20 +88,13 @@ impl Server {
 
 /// All there is to a server with alts.
 ///
-/// Two habits keep its tasks small: the handshake begins outside, so that no task keeps room for the socket beside the stream;
-/// and the loop is in the task itself, since an `async fn` of its own would keep what it is given twice.
+/// The loop is in the task itself, since an `async fn` of its own would keep what it is given twice, and an idle connection
+/// pays for everything that its task has room for.
 async fn serve_alts(listener: TcpListener, acceptor: Acceptor, pool: BufferPool) {
-    loop {
-        let tcp = match listener.accept().await {
-            Ok((tcp, _)) => tcp,
-            Err(error) => return failed("accepting", &error),
-        };
-        let (handshake, pool) = (acceptor.accept(tcp), pool.clone());
+    let mut incoming = acceptor.incoming(listener);
+    while let Some(mut stream) = incoming.next().await {
+        let pool = pool.clone();
         tokio::spawn(async move {
-            let mut stream = match handshake.await {
-                Ok(stream) => stream,
-                Err(error) => return failed("a handshake", &error),
-            };
             while let Ok(Some(received)) = stream.read_on_ready(&pool).await {
                 if let Err(error) = stream.write_all(&received).await {
                     return failed("a connection", &error);
@@ -112,11 +106,8 @@ async fn serve_alts(listener: TcpListener, acceptor: Acceptor, pool: BufferPool)
 
 /// The same without alts.
 async fn serve_tcp(listener: TcpListener, pool: BufferPool) {
-    loop {
-        let mut tcp = match listener.accept().await {
-            Ok((tcp, _)) => tcp,
-            Err(error) => return failed("accepting", &error),
-        };
+    let mut sockets = AcceptLoop::new(listener);
+    while let Some(mut tcp) = sockets.next().await {
         let pool = pool.clone();
         tokio::spawn(async move {
             while let Ok(Some(received)) = tcp.read_on_ready(&pool).await {
