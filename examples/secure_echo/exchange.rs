@@ -5,10 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use alts::connect::Settings;
 use alts::pool::BufferPool;
 use alts::ready::Probed;
 use alts::record::OVERHEAD;
-use alts::{Acceptor, Connector, Negotiated, Settings};
+use alts::{Acceptor, Connector, Negotiated};
 use indicatif::HumanCount;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::{TcpListener, TcpStream};
