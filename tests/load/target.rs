@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alts::Acceptor;
+use alts::connect::{HandshakeFuture, Settings};
 use alts::handshaker::{HandshakeLimits, Handshaker, LimitOptions};
 use alts::pool::BufferPool;
-use alts::{Acceptor, Handshake, Settings};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
@@ -38,7 +39,7 @@ impl Target {
         serve: S,
     ) -> Self
     where
-        S: Fn(Handshake<TcpStream>, BufferPool, Arc<Tally>) -> F + Send + 'static,
+        S: Fn(HandshakeFuture<TcpStream>, BufferPool, Arc<Tally>) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let identities = Identities::new();
@@ -63,8 +64,8 @@ impl Target {
         let (mut settings, mut limits) = (Settings::default(), LimitOptions::default());
         limits.half_open_per_source = usize::MAX;
         // A busy machine must not make an honest handshake late; scenarios about deadlines set them.
-        settings.deadline = PATIENCE;
-        settings.first_bytes = PATIENCE;
+        settings.handshake_timeout = PATIENCE;
+        settings.first_bytes_timeout = PATIENCE;
         change(&mut settings, &mut limits);
         settings.limits = HandshakeLimits::new(limits);
         let acceptor = Acceptor::with_settings(handshaker, settings);
@@ -132,7 +133,7 @@ pub(crate) async fn accept<F, S>(
     tally: Arc<Tally>,
     serve: S,
 ) where
-    S: Fn(Handshake<TcpStream>, BufferPool, Arc<Tally>) -> F,
+    S: Fn(HandshakeFuture<TcpStream>, BufferPool, Arc<Tally>) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     loop {

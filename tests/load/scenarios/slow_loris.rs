@@ -20,13 +20,13 @@ pub(crate) fn run(row: &mut Row, scale: Scale) {
     let target = Target::start(
         |settings, limits| {
             limits.half_open = count + 100;
-            settings.deadline = Duration::from_secs(scale.of(2, 10));
-            settings.first_bytes = settings.deadline / 2;
+            settings.handshake_timeout = Duration::from_secs(scale.of(2, 10));
+            settings.first_bytes_timeout = settings.handshake_timeout / 2;
         },
         service::echo,
     );
     target.warm_up();
-    let deadline = target.acceptor.settings().deadline;
+    let deadline = target.acceptor.settings().handshake_timeout;
     let peace = deadline / 2;
     let period = (deadline / 10).as_millis().to_string();
     let mut attacker = target.helper("loris", &[&period]);
