@@ -49,6 +49,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod accept;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "dev-ca")]

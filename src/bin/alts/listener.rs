@@ -1,8 +1,8 @@
 //! Listening sockets.
 
 use std::io;
-use std::time::Duration;
 
+use alts::connect::AcceptLoop;
 use alts::handshaker::cli::socket_file::{self, SocketFile};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, lookup_host};
@@ -13,17 +13,14 @@ use crate::plain::PlainStream;
 
 /// Connections that the kernel keeps until they are accepted; it takes no more than `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
-/// When accepting fails for want of descriptors or memory the next attempt fails too, until something is given back. The first
-/// and the longest pause, as in gRPC's Go server.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 /// A listening socket.
 #[derive(Debug)]
 pub(crate) enum Listener {
-    Tcp(TcpListener),
+    Tcp(AcceptLoop<TcpListener>),
     /// Its file is removed with it, unless systemd made it.
     Unix {
-        listener: UnixListener,
+        sockets: AcceptLoop<UnixListener>,
         #[expect(dead_code, reason = "held for its drop")]
         file: Option<SocketFile>,
     },
@@ -52,7 +49,7 @@ impl Listener {
                 let (listener, file) =
                     socket_file::bind(path, options.socket_mode).map_err(fault)?;
                 let listener = UnixListener::from_std(listener).map_err(fault)?;
-                Ok(vec![Self::Unix { listener, file: Some(file) }])
+                Ok(vec![Self::Unix { sockets: AcceptLoop::new(listener), file: Some(file) }])
             }
             ListenAddress::Systemd(name) => {
                 let sockets = activation.take(name)?;
@@ -65,48 +62,37 @@ impl Listener {
         match socket {
             Activated::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
-                TcpListener::from_std(listener).map(Self::Tcp)
+                TcpListener::from_std(listener).map(|listener| Self::Tcp(AcceptLoop::new(listener)))
             }
             Activated::Unix(listener) => {
                 listener.set_nonblocking(true)?;
-                UnixListener::from_std(listener).map(|listener| Self::Unix { listener, file: None })
+                UnixListener::from_std(listener)
+                    .map(|listener| Self::Unix { sockets: AcceptLoop::new(listener), file: None })
             }
         }
     }
 
-    /// The next connection. What goes wrong with one connection is passed over, and what lasts is waited for.
-    pub(crate) async fn accept(&self) -> PlainStream {
-        let mut pause = Duration::ZERO;
-        loop {
-            let accepted = match self {
-                Self::Tcp(listener) => listener.accept().await.map(|(io, _)| PlainStream::Tcp(io)),
-                Self::Unix { listener, .. } => {
-                    listener.accept().await.map(|(io, _)| PlainStream::Unix(io))
-                }
-            };
-            match accepted {
-                Ok(stream) => return stream,
-                Err(error) if is_of_one_connection(&error) => {
-                    tracing::debug!(%error, "a connection was gone before it was accepted");
-                }
-                Err(error) => {
-                    if pause.is_zero() {
-                        tracing::error!(%error, "cannot accept connections; trying again until it works");
-                    }
-                    pause = (2 * pause).clamp(PAUSE.0, PAUSE.1);
-                    tokio::time::sleep(pause).await;
-                }
-            }
+    /// The next connection. Errors of accepting are survived.
+    pub(crate) async fn accept(&mut self) -> PlainStream {
+        let accepted = match self {
+            Self::Tcp(sockets) => sockets.next().await.map(PlainStream::Tcp),
+            Self::Unix { sockets, .. } => sockets.next().await.map(PlainStream::Unix),
+        };
+        match accepted {
+            Some(stream) => stream,
+            // No listener of the operating system ever comes to an end.
+            None => std::future::pending().await,
         }
     }
 
     /// Where it listens, for the line on standard output.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Tcp(listener) => {
-                listener.local_addr().map_or_else(|error| error.to_string(), |at| at.to_string())
-            }
-            Self::Unix { listener, .. } => match listener.local_addr() {
+            Self::Tcp(sockets) => sockets
+                .get_ref()
+                .local_addr()
+                .map_or_else(|error| error.to_string(), |at| at.to_string()),
+            Self::Unix { sockets, .. } => match sockets.get_ref().local_addr() {
                 Ok(address) => match address.as_pathname() {
                     Some(path) => format!("unix:{}", path.display()),
                     None => "unix:(unnamed)".to_owned(),
@@ -115,22 +101,6 @@ impl Listener {
             },
         }
     }
-}
-
-/// Whether only the connection that could not be accepted is lost. Linux reports pending errors of the network here, too.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::ConnectionAborted
-            | Kind::ConnectionRefused
-            | Kind::ConnectionReset
-            | Kind::HostUnreachable
-            | Kind::Interrupted
-            | Kind::NetworkDown
-            | Kind::NetworkUnreachable
-            | Kind::TimedOut
-    )
 }
 
 async fn bind_tcp(address: &HostPort, options: ListenOptions) -> io::Result<Vec<Listener>> {
@@ -157,7 +127,7 @@ async fn bind_tcp(address: &HostPort, options: ListenOptions) -> io::Result<Vec<
         match opened {
             Ok(listener) => {
                 port = listener.local_addr()?.port();
-                listeners.push(Listener::Tcp(listener));
+                listeners.push(Listener::Tcp(AcceptLoop::new(listener)));
             }
             Err(error) => failed = Some(error),
         }

@@ -295,7 +295,7 @@ impl ServingArguments {
 
 /// Accepts connections as long as there is room for them. One that was accepted waits for its place; none is kept meanwhile.
 async fn accept<P: Program>(
-    listener: Listener,
+    mut listener: Listener,
     program: Arc<P>,
     common: Arc<Common>,
     places: Arc<Semaphore>,

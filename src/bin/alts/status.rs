@@ -36,7 +36,7 @@ impl Status {
     /// Answers until the process ends, so that the last of a drain can be seen.
     pub(crate) fn spawn(self, listeners: Vec<Listener>) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        for listener in listeners {
+        for mut listener in listeners {
             let (status, places) = (self.clone(), Arc::clone(&places));
             tokio::spawn(async move {
                 loop {

@@ -112,11 +112,8 @@ impl Program for Serving {
             let common = &shared.common;
             let result = handshake.await;
             common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));
-            let stream = match result {
-                Ok(stream) => stream,
-                // The handshake has logged why.
-                Err(_) => return common.metrics.ended("no_handshake"),
-            };
+            // The handshake has logged what went wrong.
+            let Ok(stream) = result else { return common.metrics.ended("no_handshake") };
             let client = Arc::clone(&stream.negotiated().peer);
             let target = match Box::pin(reach(&shared, &stream)).await {
                 Ok(target) => target,
