@@ -2,8 +2,9 @@
 
 use std::io;
 
+use alts::Error;
+use alts::connect::Settings;
 use alts::relay::{End, PipePool, RelayOptions, relay};
-use alts::{Error, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::between;

@@ -68,12 +68,13 @@ async fn stuck_receivers_do_not_keep_the_pool_from_others() {
     options.pipes = None;
     // Eight buffers.
     options.pool = BufferPool::builder().cap(8 * (33 << 10)).build().unwrap();
+    let full = vec![0; 64 << 10];
     let mut stuck = Vec::new();
     for _ in 0..STUCK {
         let between = between(&options).await;
         // Until the sender can write no more, the buffers on the way are full.
         loop {
-            match between.left.try_write(&[0; 64 << 10]) {
+            match between.left.try_write(&full) {
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     for _ in 0..100 {

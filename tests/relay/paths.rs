@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use alts::Settings;
+use alts::connect::Settings;
 use alts::relay::{
-    CopyReason, Path, PipePool, RelayEnd, RelayOptions, copy, copy_bidirectional, relay,
+    CopyReason, Path, PipePool, RelayCounters, RelayEnd, RelayOptions, copy, copy_bidirectional,
+    relay,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};

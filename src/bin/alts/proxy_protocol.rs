@@ -102,8 +102,8 @@ fn binary(addresses: Option<(SocketAddr, SocketAddr)>, identity: Option<&str>) -
 mod tests {
     use super::*;
 
-    fn addresses(from: &str, to: &str) -> Option<(SocketAddr, SocketAddr)> {
-        Some((from.parse().unwrap(), to.parse().unwrap()))
+    fn addresses(from: &str, to: &str) -> (SocketAddr, SocketAddr) {
+        (from.parse().unwrap(), to.parse().unwrap())
     }
 
     #[test]
@@ -111,15 +111,15 @@ mod tests {
         let line =
             |addresses| String::from_utf8(header(ProxyProtocol::V1, addresses, None)).unwrap();
         assert_eq!(
-            line(addresses("192.0.2.1:1234", "198.51.100.1:443")),
+            line(Some(addresses("192.0.2.1:1234", "198.51.100.1:443"))),
             "PROXY TCP4 192.0.2.1 198.51.100.1 1234 443\r\n"
         );
         assert_eq!(
-            line(addresses("[2001:db8::1]:1", "[::1]:2")),
+            line(Some(addresses("[2001:db8::1]:1", "[::1]:2"))),
             "PROXY TCP6 2001:db8::1 ::1 1 2\r\n"
         );
         assert_eq!(
-            line(addresses("[::ffff:192.0.2.1]:1", "198.51.100.1:2")),
+            line(Some(addresses("[::ffff:192.0.2.1]:1", "198.51.100.1:2"))),
             "PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\n"
         );
         assert_eq!(line(None), "PROXY UNKNOWN\r\n");
@@ -129,7 +129,7 @@ mod tests {
     fn version_2() {
         let bytes = header(
             ProxyProtocol::V2,
-            addresses("192.0.2.1:258", "198.51.100.1:443"),
+            Some(addresses("192.0.2.1:258", "198.51.100.1:443")),
             Some("spiffe://a/b"),
         );
         let expected = [
@@ -138,7 +138,7 @@ mod tests {
             b"spiffe://a/b",
         ];
         assert_eq!(bytes, expected.concat());
-        let v6 = header(ProxyProtocol::V2, addresses("[::1]:1", "[::2]:2"), None);
+        let v6 = header(ProxyProtocol::V2, Some(addresses("[::1]:1", "[::2]:2")), None);
         assert_eq!(v6[12..16], [0x21, 0x21, 0, 36]);
         assert_eq!(v6.len(), 16 + 36);
         let unix = header(ProxyProtocol::V2, None, None);
