@@ -59,7 +59,7 @@ impl HandshakeSession for Greeting {
             let peer = PeerIdentity::from_service(peer, BTreeMap::new());
             let keys = KeyData::new(self.agreed.key.clone());
             let mut result = HandshakeResult::new(RecordProtocol::Aes128Gcm, keys, peer);
-            result.local = self.agreed.name.to_owned();
+            self.agreed.name.clone_into(&mut result.local);
             result
         });
         Poll::Ready(Ok(Step { consumed, result }))
