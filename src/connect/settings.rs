@@ -59,7 +59,7 @@ impl Default for Settings {
 }
 
 /// The longest timeout that is kept as a point in time, since adding more may overflow: 30 years, longer than processes run.
-const LONGEST_TIMEOUT: Duration = Duration::from_hours(30 * 365 * 24);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// `timeout` as it can be added to the present.
 pub(super) fn addable(timeout: Duration) -> Duration {
