@@ -9,7 +9,7 @@ use crate::pool::BufferPool;
 
 /// Long enough for an answer that takes a while to compute, short enough that a peer which never ends its direction does not
 /// keep a connection for ever. stunnel and ghostunnel wait as long.
-const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_mins(1);
+const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a relay moves bytes and when it gives up. Start from the default and change fields; clones share the pools.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use alts::handshaker::dev_ca::DevCa;
 use tempfile::TempDir;
 
 /// Long enough for any machine; only a test that fails waits for it.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An authority, and files of identities that it issued.
 pub(crate) struct Files {

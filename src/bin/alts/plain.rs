@@ -13,14 +13,12 @@ use alts::relay::{BareSocket, RelayEnd};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-#[cfg(unix)]
 use tokio::net::UnixStream;
 
 /// A plain connection.
 #[derive(Debug)]
 pub(crate) enum PlainStream {
     Tcp(TcpStream),
-    #[cfg(unix)]
     Unix(UnixStream),
 }
 
@@ -29,7 +27,6 @@ macro_rules! either {
     ($stream:expr, $io:ident => $call:expr) => {
         match $stream {
             PlainStream::Tcp($io) => $call,
-            #[cfg(unix)]
             PlainStream::Unix($io) => $call,
         }
     };
@@ -40,7 +37,6 @@ impl PlainStream {
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(socket) => socket.peer_addr().ok(),
-            #[cfg(unix)]
             Self::Unix(_) => None,
         }
     }
@@ -49,7 +45,6 @@ impl PlainStream {
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok(),
-            #[cfg(unix)]
             Self::Unix(_) => None,
         }
     }

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 const MAX_CONNECTIONS: usize = 16;
 /// How long a request may take to arrive, and a connection may last.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECTION_TIMEOUT: Duration = Duration::from_mins(5);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(300);
 /// What Prometheus knows the text of `OpenMetrics` by.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
