@@ -77,6 +77,8 @@ pub mod record;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
+#[cfg(feature = "yamux")]
+pub mod yamux;
 
 pub use alts_handshaker as handshaker;
 pub use connect::{Acceptor, Advance, Connector, MidHandshake, Settings};
