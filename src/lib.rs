@@ -83,6 +83,8 @@ pub mod tonic;
 pub mod yamux;
 
 pub use alts_handshaker as handshaker;
+#[cfg(feature = "tokio")]
+pub use connect::Incoming;
 pub use connect::{Acceptor, Connector};
 pub use error::{Error, Fault, Truncation};
 pub use stream::{AltsStream, Negotiated, SecurityLevel, StreamOptions};

@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_janitor_is_there_while_something_is_idle() {
-        let (pool, shared) = released_after(Duration::from_hours(1));
+        let (pool, shared) = released_after(Duration::from_secs(60 * 60));
         let buffer = pool.take(1).unwrap();
         assert_eq!(owners(&shared), 2, "the handle and the buffer");
         drop(buffer);
