@@ -81,6 +81,8 @@ pub mod relay;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
+#[cfg(feature = "yamux")]
+pub mod yamux;
 
 pub use alts_handshaker as handshaker;
 #[cfg(feature = "tokio")]
