@@ -85,3 +85,43 @@ fn every_subcommand_has_help_with_an_example() {
         assert!(output.status.success() && text.contains("Example"), "{text}");
     }
 }
+
+/// The examples for systemd and Kubernetes use flags that there are.
+#[test]
+fn examples_of_deployment() {
+    let mut flags = 0;
+    for (subcommand, example) in [
+        ("server", include_str!("../../examples/deploy/alts-tunnel.service")),
+        ("client", include_str!("../../examples/deploy/alts-tunnel.yaml")),
+    ] {
+        let help = run(&["tunnel", subcommand, "--help"], &[]).stdout;
+        let help = String::from_utf8(help).unwrap();
+        // Comments may be about other programs.
+        for line in example.lines().filter(|line| !line.trim_start().starts_with('#')) {
+            for flag in line.split([' ', '=']).filter(|word| word.starts_with("--")) {
+                let shown = [format!("      {flag} "), format!("      {flag}\n")];
+                assert!(shown.iter().any(|text| help.contains(text)), "{flag}");
+                flags += 1;
+            }
+        }
+    }
+    assert!(flags > 12, "{flags}");
+}
+
+#[test]
+fn the_unit_passes_systemds_check() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/deploy/alts-tunnel.service");
+    let files = Files::new();
+    // The program is where it was built, not where the unit has it.
+    let text = std::fs::read_to_string(unit).unwrap();
+    let text = text.replace("/usr/local/bin/alts ", concat!(env!("CARGO_BIN_EXE_alts"), " "));
+    let path = files.path("alts-tunnel.service");
+    crate::process::write(&path, &text);
+    match std::process::Command::new("systemd-analyze").arg("verify").arg(&path).output() {
+        Ok(output) => assert!(output.status.success(), "{}", stderr(&output)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            println!("SKIPPED: there is no systemd-analyze");
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
