@@ -12,8 +12,8 @@ use crate::world::{
 
 fn limits(change: impl FnOnce(&mut ServiceLimits)) -> ServiceLimits {
     let mut limits = ServiceLimits::default();
-    limits.deadline = Duration::from_hours(1);
-    limits.idle = Duration::from_hours(1);
+    limits.deadline = Duration::from_secs(60 * 60);
+    limits.idle = Duration::from_secs(60 * 60);
     change(&mut limits);
     limits
 }

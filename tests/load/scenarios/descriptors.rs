@@ -26,14 +26,34 @@ pub(crate) fn accept_loop(row: &mut Row, scale: Scale) {
     exhaust(row, scale, &Target::start(|_, _| (), service::echo), PAUSE);
 }
 
-/// What tonic's servers are given.
-#[cfg(feature = "tonic")]
+/// What an acceptor makes of a listener.
 pub(crate) fn incoming(row: &mut Row, scale: Scale) {
+    use std::io;
     use std::sync::Arc;
+    use std::task::{Context, Poll, ready};
 
-    use alts::tonic::Incoming;
-    use tokio_stream::StreamExt;
-    use tokio_stream::wrappers::TcpListenerStream;
+    use alts::connect::Listener;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use crate::tally::Tally;
+
+    struct Counted(TcpListener, Arc<Tally>);
+
+    impl Listener for Counted {
+        type Socket = TcpStream;
+
+        fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<TcpStream>>> {
+            let accepted = ready!(Listener::poll_accept(&mut self.0, cx));
+            // Each answer is followed by another call.
+            Tally::add(&self.1.accept_calls);
+            match &accepted {
+                Some(Ok(_)) => Tally::add(&self.1.accepted),
+                Some(Err(_)) => Tally::add(&self.1.accept_errors),
+                None => {}
+            }
+            Poll::Ready(accepted)
+        }
+    }
 
     let identities = Identities::new();
     let handshaker = crate::identities::server(identities.path());
@@ -42,20 +62,10 @@ pub(crate) fn incoming(row: &mut Row, scale: Scale) {
         handshaker,
         |_, _| (),
         |listener, acceptor, tally| async move {
-            let counting = Arc::clone(&tally);
-            Tally::add(&counting.accept_calls);
-            let sockets = TcpListenerStream::new(listener).map(move |accepted| {
-                // Each answer is followed by another call.
-                Tally::add(&counting.accept_calls);
-                match &accepted {
-                    Ok(_) => Tally::add(&counting.accepted),
-                    Err(_) => Tally::add(&counting.accept_errors),
-                }
-                accepted
-            });
+            Tally::add(&tally.accept_calls);
             let pool = acceptor.settings().pool.clone();
-            let mut incoming = Incoming::over(sockets, &acceptor);
-            while let Some(Ok(mut stream)) = incoming.next().await {
+            let mut incoming = acceptor.incoming(Counted(listener, Arc::clone(&tally)));
+            while let Some(mut stream) = incoming.next().await {
                 let (pool, tally) = (pool.clone(), Arc::clone(&tally));
                 tokio::spawn(async move {
                     service::echo_stream(&mut stream, &pool, &tally).await;
