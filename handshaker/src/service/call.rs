@@ -27,7 +27,7 @@ use crate::session::{HandshakeResult, Role};
 const MAX_EMPTY_MESSAGES: u32 = 16;
 
 /// What never comes: far enough away for every limit, and near enough for every clock.
-const NEVER: Duration = Duration::from_hours(24 * 365 * 30);
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// Answers that wait for the caller: a response, for whose reading the next message waits; and room for the status that may end the
 /// call meanwhile.
