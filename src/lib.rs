@@ -71,6 +71,8 @@
 
 mod connect;
 mod error;
+#[cfg(feature = "http2")]
+pub mod http2;
 pub mod pool;
 pub mod ready;
 pub mod record;
