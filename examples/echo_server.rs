@@ -15,6 +15,7 @@
 //! the new certificate within 5 seconds. `RUST_LOG=alts=debug` shows more.
 
 mod arguments;
+mod logs;
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -36,7 +37,6 @@ use clap::Parser;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
 
 use arguments::IdentityArguments;
 
@@ -67,9 +67,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,alts::connect=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    logs::start("info,alts::connect=warn");
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
