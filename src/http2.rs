@@ -1,3 +1,4 @@
-//! HTTP/2 on ready: services and clients whose idle connections hold no buffers.
+//! HTTP/2 whose idle connections hold no memory.
 
 pub mod frame;
+pub mod hpack;
