@@ -28,11 +28,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use alts::connect::{Settings, Socket};
 use alts::handshaker::identity::{Policy, Rule};
 use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{Acceptor, AltsStream, Settings, Socket};
+use alts::{Acceptor, AltsStream};
 use clap::Parser;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UnixListener};

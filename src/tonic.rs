@@ -29,7 +29,7 @@
 //! What tonic does by itself it does here too: deadlines (one that tonic 0.14 notices itself ends a call with `CANCELLED` and
 //! "Timeout expired", not with `DEADLINE_EXCEEDED`), cancellation, message limits, graceful shutdown
 //! (`serve_with_incoming_shutdown`), reconnection. Its settings for TCP and TLS have no effect on connections that are made
-//! here: `TCP_NODELAY` is [`Settings::nodelay`](crate::Settings::nodelay), keepalive is HTTP/2's. A connection may outlive the
+//! here: `TCP_NODELAY` is [`Settings::nodelay`](crate::connect::Settings::nodelay), keepalive is HTTP/2's. A connection may outlive the
 //! certificates it was made with; `Server::max_connection_age` has clients connect again.
 
 mod authorization;

@@ -12,12 +12,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::dev_ca::DevCa;
 use alts::handshaker::identity::{Identity, Policy, TrustBundles, TrustDomain};
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{Acceptor, AltsStream, Connector, Settings};
+use alts::{Acceptor, AltsStream, Connector};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};

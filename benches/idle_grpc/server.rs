@@ -7,10 +7,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use alts::Acceptor;
+use alts::connect::Settings;
 use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::pool::BufferPool;
 use alts::tonic::Incoming;
-use alts::{Acceptor, Settings};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;

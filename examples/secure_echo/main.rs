@@ -23,7 +23,8 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use alts::{Acceptor, Settings};
+use alts::Acceptor;
+use alts::connect::Settings;
 use clap::Parser;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -31,7 +31,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_se
 /// Secured connections, for tonic's `serve_with_incoming` and `serve_with_incoming_shutdown`.
 ///
 /// * Handshakes run at the same time, each in a task, as many as the acceptor's
-///   [`limits`](crate::Settings::limits) allow. One that fails or takes long disturbs no other; why it failed is logged.
+///   [`limits`](crate::connect::Settings::limits) allow. One that fails or takes long disturbs no other; why it failed is logged.
 /// * It never fails: what goes wrong when a connection is accepted is logged, and waited for where it lasts.
 /// * Dropping it closes the listener and ends the handshakes that are not finished. tonic does so when it is asked to shut down,
 ///   before it waits for the calls in progress.

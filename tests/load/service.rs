@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alts::connect::HandshakeFuture;
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{AltsStream, Error, Handshake};
+use alts::{AltsStream, Error};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -19,7 +20,11 @@ pub(crate) const PUSH: u8 = b'P';
 pub(crate) const PUSHED: usize = 400_000;
 
 /// Sends back what comes.
-pub(crate) async fn echo(handshake: Handshake<TcpStream>, pool: BufferPool, tally: Arc<Tally>) {
+pub(crate) async fn echo(
+    handshake: HandshakeFuture<TcpStream>,
+    pool: BufferPool,
+    tally: Arc<Tally>,
+) {
     match handshake.await {
         // By reference: a future keeps room for what it is given, and once more for where it uses it.
         Ok(mut stream) => echo_stream(&mut stream, &pool, &tally).await,
@@ -54,7 +59,7 @@ async fn echo_all(stream: &mut AltsStream<TcpStream>, pool: &BufferPool) -> io::
 /// Sends back what comes, or bytes without end to those who ask for them, with the timeout around writes that the documentation of
 /// `AltsStream` advises.
 pub(crate) async fn guarded(
-    handshake: Handshake<TcpStream>,
+    handshake: HandshakeFuture<TcpStream>,
     pool: BufferPool,
     tally: Arc<Tally>,
     patience: Duration,

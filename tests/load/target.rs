@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alts::Acceptor;
+use alts::connect::{HandshakeFuture, Settings};
 use alts::handshaker::{HandshakeLimits, Handshaker, LimitOptions};
 use alts::pool::BufferPool;
-use alts::{Acceptor, Handshake, Settings};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
@@ -35,7 +36,7 @@ impl Target {
         serve: S,
     ) -> Self
     where
-        S: Fn(Handshake<TcpStream>, BufferPool, Arc<Tally>) -> F + Send + 'static,
+        S: Fn(HandshakeFuture<TcpStream>, BufferPool, Arc<Tally>) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let identities = Identities::new();
@@ -120,7 +121,7 @@ pub(crate) async fn accept<F, S>(
     tally: Arc<Tally>,
     serve: S,
 ) where
-    S: Fn(Handshake<TcpStream>, BufferPool, Arc<Tally>) -> F,
+    S: Fn(HandshakeFuture<TcpStream>, BufferPool, Arc<Tally>) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     loop {

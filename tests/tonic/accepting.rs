@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use alts::Error;
+use alts::connect::Settings;
 use alts::handshaker::{self, AlertCode, HandshakeLimits, LimitOptions};
 use alts::pool::BufferPool;
 use alts::tonic::{Access, Authorization, Incoming, cause_of};
-use alts::{Error, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;

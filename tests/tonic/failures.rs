@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
+use alts::connect::Settings;
 use alts::handshaker::identity::Policy;
 use alts::handshaker::{
     AlertCode, Error as HandshakeError, HandshakeOptions, HandshakeSession, Handshaker,
@@ -12,7 +13,7 @@ use alts::handshaker::{
 };
 use alts::record::RecordError;
 use alts::tonic::{Access, AltsConnector, Authorization, cause_of};
-use alts::{Acceptor, Connector, Error, Fault, Settings};
+use alts::{Acceptor, Connector, Error, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tonic::transport::Endpoint;

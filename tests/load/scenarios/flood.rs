@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use alts::Settings;
+use alts::connect::Settings;
 use alts::handshaker::{
     AlertCode, Error, HandshakeOptions, HandshakeSession, Handshaker, LimitOptions,
     LocalHandshaker, Role, Step,
@@ -109,7 +109,7 @@ pub(crate) fn all_places_held(row: &mut Row, scale: Scale) {
     let (target, crypto) = counted(|settings, limits| {
         limits.half_open_per_source = 64;
         if !scale.is_full() {
-            settings.deadline = std::time::Duration::from_secs(3);
+            settings.handshake_timeout = std::time::Duration::from_secs(3);
         }
     });
     target.warm_up();

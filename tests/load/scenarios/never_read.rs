@@ -23,7 +23,7 @@ fn target(patience: Duration) -> Target {
         |settings, _| {
             let buffer = BufferPool::capacity_for(32 << 10).expect("a size");
             // Handshakes wait for buffers too.
-            settings.deadline = Duration::from_mins(5);
+            settings.handshake_timeout = Duration::from_mins(5);
             settings.pool = BufferPool::builder().cap(BUFFERS * buffer).build().expect("a cap");
         },
         move |handshake, pool, tally: Arc<Tally>| {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use alts::connect::HandshakeFuture;
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{AltsStream, Error, Handshake};
+use alts::{AltsStream, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -90,7 +91,7 @@ fn run(row: &mut Row, scale: Scale, how: &'static [How]) {
 }
 
 async fn serve(
-    handshake: Handshake<TcpStream>,
+    handshake: HandshakeFuture<TcpStream>,
     pool: BufferPool,
     tally: Arc<Tally>,
     how: How,

@@ -21,14 +21,14 @@ pub(crate) fn run(row: &mut Row, scale: Scale) {
         |settings, limits| {
             limits.half_open = count + 100;
             if !scale.is_full() {
-                settings.deadline = Duration::from_secs(2);
-                settings.first_bytes = Duration::from_secs(1);
+                settings.handshake_timeout = Duration::from_secs(2);
+                settings.first_bytes_timeout = Duration::from_secs(1);
             }
         },
         service::echo,
     );
     target.warm_up();
-    let deadline = target.acceptor.settings().deadline;
+    let deadline = target.acceptor.settings().handshake_timeout;
     let peace = deadline / 2;
     let period = (deadline / 10).as_millis().to_string();
     let mut attacker = target.helper("loris", &[&period]);
