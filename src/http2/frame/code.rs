@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An error code of RST_STREAM and GOAWAY (RFC 9113, section 7). Unknown ones are kept as they came.
+/// An error code of `RST_STREAM` and GOAWAY (RFC 9113, section 7). Unknown ones are kept as they came.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorCode(pub u32);
 

@@ -27,7 +27,7 @@ impl<'p> Headers<'p> {
             let Some((bytes, rest)) = fragment.split_first_chunk() else {
                 return Err(Violation::size("HEADERS are too short for their priority"));
             };
-            (priority, fragment) = (Some(Priority::read(bytes)), rest);
+            (priority, fragment) = (Some(Priority::read(*bytes)), rest);
         }
         Ok(Self {
             stream,

@@ -23,8 +23,8 @@ impl Priority {
         Ok(Self::read(bytes))
     }
 
-    pub(super) fn read(bytes: &[u8; 5]) -> Self {
-        let word = u32_at(bytes, 0);
+    pub(super) fn read(bytes: [u8; 5]) -> Self {
+        let word = u32_at(&bytes, 0);
         Self {
             dependency: word & LARGEST_WINDOW,
             exclusive: word > LARGEST_WINDOW,

@@ -1,8 +1,8 @@
-//! RST_STREAM: a stream ends at once.
+//! `RST_STREAM`: a stream ends at once.
 
 use super::{ErrorCode, Head, Kind, Violation, u32_at};
 
-/// An RST_STREAM frame (RFC 9113, section 6.4).
+/// An `RST_STREAM` frame (RFC 9113, section 6.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reset {
     /// The stream.

@@ -7,7 +7,7 @@ use super::ErrorCode;
 /// What ends with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// One stream: the answer is RST_STREAM, and the connection goes on.
+    /// One stream: the answer is `RST_STREAM`, and the connection goes on.
     Stream,
     /// All of them: the answer is GOAWAY.
     Connection,

@@ -1,8 +1,8 @@
-//! WINDOW_UPDATE: more may be sent.
+//! `WINDOW_UPDATE`: more may be sent.
 
 use super::{ErrorCode, Head, Kind, LARGEST_WINDOW, Violation, u32_at};
 
-/// A WINDOW_UPDATE frame (RFC 9113, section 6.9).
+/// A `WINDOW_UPDATE` frame (RFC 9113, section 6.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowUpdate {
     /// The stream, 0 for the connection.
