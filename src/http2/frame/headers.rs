@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_long_block_is_continued() {
-        for len in [0, 1, 16_384, 16_385, 32_768, 32_769, 50_000] {
+        for len in [0_u32, 1, 16_384, 16_385, 32_768, 32_769, 50_000] {
             let block: Vec<u8> = (0..len).map(|at| at as u8).collect();
             let mut out = vec![0xff];
             let start = Headers::begin(&mut out);

@@ -151,7 +151,7 @@ mod tests {
         let mut out = Vec::new();
         Settings::write_ack(&mut out);
         Data::head(1, 300, false).write(&mut out);
-        out.extend((0..300).map(|at| at as u8));
+        out.extend((0..300_u32).map(|at| at as u8));
         Ping { ack: false, data: *b"12345678" }.write(&mut out);
         Data::head(1, 0, true).write(&mut out);
         out
