@@ -79,6 +79,8 @@ pub mod record;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
+#[cfg(feature = "yamux")]
+pub mod yamux;
 
 pub use alts_handshaker as handshaker;
 #[cfg(feature = "tokio")]

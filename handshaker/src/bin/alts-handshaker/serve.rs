@@ -77,7 +77,7 @@ impl Serve {
         if let Some(policy) = self.server_policy() {
             builder = builder.server_policy(policy);
         }
-        let service = identities.give_to(builder).build();
+        let service = identities.give_to(builder).build()?;
 
         // Signals from here on are not lost: whoever has read the ready line may send one.
         let mut stop = Stop::new()?;
