@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::daemon::{Daemon, Files, PROGRAM, own_uid, refusal};
+use alts_handshaker::Role;
+
+use crate::daemon::{Daemon, Files, PROGRAM, handshake, own_uid, refusal, start, step};
 
 #[track_caller]
 fn refused(files: &Files, more: &[&str], text: &str) {
@@ -97,7 +99,21 @@ fn rules_and_numbers_that_cannot_be() {
         ("--allow-client", "dev.local", "spiffe://"),
         ("--deny-client", "spiffe://dev.local/a*", ""),
         ("--socket-mode", "rw", "octal"),
-        ("--idle-seconds", "0", "above 0"),
+        (
+            "--idle-seconds",
+            "0",
+            "'0' for '--idle-seconds <SECONDS>': not a number of seconds from 0.001",
+        ),
+        ("--deadline-seconds", "1e-9", "--deadline-seconds"),
+        ("--reload-seconds", "1e-300", "--reload-seconds"),
+        ("--drain-seconds", "1e300", "--drain-seconds"),
+        ("--first-call-seconds", "inf", "--first-call-seconds"),
+        ("--connection-idle-seconds", "NaN", "--connection-idle-seconds"),
+        ("--max-streams", "0", "'0' for '--max-streams <COUNT>': not a whole number of at least 1"),
+        ("--max-streams-per-caller", "x", "--max-streams-per-caller"),
+        ("--max-connections", "0", "--max-connections"),
+        ("--max-connections-per-caller", "99999999999999999999", "--max-connections-per-caller"),
+        ("--queue", "99999999999999999999", "--queue"),
         ("--bundle", "dev.local", "no `=`"),
         ("--bundle", "Dev.Local=/x", "Dev.Local"),
         ("--identity-for-uid", "cart=/x", "cart"),
@@ -105,6 +121,39 @@ fn rules_and_numbers_that_cannot_be() {
     ] {
         refused(&files, &["--listen", "127.0.0.1:0", option, value], text);
     }
+}
+
+/// The largest and the smallest of every number work.
+#[tokio::test]
+async fn numbers_at_their_ends() {
+    let files = Files::new();
+    let counts = ["--max-streams", "--max-streams-per-caller", "--max-connections"];
+    let counts = counts.into_iter().chain(["--max-connections-per-caller", "--queue"]);
+    let times = ["--reload-seconds", "--deadline-seconds", "--idle-seconds", "--drain-seconds"];
+    let times = times.into_iter().chain(["--first-call-seconds", "--connection-idle-seconds"]);
+    let largest = usize::MAX.to_string();
+    let more: Vec<_> = counts.clone().flat_map(|name| [name, largest.as_str()]).collect();
+    let more: Vec<_> =
+        more.into_iter().chain(times.clone().flat_map(|name| [name, "86400"])).collect();
+    let listen = ["--listen", files.socket()];
+    let daemon = Daemon::start(&files.usual(), &[&listen[..], &more].concat());
+    handshake(&daemon.remote(), &daemon.remote()).await.unwrap();
+    drop(daemon);
+
+    let smallest = counts.flat_map(|name| [name, "1"]);
+    let more: Vec<_> = listen.into_iter().chain(smallest).collect();
+    let daemon = Daemon::start(&files.usual(), &more);
+    // One handshake at a time: the client's, whose end nobody waits for.
+    let mut session = start(&daemon.remote(), Role::Client);
+    step(&mut session, &[]).await.unwrap();
+    drop((session, daemon));
+
+    let shortest: Vec<_> =
+        listen.into_iter().chain(times.flat_map(|name| [name, "0.001"])).collect();
+    // It may have no time for anybody, and is there.
+    let mut daemon = Daemon::start(&files.usual(), &shortest);
+    daemon.signal("-TERM");
+    assert!(daemon.ended().await.success());
 }
 
 /// The examples for systemd and Kubernetes use options that there are.

@@ -8,7 +8,12 @@ use alts_handshaker::identity::{Policy, Rule, TrustDomain};
 use alts_handshaker::service::ServiceLimits;
 use clap::Args;
 
+use super::OTHER_CALLS;
 use super::address::{AdminAddress, ListenAddress};
+use super::places::PlaceLimits;
+
+/// What the last answer of a call gets to be read, beyond the time that the call may take.
+const UNREAD: Duration = Duration::from_secs(5);
 
 /// Does handshakes for gRPC's ALTS: gRPC C++ and all that is made from it, grpc-go, grpc-java, and alts itself.
 #[derive(Debug, Args)]
@@ -81,22 +86,29 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
     pub(super) deny_client: Vec<Rule>,
 
-    /// Handshakes under way.
+    /// Handshakes in progress. A user gets another one only while more are free than it has, so that others find room: one user
+    /// alone gets half of them.
     #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
-    max_streams: usize,
-    /// Handshakes under way for one user; callers over TCP count as one.
+    max_streams: Count,
+    /// Handshakes in progress for one user; callers over TCP count as one.
     #[arg(long, value_name = "COUNT", default_value = "256", help_heading = "Limits")]
-    max_streams_per_caller: usize,
-    /// Handshakes that may wait for a place, for each user and over all. One more is refused.
+    max_streams_per_caller: Count,
+    /// Handshakes of one user that may wait for a place; twice as many in all. One more is refused.
     #[arg(long, value_name = "COUNT", default_value = "256", help_heading = "Limits")]
     queue: usize,
-    /// Connections of callers.
+    /// Connections of callers. One more closes the connection that has been unused for longest, of the user who has the most.
     #[arg(long, value_name = "COUNT", default_value = "1024", help_heading = "Limits")]
-    pub(super) max_connections: usize,
-    /// Connections of one user; callers over TCP count as one.
+    max_connections: Count,
+    /// Connections of one user; callers over TCP count as one. One more closes the one that has been unused for longest.
     #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
-    pub(super) max_connections_per_caller: usize,
-    /// The longest that a handshake may take.
+    max_connections_per_caller: Count,
+    /// How long a new connection may stay without a call. Then it is closed.
+    #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Limits")]
+    first_call_seconds: Seconds,
+    /// How long a connection may stay without a call after its last one. Then it is closed; callers connect again when they need to.
+    #[arg(long, value_name = "SECONDS", default_value = "900", help_heading = "Limits")]
+    connection_idle_seconds: Seconds,
+    /// The longest that a handshake may take, with the wait for a place.
     #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Limits")]
     deadline_seconds: Seconds,
     /// The longest that a caller may take for its next message.
@@ -127,12 +139,22 @@ Examples:
 impl Serve {
     pub(super) fn service_limits(&self) -> ServiceLimits {
         let mut limits = ServiceLimits::default();
-        limits.streams = self.max_streams;
-        limits.streams_per_caller = self.max_streams_per_caller;
+        limits.streams = self.max_streams.0;
+        limits.streams_per_caller = self.max_streams_per_caller.0;
         limits.queue = self.queue;
         limits.deadline = self.deadline_seconds.0;
         limits.idle = self.idle_seconds.0;
         limits
+    }
+
+    pub(super) fn place_limits(&self) -> PlaceLimits {
+        PlaceLimits {
+            all: self.max_connections.0,
+            per_caller: self.max_connections_per_caller.0,
+            first_call: self.first_call_seconds.0,
+            idle: self.connection_idle_seconds.0,
+            call: self.deadline_seconds.0.max(OTHER_CALLS) + UNREAD,
+        }
     }
 
     /// `None` where callers have to say who the server is.
@@ -215,6 +237,21 @@ impl FromStr for SocketMode {
     }
 }
 
+/// How many there may be of something: at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count(pub(super) usize);
+
+impl FromStr for Count {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(count @ 1..) => Ok(Self(count)),
+            _ => Err("not a whole number of at least 1".to_owned()),
+        }
+    }
+}
+
 /// A time of some seconds, with or without a fraction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Seconds(pub(super) Duration);
@@ -223,13 +260,15 @@ impl FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        /// Timers know nothing shorter, and what repeats so often is all that there is time for.
+        const LEAST: f64 = 0.001;
         /// A day. Longer is a mistake, or off.
         const MOST: f64 = 86_400.0;
         match text.parse::<f64>() {
-            Ok(seconds) if seconds > 0.0 && seconds <= MOST => {
+            Ok(seconds) if (LEAST..=MOST).contains(&seconds) => {
                 Ok(Self(Duration::from_secs_f64(seconds)))
             }
-            _ => Err("not a number of seconds above 0, and at most a day".to_owned()),
+            _ => Err("not a number of seconds from 0.001 to 86400, a day".to_owned()),
         }
     }
 }
@@ -244,8 +283,12 @@ mod tests {
         assert!("0888".parse::<SocketMode>().is_err());
         assert!("1777".parse::<SocketMode>().is_err());
         assert_eq!("0.5".parse(), Ok(Seconds(Duration::from_millis(500))));
-        for bad in ["0", "-1", "NaN", "inf", "1e9", "5s", ""] {
+        for bad in ["0", "-1", "NaN", "inf", "1e9", "1e-300", "0.0009", "5s", ""] {
             assert!(bad.parse::<Seconds>().is_err(), "{bad}");
+        }
+        assert_eq!(usize::MAX.to_string().parse(), Ok(Count(usize::MAX)));
+        for bad in ["0", "-1", "1.5", "x", "", "99999999999999999999999"] {
+            assert!(bad.parse::<Count>().is_err(), "{bad}");
         }
         assert_eq!("7=/x=y".parse(), Ok(Pair { key: 7_u32, path: "/x=y".into() }));
         for bad in ["7", "x=/y", "7=", "=/y", "-1=/y"] {
