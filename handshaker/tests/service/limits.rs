@@ -6,8 +6,8 @@ use alts_handshaker::service::ServiceLimits;
 use tonic::Code;
 
 use crate::world::{
-    Call, Served, assert_status, builder, client, client_start, eventually, next, server,
-    server_start,
+    Call, Served, assert_status, builder, client, client_start, eventually, handshake, next,
+    server, server_start,
 };
 
 fn limits(change: impl FnOnce(&mut ServiceLimits)) -> ServiceLimits {
@@ -88,6 +88,33 @@ async fn waiting_for_a_place_counts() {
         refused = second.answer().await;
     }
     assert_status(&refused.unwrap_err(), Code::DeadlineExceeded, "took too long");
+}
+
+#[tokio::test]
+async fn limits_at_their_ends() {
+    for zero in [
+        limits(|limits| limits.deadline = Duration::ZERO),
+        limits(|limits| limits.idle = Duration::ZERO),
+    ] {
+        let refused = builder().limits(zero).build().unwrap_err().to_string();
+        assert!(refused.contains("is zero"), "{refused}");
+    }
+    let largest = limits(|limits| {
+        (limits.deadline, limits.idle) = (Duration::MAX, Duration::MAX);
+        (limits.streams, limits.streams_per_caller, limits.queue) =
+            (usize::MAX, usize::MAX, usize::MAX);
+    });
+    let served = Served::new(builder().limits(largest)).await;
+    handshake(&served, client_start(), server_start(&[])).await.unwrap();
+    let shortest = limits(|limits| limits.deadline = Duration::from_nanos(1));
+    let served = Served::new(builder().limits(shortest)).await;
+    let mut call = served.open(client(client_start())).await.unwrap();
+    // What is there already may be answered.
+    let refused = match call.answer().await {
+        Ok(_) => call.answer().await.unwrap_err(),
+        Err(refused) => refused,
+    };
+    assert_status(&refused, Code::DeadlineExceeded, "took too long");
 }
 
 #[tokio::test]
