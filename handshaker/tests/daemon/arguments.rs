@@ -99,16 +99,12 @@ fn rules_and_numbers_that_cannot_be() {
         ("--allow-client", "dev.local", "spiffe://"),
         ("--deny-client", "spiffe://dev.local/a*", ""),
         ("--socket-mode", "rw", "octal"),
-        (
-            "--idle-seconds",
-            "0",
-            "'0' for '--idle-seconds <SECONDS>': not a number of seconds from 0.001",
-        ),
-        ("--deadline-seconds", "1e-9", "--deadline-seconds"),
-        ("--reload-seconds", "1e-300", "--reload-seconds"),
-        ("--drain-seconds", "1e300", "--drain-seconds"),
-        ("--first-call-seconds", "inf", "--first-call-seconds"),
-        ("--connection-idle-seconds", "NaN", "--connection-idle-seconds"),
+        ("--idle-timeout", "0", "'0' for '--idle-timeout <DURATION>': it has to be longer than 0"),
+        ("--handshake-timeout", "10", "10s"),
+        ("--reload-interval", "0ms", "--reload-interval"),
+        ("--shutdown-timeout", "99999999999999999999s", "--shutdown-timeout"),
+        ("--first-call-timeout", "inf", "--first-call-timeout"),
+        ("--connection-idle-timeout", "9000h", "longer than 365 days"),
         ("--max-streams", "0", "'0' for '--max-streams <COUNT>': not a whole number of at least 1"),
         ("--max-streams-per-caller", "x", "--max-streams-per-caller"),
         ("--max-connections", "0", "--max-connections"),
@@ -129,12 +125,13 @@ async fn numbers_at_their_ends() {
     let files = Files::new();
     let counts = ["--max-streams", "--max-streams-per-caller", "--max-connections"];
     let counts = counts.into_iter().chain(["--max-connections-per-caller", "--queue"]);
-    let times = ["--reload-seconds", "--deadline-seconds", "--idle-seconds", "--drain-seconds"];
-    let times = times.into_iter().chain(["--first-call-seconds", "--connection-idle-seconds"]);
+    let times =
+        ["--reload-interval", "--handshake-timeout", "--idle-timeout", "--shutdown-timeout"];
+    let times = times.into_iter().chain(["--first-call-timeout", "--connection-idle-timeout"]);
     let largest = usize::MAX.to_string();
     let more: Vec<_> = counts.clone().flat_map(|name| [name, largest.as_str()]).collect();
     let more: Vec<_> =
-        more.into_iter().chain(times.clone().flat_map(|name| [name, "86400"])).collect();
+        more.into_iter().chain(times.clone().flat_map(|name| [name, "8760h"])).collect();
     let listen = ["--listen", files.socket()];
     let daemon = Daemon::start(&files.usual(), &[&listen[..], &more].concat());
     handshake(&daemon.remote(), &daemon.remote()).await.unwrap();
@@ -148,8 +145,7 @@ async fn numbers_at_their_ends() {
     step(&mut session, &[]).await.unwrap();
     drop((session, daemon));
 
-    let shortest: Vec<_> =
-        listen.into_iter().chain(times.flat_map(|name| [name, "0.001"])).collect();
+    let shortest: Vec<_> = listen.into_iter().chain(times.flat_map(|name| [name, "1ms"])).collect();
     // It may have no time for anybody, and is there.
     let mut daemon = Daemon::start(&files.usual(), &shortest);
     daemon.signal("-TERM");

@@ -84,10 +84,10 @@ async fn thousands_of_half_open_handshakes() {
         "--admin",
         "127.0.0.1:0",
         // So that nothing ends by itself while the test looks.
-        "--idle-seconds",
-        "3600",
-        "--deadline-seconds",
-        "3600",
+        "--idle-timeout",
+        "1h",
+        "--handshake-timeout",
+        "1h",
     ];
     let daemon = Daemon::start(&files.usual(), &more);
     let [tcp, unix] = &daemon.addresses[..] else { panic!("two addresses") };
@@ -135,10 +135,10 @@ async fn abandoned_handshakes_end_by_themselves() {
         "127.0.0.1:0",
         // More than a busy machine keeps an honest caller from its next message, once for those that have places, and once for
         // those that get theirs.
-        "--idle-seconds",
-        "2",
-        "--deadline-seconds",
-        "3600",
+        "--idle-timeout",
+        "2s",
+        "--handshake-timeout",
+        "1h",
         // Of which one caller alone gets half.
         "--max-streams",
         "40",
@@ -171,8 +171,8 @@ async fn connections_that_say_nothing_give_way() {
         "127.0.0.1:0",
         "--max-connections-per-caller",
         "3",
-        "--first-call-seconds",
-        "3600",
+        "--first-call-timeout",
+        "1h",
     ];
     let daemon = Daemon::start(&files.usual(), &more);
     let [tcp, unix] = &daemon.addresses[..] else { panic!("two addresses") };
@@ -214,8 +214,8 @@ async fn connections_that_say_nothing_are_closed() {
         "127.0.0.1:0",
         "--admin",
         "127.0.0.1:0",
-        "--first-call-seconds",
-        "0.05",
+        "--first-call-timeout",
+        "50ms",
     ];
     let daemon = Daemon::start(&files.usual(), &[&more[..], &PATIENT].concat());
     // One in use for longer than that.

@@ -261,8 +261,8 @@ async fn handshakes_wait_for_their_turn() {
 async fn silent_peers_stop_nobody() {
     let mut limits = ServiceLimits::default();
     // What ends them is not the service.
-    limits.idle = Duration::from_hours(1);
-    limits.deadline = Duration::from_hours(1);
+    limits.idle_timeout = Duration::from_hours(1);
+    limits.handshake_timeout = Duration::from_hours(1);
     let service = builder().limits(limits).build().unwrap();
     let served = Served::of(service.clone().into_server()).await;
     let handshaker = RemoteHandshaker::builder(&served.address).max_concurrent(1).build().unwrap();
