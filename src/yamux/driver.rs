@@ -146,6 +146,12 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
     fn part(&mut self, result: Result<(), Error>) {
         let broken = matches!(result, Err(Error::Io { .. } | Error::WriteTimeout));
         let peer_ended = matches!(result, Err(Error::Lost | Error::Truncated)) || broken;
+        let result = match result {
+            Err(error @ Error::Io { .. }) => {
+                self.shared.with(|core, after| core.connection_failed(error, after))
+            }
+            result => result,
+        };
         let now = self.now();
         let linger = self.shared.with(|core, after| {
             if let Err(error) = &result {
