@@ -259,7 +259,7 @@ fn the_oldest_entry_makes_room() {
         (0..3).map(|place| home.leaf(&format!("spiffe://example.org/{place}"))).collect();
     let verifier = ChainVerifier::with_cache(2, Duration::from_mins(5));
     for (age, leaf) in leaves.iter().enumerate() {
-        verify(&verifier, &us, &leaf, at(NOW + age as u64)).unwrap();
+        verify(&verifier, &us, leaf, at(NOW + age as u64)).unwrap();
     }
     let hits = |leaf: usize| {
         let before = verifier.cache_stats().hits;

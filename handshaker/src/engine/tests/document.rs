@@ -131,6 +131,9 @@ fn alerts_in_clear() {
     let mut out = Vec::new();
     Alerts::clear().send(AlertCode::NoCommonSuite, &mut out);
     assert_eq!(out, known("Alert frame, code 4"));
+    out.clear();
+    Alerts::clear().send(AlertCode::NoIdentity, &mut out);
+    assert_eq!(out, known("Alert frame, code 20"));
 }
 
 #[test]
