@@ -26,6 +26,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
+#[path = "support/rest.rs"]
+mod rest;
+
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
@@ -249,7 +252,7 @@ impl Bench {
         let mut line = String::new();
         self.reports.read_line(&mut line).expect("the clients report");
         assert_eq!(line, "done\n", "the clients failed");
-        Self::settle();
+        rest::settle(live_heap);
     }
 
     /// Live heap per connection in bytes.
@@ -258,18 +261,6 @@ impl Bench {
         let served = self.tasks.num_alive_tasks() - 1;
         assert_eq!(served, self.connections, "a connection was lost");
         (live_heap() - self.base) as f64 / self.connections as f64
-    }
-
-    /// Waits until the server's tasks have all come to rest: the heap does not change any more.
-    fn settle() {
-        let mut quiet = 0;
-        let mut last = live_heap();
-        while quiet < 5 {
-            std::thread::sleep(Duration::from_millis(40));
-            let now = live_heap();
-            quiet = if now == last { quiet + 1 } else { 0 };
-            last = now;
-        }
     }
 }
 

@@ -49,6 +49,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod accept;
 #[cfg(feature = "dev-ca")]
 pub mod dev_ca;
 mod engine;

@@ -10,7 +10,6 @@ use alts::ready::ReadyReader;
 use alts::{AltsStream, Error};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::tally::{CLOSED, GAVE_UP, Tally, name_of};
 
@@ -56,18 +55,18 @@ async fn echo_all(stream: &mut AltsStream<TcpStream>, pool: &BufferPool) -> io::
     Ok(())
 }
 
-/// Sends back what comes, or bytes without end to those who ask for them, with the timeout around writes that the documentation of
-/// `AltsStream` advises.
-pub(crate) async fn guarded(
+/// Sends back what comes, or bytes without end to those who ask for them, and gives up a write when the patience with it ends:
+/// the timeout around writes that the documentation of `AltsStream` advises, or a scenario's word.
+pub(crate) async fn guarded<F: Future<Output = ()>>(
     handshake: HandshakeFuture<TcpStream>,
     pool: BufferPool,
     tally: Arc<Tally>,
-    patience: Duration,
+    patience: impl Fn() -> F,
 ) {
     let how = match handshake.await {
         Ok(mut stream) => {
             Tally::add(&tally.secured);
-            match guarded_all(&mut stream, &pool, patience).await {
+            match guarded_all(&mut stream, &pool, &patience).await {
                 Ok(how) => how,
                 Err(error) => name_of(&Error::from(error)),
             }
@@ -77,10 +76,27 @@ pub(crate) async fn guarded(
     tally.end(how);
 }
 
-async fn guarded_all(
+/// As `guarded`'s patience: a minute, which nothing here takes.
+pub(crate) fn a_minute() -> impl Future<Output = ()> {
+    tokio::time::sleep(Duration::from_secs(60))
+}
+
+/// What `write` came to; `None` if the patience with it ended first.
+async fn unless<T>(
+    patience: impl Future<Output = ()>,
+    write: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        written = write => Some(written),
+        () = patience => None,
+    }
+}
+
+async fn guarded_all<F: Future<Output = ()>>(
     stream: &mut AltsStream<TcpStream>,
     pool: &BufferPool,
-    patience: Duration,
+    patience: impl Fn() -> F,
 ) -> io::Result<&'static str> {
     while let Some(received) = stream.read_on_ready(pool).await? {
         let sent = if received[0] == PUSH {
@@ -88,8 +104,8 @@ async fn guarded_all(
             drop(received);
             let chunk = vec![PUSH; PUSHED];
             loop {
-                match timeout(patience, stream.write_all(&chunk)).await {
-                    Ok(Ok(())) => {}
+                match unless(patience(), stream.write_all(&chunk)).await {
+                    Some(Ok(())) => {}
                     other => break other,
                 }
             }
@@ -98,16 +114,16 @@ async fn guarded_all(
                 stream.write_all(&received).await?;
                 stream.flush().await
             };
-            timeout(patience, echoing).await
+            unless(patience(), echoing).await
         };
         match sent {
-            Ok(sent) => sent?,
-            Err(_) => return Ok(GAVE_UP),
+            Some(sent) => sent?,
+            None => return Ok(GAVE_UP),
         }
     }
-    match timeout(patience, stream.shutdown()).await {
-        Ok(shut) => shut?,
-        Err(_) => return Ok(GAVE_UP),
+    match unless(patience(), stream.shutdown()).await {
+        Some(shut) => shut?,
+        None => return Ok(GAVE_UP),
     }
     while stream.read_on_ready(pool).await?.is_some() {}
     Ok(CLOSED)

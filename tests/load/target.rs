@@ -20,6 +20,9 @@ use crate::tally::Tally;
 /// When accepting fails for want of descriptors, the next attempt fails too, until a connection ends.
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
+/// What a handshake may take where the scenario is not about time.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
 pub(crate) struct Target {
     pub(crate) runtime: Runtime,
     pub(crate) address: SocketAddr,
@@ -60,6 +63,9 @@ impl Target {
         let runtime = Runtime::new().expect("a runtime");
         let (mut settings, mut limits) = (Settings::default(), LimitOptions::default());
         limits.half_open_per_source = usize::MAX;
+        // A busy machine must not make an honest handshake late; scenarios about deadlines set them.
+        settings.handshake_timeout = PATIENCE;
+        settings.first_bytes_timeout = PATIENCE;
         change(&mut settings, &mut limits);
         settings.limits = HandshakeLimits::new(limits);
         let acceptor = Acceptor::with_settings(handshaker, settings);
@@ -94,6 +100,12 @@ impl Target {
             Tally::get(&self.tally.ended) == Tally::get(&self.tally.accepted)
         });
         self.tally.clear();
+    }
+
+    /// Waits until the tasks of so many connections are over. A peer learns of the end of its connection before the server has counted
+    /// it.
+    pub(crate) fn wait_until_ended(&self, connections: u64) {
+        crate::gauges::wait_until(|| Tally::get(&self.tally.ended) >= connections);
     }
 
     pub(crate) fn gauges(&self) -> Gauges {

@@ -141,7 +141,7 @@ async fn one_service_by_itself() {
     let acceptor = world.acceptor(alts::connect::Settings::default());
     let service = Authorization::new(only(CLIENT)).layer(EchoServer::new(EchoService));
     let server = Server::builder().add_service(service);
-    tokio::spawn(server.serve_with_incoming(alts::tonic::Incoming::tcp(listener, &acceptor)));
+    tokio::spawn(server.serve_with_incoming(acceptor.incoming(listener)));
     let connector =
         alts::tonic::AltsConnector::new(world.connector(alts::connect::Settings::default()));
     let endpoint = Channel::from_shared(uri).unwrap();

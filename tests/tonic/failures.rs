@@ -198,7 +198,7 @@ async fn uris() {
     tokio::spawn(
         tonic::transport::Server::builder()
             .add_service(crate::echo::echo_server::EchoServer::new(crate::service::EchoService))
-            .serve_with_incoming(alts::tonic::Incoming::unix(listener, &acceptor)),
+            .serve_with_incoming(acceptor.incoming(listener)),
     );
     let uri: tonic::transport::Uri = format!("unix://localhost{}", path.display()).parse().unwrap();
     let endpoint = Endpoint::from(uri);

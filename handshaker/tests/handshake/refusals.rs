@@ -190,7 +190,8 @@ fn a_refused_server_does_not_see_who_the_client_is() {
 fn certificates_that_are_out_of_date() {
     let at = |mut side: Side, hours: i64| {
         let minutes = u64::try_from((100 + hours) * 60 + 30).expect("not so long ago");
-        side.time = peers::now() - Duration::from_hours(100) + Duration::from_mins(minutes);
+        side.time =
+            peers::now() - Duration::from_secs(100 * 3_600) + Duration::from_secs(minutes * 60);
         side
     };
     let code = AlertCode::CertificateExpired;

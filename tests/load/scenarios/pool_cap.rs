@@ -68,8 +68,12 @@ fn run(row: &mut Row, scale: Scale, how: &'static [How]) {
     cancelled.store(0, Ordering::Relaxed);
 
     let gauges = target.gauges();
+    // Every buffer is out when they come, so that some wait however the machine shares its time.
+    let taken = [(); BUFFERS].map(|()| target.pool().take(32 << 10).expect("it is within the cap"));
     bulk.tell(&format!("send {connections} {records}"));
-    let mut most_waiting = 0;
+    wait_until(|| target.pool().stats().waiting > 0);
+    let mut most_waiting = target.pool().stats().waiting;
+    drop(taken);
     while Tally::get(&target.tally.ended) < connections {
         most_waiting = most_waiting.max(target.pool().stats().waiting);
         std::thread::sleep(Duration::from_millis(1));
