@@ -85,7 +85,7 @@ pub use connect::{Handshake, Socket};
 pub use error::{Error, Fault, Truncation};
 pub use stream::{AltsStream, Negotiated, SecurityLevel, StreamOptions};
 #[cfg(feature = "tokio")]
-pub use stream::{IntoSplit, ReadHalf, WriteHalf};
+pub use stream::{IntoSplit, ReadHalf, Reunite, ReuniteError, WriteHalf};
 
 /// The README's examples compile.
 #[cfg(doctest)]

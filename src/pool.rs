@@ -60,16 +60,20 @@ mod class;
 mod config;
 mod error;
 mod idle;
+mod inner;
 mod janitor;
-mod shared;
+mod lease;
 mod slab;
 mod state;
 mod stats;
+mod taking;
 mod ticket;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 pub use buffer::PooledBuf;
 pub use config::{BufferPoolBuilder, Retention};
@@ -77,8 +81,10 @@ pub use error::{PoolConfigError, PoolError};
 pub use stats::PoolStats;
 pub use ticket::Ticket;
 
+pub(crate) use lease::Lease;
+
 use class::Class;
-use shared::Shared;
+use inner::Inner;
 use state::{Charge, Line};
 
 /// A handle on a pool of buffers; clones share the pool.
@@ -86,7 +92,7 @@ use state::{Charge, Line};
 /// When the last handle is dropped, idle memory is unmapped. Buffers still out stay valid and are
 /// unmapped as they are dropped.
 pub struct BufferPool {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
 impl BufferPool {
@@ -102,14 +108,14 @@ impl BufferPool {
     }
 
     fn from_checked(builder: &BufferPoolBuilder) -> Self {
-        Self { shared: Arc::new(Shared::new(builder)) }
+        Self { inner: Arc::new(Inner::new(builder, watch::spawn)) }
     }
 
     /// The nominal size of a read, in bytes: what to ask for unless there is a reason for another
     /// size.
     #[inline]
     pub fn buffer_size(&self) -> usize {
-        self.shared.buffer_size
+        self.inner.buffer_size
     }
 
     /// How many bytes a buffer asked for with `size` has; `None` beyond the largest class.
@@ -127,7 +133,7 @@ impl BufferPool {
     /// would not give it, [`PoolError::Map`] if the system refused memory.
     #[inline]
     pub fn take(&self, size: usize) -> Result<PooledBuf, PoolError> {
-        self.shared.take(self.class_within_cap(size)?, Line::Ordinary)
+        self.inner.take(self.class_within_cap(size)?, Line::Ordinary)
     }
 
     /// Like [`take`](Self::take), and waits in order where that would say `AtCap`.
@@ -150,7 +156,7 @@ impl BufferPool {
         size: usize,
     ) -> Poll<Result<PooledBuf, PoolError>> {
         let class = self.class_within_cap(size)?;
-        self.shared.poll_take(cx.waker(), ticket, class, Line::Ordinary)
+        self.inner.poll_take(cx.waker(), ticket, class, Line::Ordinary)
     }
 
     /// Like [`poll_take`](Self::poll_take), for the rest of a record of which the caller already
@@ -171,7 +177,7 @@ impl BufferPool {
         size: usize,
     ) -> Poll<Result<PooledBuf, PoolError>> {
         let class = class_of(size)?;
-        self.shared.poll_take(cx.waker(), ticket, class, Line::Growing)
+        self.inner.poll_take(cx.waker(), ticket, class, Line::Growing)
     }
 
     /// For a record that has the overdraft and grows further: another buffer on the same account, at once. To
@@ -181,8 +187,13 @@ impl BufferPool {
         held: &PooledBuf,
         size: usize,
     ) -> Option<Result<PooledBuf, PoolError>> {
-        let take = || self.shared.take_unlimited(class_of(size)?, Charge::Overdraft);
-        held.is_overdraft_of(&self.shared).then(take)
+        let take = || self.inner.take_unlimited(class_of(size)?, Charge::Overdraft);
+        self.is_overdraft(held).then(take)
+    }
+
+    /// Whether `held` exceeds the cap of this pool.
+    pub(crate) fn is_overdraft(&self, held: &PooledBuf) -> bool {
+        held.is_overdraft_of(&self.inner)
     }
 
     /// A buffer that does not count towards the cap, for sealed bytes that wait for the kernel. It
@@ -194,41 +205,37 @@ impl BufferPool {
     ///
     /// [`PoolError::TooLarge`] beyond 32 MiB, [`PoolError::Map`] if the system refused memory.
     pub fn take_beyond_cap(&self, size: usize) -> Result<PooledBuf, PoolError> {
-        self.shared.take_unlimited(class_of(size)?, Charge::Beyond)
+        self.inner.take_unlimited(class_of(size)?, Charge::Beyond)
     }
 
     /// Notes that a reader was turned away at the cap because it cannot wait.
     pub(crate) fn note_refusal(&self) {
-        self.shared.lock().refuse();
-    }
-
-    /// How often that happened.
-    pub(crate) fn refusals(&self) -> u64 {
-        self.shared.lock().refusals()
+        let now = Instant::now();
+        self.inner.change(|state, after| state.refuse(now, after));
     }
 
     /// Whether anybody waits for memory. Who holds some without need can let go of it.
     pub fn has_waiters(&self) -> bool {
-        !self.shared.lock().nobody_waits()
+        !self.inner.lock().nobody_waits()
     }
 
     /// The figures of this moment.
     pub fn stats(&self) -> PoolStats {
-        self.shared.lock().stats()
+        self.inner.lock().stats()
     }
 
     /// Unmaps all idle buffers, whatever the retention strategy, and says how many bytes they had.
     pub fn trim(&self) -> usize {
-        self.shared.trim()
+        self.inner.trim()
     }
 
     #[inline]
     fn class_within_cap(&self, size: usize) -> Result<Class, PoolError> {
         let class = class_of(size)?;
-        if class.capacity() <= self.shared.cap {
+        if class.capacity() <= self.inner.cap {
             return Ok(class);
         }
-        Err(PoolError::TooLarge { requested: size, largest: Class::within(self.shared.cap) })
+        Err(PoolError::TooLarge { requested: size, largest: Class::within(self.inner.cap) })
     }
 }
 
@@ -246,14 +253,14 @@ impl Default for BufferPool {
 
 impl Clone for BufferPool {
     fn clone(&self) -> Self {
-        self.shared.add_handle();
-        Self { shared: Arc::clone(&self.shared) }
+        self.inner.add_handle();
+        Self { inner: Arc::clone(&self.inner) }
     }
 }
 
 impl Drop for BufferPool {
     fn drop(&mut self) {
-        self.shared.drop_handle();
+        self.inner.drop_handle();
     }
 }
 
@@ -274,14 +281,14 @@ mod tests {
     use super::*;
 
     /// Whoever keeps the pool's state alive: handles, buffers, tickets, the janitor.
-    fn owners(pool: &Arc<Shared>) -> usize {
+    fn owners(pool: &Arc<Inner>) -> usize {
         Arc::strong_count(pool) - 1
     }
 
-    fn released_after(time: Duration) -> (BufferPool, Arc<Shared>) {
+    fn released_after(time: Duration) -> (BufferPool, Arc<Inner>) {
         let pool = BufferPool::builder().retention(Retention::ReleaseAfter(time)).build().unwrap();
-        let shared = Arc::clone(&pool.shared);
-        (pool, shared)
+        let inner = Arc::clone(&pool.inner);
+        (pool, inner)
     }
 
     #[test]
@@ -289,21 +296,21 @@ mod tests {
         let pool = BufferPool::new();
         let (kept, idle) = (pool.take(1).unwrap(), pool.take(1).unwrap());
         drop(idle);
-        let (clone, shared) = (pool.clone(), Arc::clone(&pool.shared));
+        let (clone, inner) = (pool.clone(), Arc::clone(&pool.inner));
         drop(pool);
-        assert_eq!(shared.lock().stats().idle_buffers, 1);
+        assert_eq!(inner.lock().stats().idle_buffers, 1);
         drop(clone);
-        assert_eq!(shared.lock().stats().idle_buffers, 0);
+        assert_eq!(inner.lock().stats().idle_buffers, 0);
         drop(kept);
-        let stats = shared.lock().stats();
+        let stats = inner.lock().stats();
         assert_eq!((stats.in_use_buffers, stats.idle_buffers), (0, 0));
-        assert_eq!(owners(&shared), 0);
+        assert_eq!(owners(&inner), 0);
     }
 
     #[test]
     fn a_grant_nobody_collects_dies_with_its_ticket() {
         let pool = BufferPool::builder().buffer_size(4096).cap(4608).build().unwrap();
-        let shared = Arc::clone(&pool.shared);
+        let inner = Arc::clone(&pool.inner);
         let held = pool.take(1).unwrap();
         let mut ticket = None;
         let cx = &mut Context::from_waker(std::task::Waker::noop());
@@ -311,38 +318,38 @@ mod tests {
         drop(held);
         drop(pool);
         drop(ticket);
-        assert_eq!(shared.lock().stats().in_use_buffers, 0);
-        assert_eq!(shared.lock().stats().returned_bytes, 4608);
-        assert_eq!(owners(&shared), 0);
+        assert_eq!(inner.lock().stats().in_use_buffers, 0);
+        assert_eq!(inner.lock().stats().returned_bytes, 4608);
+        assert_eq!(owners(&inner), 0);
     }
 
     #[test]
     fn the_janitor_is_there_while_something_is_idle() {
-        let (pool, shared) = released_after(Duration::from_hours(1));
+        let (pool, inner) = released_after(Duration::from_hours(1));
         let buffer = pool.take(1).unwrap();
-        assert_eq!(owners(&shared), 2, "the handle and the buffer");
+        assert_eq!(owners(&inner), 2, "the handle and the buffer");
         drop(buffer);
         drop((pool.take(1).unwrap(), pool.take(1).unwrap()));
-        assert_eq!(owners(&shared), 2, "the handle and one janitor");
+        assert_eq!(owners(&inner), 2, "the handle and one janitor");
         pool.trim();
-        while owners(&shared) > 1 {
+        while owners(&inner) > 1 {
             thread::yield_now();
         }
         drop(pool.take(1).unwrap());
-        assert_eq!(owners(&shared), 2, "another one");
+        assert_eq!(owners(&inner), 2, "another one");
         // Most likely it sleeps by then. If not, less is tested.
         thread::sleep(Duration::from_millis(20));
         drop(pool);
-        while owners(&shared) > 0 {
+        while owners(&inner) > 0 {
             thread::yield_now();
         }
     }
 
     #[test]
     fn the_janitor_leaves_when_its_work_is_done() {
-        let (pool, shared) = released_after(Duration::from_millis(1));
+        let (pool, inner) = released_after(Duration::from_millis(1));
         drop(pool.take(1).unwrap());
-        while owners(&shared) > 1 {
+        while owners(&inner) > 1 {
             thread::yield_now();
         }
         assert_eq!(pool.stats().idle_buffers, 0);

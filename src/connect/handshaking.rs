@@ -8,11 +8,16 @@ use alts_handshaker::{AlertCode, HandshakeResult, HandshakeSession, Role};
 
 use super::endpoint::Endpoint;
 use crate::error::{Error, Truncation};
-use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::ready::{self, Sink, Source};
+use crate::pool::{BufferPool, PooledBuf};
+use crate::ready::{Sink, Source};
 
 /// A peer that has sent this much has shown that it speaks: the header of its first frame.
 const FIRST_BYTES: usize = 8;
+
+/// What is read at a time: most handshakes have no longer message. The buffer is not under the pool's cap, or handshakes would
+/// starve behind readers that keep theirs. One is out only until the session has taken what is in it, and the limits on
+/// handshakes are the limit on these.
+const READ_LEN: usize = 4 << 10;
 
 /// The three things there are to do, for a loop to call in turn: [`send`](Self::send) until all is sent, then, unless there
 /// is a result, [`receive`](Self::receive) once, then [`step`](Self::step).
@@ -25,7 +30,6 @@ pub(super) struct Handshaking {
     sent: usize,
     received: usize,
     input: Option<PooledBuf>,
-    place: Option<Ticket>,
     result: Option<HandshakeResult>,
 }
 
@@ -41,7 +45,6 @@ impl Handshaking {
             sent: 0,
             received: 0,
             input: None,
-            place: None,
             result: None,
         })
     }
@@ -75,14 +78,18 @@ impl Handshaking {
         if !self.begun || self.input.is_some() {
             return Ok(());
         }
-        let Some(input) = ready::read_on_ready(source, pool, &mut self.place)? else {
+        source.readable()?;
+        let mut input = pool.take_beyond_cap(READ_LEN).map_err(Error::Pool)?;
+        let count = source.read(&mut input)?;
+        if count == 0 {
             let at = match self.received {
                 0 => Truncation::BeforeHandshake,
                 _ => Truncation::Handshake,
             };
             return Err(Error::Truncated { at }.into());
-        };
-        self.received = self.received.saturating_add(input.len());
+        }
+        input.truncate(count);
+        self.received = self.received.saturating_add(count);
         self.input = Some(input);
         Ok(())
     }
