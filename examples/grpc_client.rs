@@ -3,7 +3,7 @@
 //! With the identities that `grpc_server.rs` tells how to make:
 //!
 //! ```text
-//! cargo run --release --example grpc_client --features tonic -- --connect 127.0.0.1:PORT --server spiffe://dev.local/server \
+//! cargo run --release -p alts-examples --example grpc_client --features grpc -- --connect 127.0.0.1:PORT --server spiffe://dev.local/server \
 //!     --dev --bundle dev.local=dev-ca/client/bundle.pem \
 //!     --cert dev-ca/client/chain.pem --key dev-ca/client/key.pem --message hello
 //! ```

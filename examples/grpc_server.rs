@@ -7,7 +7,7 @@
 //! cargo run -p alts-handshaker --features cli -- dev-ca issue spiffe://dev.local/server
 //! cargo run -p alts-handshaker --features cli -- dev-ca issue spiffe://dev.local/client
 //!
-//! cargo run --release --example grpc_server --features tonic -- --dev --bundle dev.local=dev-ca/server/bundle.pem \
+//! cargo run --release -p alts-examples --example grpc_server --features grpc -- --dev --bundle dev.local=dev-ca/server/bundle.pem \
 //!     --cert dev-ca/server/chain.pem --key dev-ca/server/key.pem
 //! ```
 //!
@@ -18,11 +18,11 @@
 mod arguments;
 #[path = "grpc/echo.rs"]
 mod echo;
+mod logs;
 #[path = "grpc/service.rs"]
 mod service;
 
 use std::error::Error;
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,11 +31,10 @@ use std::sync::Arc;
 use alts::Acceptor;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{Policy, Rule};
-use alts::tonic::{Access, Authorization, Incoming};
+use alts::tonic::{Access, Authorization};
 use clap::Parser;
 use tokio::net::{TcpListener, UnixListener};
 use tonic::transport::Server;
-use tracing_subscriber::EnvFilter;
 
 use arguments::IdentityArguments;
 use echo::echo_server::EchoServer;
@@ -65,8 +64,7 @@ const ALLOW_HELP: &str = "Who may call: spiffe://domain/name, spiffe://domain/pr
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    logs::start("info");
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -96,7 +94,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         let listener = UnixListener::bind(&path)
             .map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
         println!("{name} listens on {}", path.display());
-        let incoming = Incoming::unix(listener, &acceptor);
+        let incoming = acceptor.incoming(listener);
         let served = server.serve_with_incoming_shutdown(incoming, asked_to_stop()).await;
         std::fs::remove_file(&path)?;
         served?;
@@ -106,7 +104,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             .await
             .map_err(|error| format!("cannot listen on {address}: {error}"))?;
         println!("{name} listens on {}", listener.local_addr()?);
-        let incoming = Incoming::tcp(listener, &acceptor);
+        let incoming = acceptor.incoming(listener);
         server.serve_with_incoming_shutdown(incoming, asked_to_stop()).await?;
     }
     Ok(())

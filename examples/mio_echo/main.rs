@@ -22,10 +22,11 @@
 mod arguments;
 mod client;
 mod demo;
+#[path = "../logs.rs"]
+mod logs;
 mod server;
 
 use std::error::Error;
-use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -33,7 +34,6 @@ use std::sync::Arc;
 use alts::Acceptor;
 use alts::handshaker::LocalHandshaker;
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use arguments::IdentityArguments;
 use demo::DemoArguments;
@@ -67,8 +67,7 @@ struct ServeArguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let level = if arguments.command.is_some() { "info" } else { "error" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    logs::start(level);
     let outcome = match arguments.command {
         Some(Command::Serve(arguments)) => serve(arguments),
         None => arguments.demo.run(),

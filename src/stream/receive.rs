@@ -7,7 +7,7 @@ mod open;
 use std::io;
 use std::sync::Arc;
 
-use alts_handshaker::{Role, SealedAlertKey};
+use alts_handshaker::{LateAlert, Role};
 
 use super::channel::Channel;
 use super::stall::{RecordSource, Stall};
@@ -55,13 +55,13 @@ pub(super) struct Arrived {
     /// Why nothing can be received any more.
     failure: Option<Box<Error>>,
     /// A client's, until the first record shows that the server accepted it.
-    late_alert: Option<Box<LateAlert>>,
+    late_alert: Option<Box<AwaitedAlert>>,
 }
 
 /// What a client keeps until the server has accepted it.
 #[derive(Debug)]
-struct LateAlert {
-    key: SealedAlertKey,
+struct AwaitedAlert {
+    alert: Box<dyn LateAlert>,
     /// The reader's task, since a writer that fails looks for the alert in its place.
     #[cfg(feature = "tokio")]
     reader: Option<std::task::Waker>,
@@ -84,9 +84,9 @@ impl Receiving {
 
 impl Arrived {
     /// For a client whose server may still refuse it.
-    pub(super) fn awaiting_alert(key: SealedAlertKey) -> Self {
-        let late_alert = LateAlert {
-            key,
+    pub(super) fn awaiting_alert(alert: Box<dyn LateAlert>) -> Self {
+        let late_alert = AwaitedAlert {
+            alert,
             #[cfg(feature = "tokio")]
             reader: None,
         };

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo test -p alts --features tonic --test load           scaled down, part of `cargo test`
-//! cargo build -p alts --release --example echo_server       which one of the scenarios attacks, if it is there
+//! cargo build -p alts-examples --release --example echo_server       which one of the scenarios attacks, if it is there
 //! cargo test -p alts --release --features tonic --test load -- --full --save tests/load/results.txt
 //! cargo test -p alts --release --test load -- --full --exact soak         ten minutes; --soak SECONDS for another time
 //! ```
@@ -16,6 +16,8 @@ mod gauges;
 mod helper;
 mod helpers;
 mod identities;
+#[path = "../support/rest.rs"]
+mod rest;
 #[path = "../support/rng.rs"]
 mod rng;
 mod row;

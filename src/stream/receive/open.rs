@@ -2,7 +2,7 @@
 
 use std::io;
 
-use alts_handshaker::{RecordProtocol, SealedAlertKey};
+use alts_handshaker::RecordProtocol;
 
 use super::{Receiving, State};
 use crate::error::{Error, Truncation};
@@ -63,12 +63,12 @@ impl<S> Channel<Receiving, S> {
         let alert = self.held.as_mut().and_then(|held| held.arrived.late_alert.take());
         let Some(alert) = alert else { return Err(self.fail(error)) };
         let sealed = self.window().map_or(&[][..], |window| window.sealed());
-        match sealed.first_chunk().copied().and_then(SealedAlertKey::frame_len) {
+        match sealed.first_chunk().and_then(|header| alert.alert.frame_len(*header)) {
             Some(frame_len) if sealed.len() < frame_len => {
                 self.held().arrived.late_alert = Some(alert);
                 Ok(false)
             }
-            Some(frame_len) => match alert.key.open(&sealed[..frame_len]) {
+            Some(frame_len) => match alert.alert.open(&sealed[..frame_len]) {
                 Ok((code, reason)) => {
                     let alert = alts_handshaker::Error::Alert { code, reason, sealed: true };
                     Err(self.fail(alert))
@@ -114,8 +114,11 @@ impl<S> Channel<Receiving, S> {
             Ok(Head::Record { wire_len }) => wire_len <= sealed.len(),
             Ok(Head::Unknown) => false,
             Err(_) => {
-                let alert = sealed.first_chunk().copied().and_then(SealedAlertKey::frame_len);
-                !(self.awaits_alert() && alert.is_some_and(|frame_len| sealed.len() < frame_len))
+                let awaited = self.held.as_ref().and_then(|held| held.arrived.late_alert.as_ref());
+                let frame_len = awaited
+                    .zip(sealed.first_chunk())
+                    .and_then(|(awaited, header)| awaited.alert.frame_len(*header));
+                frame_len.is_none_or(|frame_len| frame_len <= sealed.len())
             }
         }
     }

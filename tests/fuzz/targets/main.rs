@@ -15,6 +15,7 @@ mod pool;
 mod record_opener;
 mod record_round_trip;
 mod runtime;
+#[cfg(feature = "service")]
 mod service;
 mod stream;
 #[path = "../../support/mod.rs"]

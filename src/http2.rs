@@ -1,0 +1,3 @@
+//! HTTP/2 whose idle connections hold no memory.
+
+pub mod hpack;
