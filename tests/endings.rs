@@ -4,13 +4,15 @@
 
 mod support;
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use alts::connect::Settings;
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{AltsStream, Error, ReuniteError, Settings, Truncation};
+use alts::{AltsStream, Error, ReuniteError, Truncation};
 use support::polling::{Wakes, now};
 use support::wire::{Control, Wire, wires};
 use support::{CLIENT, SERVER, World, assert_nothing_out, pattern, settings};
@@ -231,6 +233,8 @@ async fn a_shutdown_after_the_peers_end_loses_nothing() {
         drop(far);
         if read_first {
             assert_eq!(near.read(&mut [0; 1]).await.unwrap(), 0);
+        } else {
+            poll_fn(|cx| near.poll_readable(cx)).await.unwrap();
         }
         for _ in 0..2 {
             near.shutdown().await.unwrap();

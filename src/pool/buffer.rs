@@ -79,6 +79,11 @@ impl End {
 }
 
 impl PooledBuf {
+    /// [`freeze`](Self::freeze) copies what is smaller than the buffer divided by this: of a buffer
+    /// of 32 KiB less than 4,160 bytes. Copying that much costs about as much as the reference
+    /// count that it saves, and what is kept takes at most 8 times its size.
+    pub const COPIED_BELOW: usize = 8;
+
     #[inline]
     pub(super) fn new(pool: Arc<Inner>, slab: Slab, charge: Charge) -> Self {
         let end = End::new(slab.capacity() as u32, charge);
@@ -179,13 +184,16 @@ impl PooledBuf {
         &mut self.held_mut().slab.memory
     }
 
-    /// Shares the visible bytes without copying them. The buffer goes back to its pool when the
-    /// last clone or slice of them is dropped: at once if nothing is visible.
+    /// Shares the visible bytes. The buffer goes back to its pool when the last clone or slice of
+    /// them is dropped.
     ///
-    /// A slice of one byte keeps the whole buffer. Copy what is kept for long.
+    /// Where the buffer is [more than 8 times](Self::COPIED_BELOW) as large as what is visible, the
+    /// bytes are copied and the buffer goes back at once: otherwise a program that keeps small
+    /// messages would keep a whole buffer for each. Slices of larger results keep the whole buffer
+    /// all the same: copy those that are kept for long.
     pub fn freeze(self) -> Bytes {
-        if self.is_empty() {
-            return Bytes::new();
+        if self.len() * Self::COPIED_BELOW < self.capacity() {
+            return Bytes::copy_from_slice(&self);
         }
         Bytes::from_owner(self)
     }

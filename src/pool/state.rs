@@ -19,8 +19,8 @@ use super::config::Retention;
 use super::idle::Idle;
 use super::slab::Slab;
 use super::stats::PoolStats;
+use pressure::Want;
 pub(super) use pressure::Watch;
-use pressure::{Lease, Pressure};
 use waiting::{Supply, Waiter};
 
 /// On whose account a buffer is out.
@@ -92,13 +92,7 @@ pub(super) struct State {
     /// Requests that had to wait, and those that could not.
     waited: u64,
     refused: u64,
-    /// Somebody was refused, and no buffer has come back since.
-    turned_away: bool,
-    pressure: Option<Pressure>,
-    has_watch: bool,
-    /// Buffers that wait for a peer, by number.
-    leases: BTreeMap<u64, Lease>,
-    next_lease: u64,
+    want: Want,
     /// Both lines in the order of ticket numbers, so that who must step back finds its place again.
     growing: BTreeMap<u64, Waiter>,
     ordinary: BTreeMap<u64, Waiter>,
@@ -132,11 +126,7 @@ impl State {
             returned: 0,
             waited: 0,
             refused: 0,
-            turned_away: false,
-            pressure: None,
-            has_watch: false,
-            leases: BTreeMap::new(),
-            next_lease: 0,
+            want: Want::default(),
             growing: BTreeMap::new(),
             ordinary: BTreeMap::new(),
             granted: BTreeMap::new(),
@@ -229,7 +219,7 @@ impl State {
     pub(super) fn put(&mut self, charge: Charge, slab: Slab, after: &mut AfterUnlock) {
         let size = slab.capacity();
         self.account(charge).sub(size);
-        self.turned_away = false;
+        self.want.turned_away = false;
         if self.nobody_waits() {
             let room = self.idle_room();
             if size > room {
@@ -323,7 +313,7 @@ impl State {
             waiting: self.ordinary.len() + self.growing.len(),
             waited: self.waited,
             refused: self.refused,
-            pressed_since: self.pressure.map(|pressure| pressure.since),
+            pressed_since: self.want.pressure.map(|pressure| pressure.since),
         }
     }
 }

@@ -157,6 +157,7 @@ impl<R> ReadHalf<R> {
     ///
     /// # Errors
     /// Both halves, if they do not come from the same stream.
+    #[expect(clippy::result_large_err, reason = "the halves are given back, as tokio's are")]
     pub fn reunite<W>(self, write: WriteHalf<W>) -> Result<AltsStream<R::Whole>, ReuniteError<R, W>>
     where
         R: Reunite<W>,

@@ -24,8 +24,13 @@ impl Turn {
     /// Nobody waits, and nothing was read in this turn.
     pub(super) const FRESH: Self = Self(1);
 
+    /// The socket has kept its promise.
+    fn begin(&mut self) {
+        self.0 = self.0.max(Self::FRESH.0);
+    }
+
     fn has_read(&mut self) {
-        self.0 = self.0.max(Self::FRESH.0).saturating_add(1);
+        self.0 = self.0.saturating_add(1);
     }
 
     fn is_over(self) -> bool {
@@ -79,7 +84,9 @@ impl<S> Channel<Receiving, S> {
     /// Waits until the socket is worth a read.
     pub(super) fn wait(&mut self, source: &mut impl RecordSource) -> io::Result<()> {
         let readable = source.readable();
-        self.or_park(source, readable)
+        self.or_park(source, readable)?;
+        self.receiving.turn.begin();
+        Ok(())
     }
 
     /// Sees to a window with room for more bytes: a fresh one, the same one with its bytes moved to the front, or a larger
