@@ -79,8 +79,12 @@ pub mod record;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
+#[cfg(feature = "yamux")]
+pub mod yamux;
 
 pub use alts_handshaker as handshaker;
+#[cfg(feature = "tokio")]
+pub use connect::Incoming;
 pub use connect::{Acceptor, Connector};
 pub use error::{Error, Fault, Truncation};
 pub use stream::{AltsStream, Negotiated, SecurityLevel, StreamOptions};

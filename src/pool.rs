@@ -93,13 +93,15 @@ use state::{Charge, Line};
 /// unmapped as they are dropped.
 pub struct BufferPool {
     inner: Arc<Inner>,
+    /// What a read through this handle asks for.
+    nominal: Class,
 }
 
 impl BufferPool {
     /// A pool with the defaults: reads of 32 KiB, a cap of 256 MiB, at most 1 MiB kept idle. It
     /// holds no buffer until one is taken.
     pub fn new() -> Self {
-        Self::from_checked(&BufferPoolBuilder::default())
+        Self::from_checked(&BufferPoolBuilder::default(), Class::USUAL)
     }
 
     /// Describes another pool.
@@ -107,15 +109,28 @@ impl BufferPool {
         BufferPoolBuilder::default()
     }
 
-    fn from_checked(builder: &BufferPoolBuilder) -> Self {
-        Self { inner: Arc::new(Inner::new(builder, watch::spawn)) }
+    fn from_checked(builder: &BufferPoolBuilder, nominal: Class) -> Self {
+        Self { inner: Arc::new(Inner::new(builder, watch::spawn)), nominal }
+    }
+
+    /// A handle on the same pool whose reads have another nominal size, in bytes: a connection in bulk reads more at once than
+    /// the many quiet ones that share the pool with it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`BufferPoolBuilder::build`]: `size` must be a power of two from 4 KiB to 32 MiB, and the cap must hold one such
+    /// buffer.
+    pub fn with_buffer_size(&self, size: usize) -> Result<Self, PoolConfigError> {
+        let nominal = config::checked_class(size, self.inner.cap)?;
+        self.inner.add_handle();
+        Ok(Self { inner: Arc::clone(&self.inner), nominal })
     }
 
     /// The nominal size of a read, in bytes: what to ask for unless there is a reason for another
     /// size.
     #[inline]
     pub fn buffer_size(&self) -> usize {
-        self.inner.buffer_size
+        self.nominal.nominal()
     }
 
     /// How many bytes a buffer asked for with `size` has; `None` beyond the largest class.
@@ -254,7 +269,7 @@ impl Default for BufferPool {
 impl Clone for BufferPool {
     fn clone(&self) -> Self {
         self.inner.add_handle();
-        Self { inner: Arc::clone(&self.inner) }
+        Self { inner: Arc::clone(&self.inner), nominal: self.nominal }
     }
 }
 
@@ -328,7 +343,7 @@ mod tests {
 
     #[test]
     fn the_janitor_is_there_while_something_is_idle() {
-        let (pool, inner) = released_after(Duration::from_hours(1));
+        let (pool, inner) = released_after(Duration::from_secs(60 * 60));
         let buffer = pool.take(1).unwrap();
         assert_eq!(owners(&inner), 2, "the handle and the buffer");
         drop(buffer);

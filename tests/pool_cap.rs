@@ -22,9 +22,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 /// Long enough that only a clock which runs ahead when nobody can go on ever gets there.
-const NEVER: Duration = Duration::from_hours(1);
+const NEVER: Duration = Duration::from_secs(60 * 60);
 /// Where time passes as it does, so that a test ends when nobody can go on.
-const ENOUGH: Duration = Duration::from_mins(5);
+const ENOUGH: Duration = Duration::from_secs(5 * 60);
 /// What a part of a record may take of the time that passes while others wait, in tests that want to see it end.
 const STALL_LIMIT: Duration = Duration::from_millis(200);
 

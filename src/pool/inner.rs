@@ -22,7 +22,6 @@ pub(super) struct Inner {
     release_after: Option<Duration>,
     /// The watch knows this module, not the other way round.
     spawn_watch: fn(Arc<Self>) -> io::Result<()>,
-    pub(super) buffer_size: usize,
     pub(super) cap: usize,
 }
 
@@ -42,7 +41,6 @@ impl Inner {
                 _ => None,
             },
             spawn_watch,
-            buffer_size: checked.buffer_size,
             cap: checked.cap,
         }
     }

@@ -12,7 +12,7 @@ const GAP: Duration = Duration::from_secs(2);
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long pressure lasts before it is reported, and how long until the next report.
 const REPORT_AFTER: Duration = Duration::from_secs(5);
-const REPORT_AGAIN: Duration = Duration::from_mins(1);
+const REPORT_AGAIN: Duration = Duration::from_secs(60);
 
 /// Who wants memory in vain, and who holds it.
 #[derive(Default)]

@@ -46,7 +46,7 @@ const CONNECTION_WINDOW: u32 = STREAMS_PER_CONNECTION * STREAM_WINDOW;
 const MAX_HEADERS: u32 = 16 << 10;
 
 /// A connection that is silent for so long is asked whether it is alive, and closed if no answer comes.
-const KEEPALIVE: Duration = Duration::from_mins(1);
+const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The longest that a call may take that is no handshake.
@@ -77,7 +77,7 @@ impl Serve {
         if let Some(policy) = self.server_policy() {
             builder = builder.server_policy(policy);
         }
-        let service = identities.give_to(builder).build();
+        let service = identities.give_to(builder).build()?;
 
         // Signals from here on are not lost: whoever has read the ready line may send one.
         let mut stop = Stop::new()?;
