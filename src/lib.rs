@@ -76,6 +76,8 @@ pub mod http2;
 pub mod pool;
 pub mod ready;
 pub mod record;
+#[cfg(feature = "relay")]
+pub mod relay;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
@@ -90,6 +92,18 @@ pub use error::{Error, Fault, Truncation};
 pub use stream::{AltsStream, Negotiated, SecurityLevel, StreamOptions};
 #[cfg(feature = "tokio")]
 pub use stream::{IntoSplit, ReadHalf, Reunite, ReuniteError, WriteHalf};
+
+/// A secured stream as one end of a relay: its bytes have to be copied, and its end counts only if the peer announced it.
+#[cfg(feature = "relay")]
+impl<S> relay::RelayEnd for AltsStream<S>
+where
+    Self: ready::ReadyReader + ::tokio::io::AsyncWrite,
+    S: Unpin,
+{
+    fn ended_cleanly(&self) -> bool {
+        self.peer_closed_authenticated() || !self.negotiated().close_notify
+    }
+}
 
 /// The README's examples compile.
 #[cfg(doctest)]

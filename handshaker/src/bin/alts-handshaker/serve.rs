@@ -8,14 +8,13 @@ mod health;
 mod identities;
 mod incoming;
 mod metrics;
-mod notify;
-mod socket;
 
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use alts_handshaker::cli::notify;
 use alts_handshaker::service::HandshakerService;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
@@ -144,7 +143,7 @@ impl Serve {
             }
         };
         tokio::select! {
-            finished = timeout(self.drain_seconds.0, drained) => match finished {
+            finished = timeout(self.shutdown_timeout.0, drained) => match finished {
                 Ok(()) => tracing::info!("all handshakes are done"),
                 Err(_) => tracing::warn!(
                     in_flight = service.in_flight(),
@@ -163,7 +162,7 @@ impl Serve {
                 "every process that reaches the TCP address can act in the daemon's name: it should belong to one workload"
             );
         }
-        if self.dev {
+        if self.trust.dev {
             tracing::warn!("development certificates are accepted (--dev)");
         }
     }
