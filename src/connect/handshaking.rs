@@ -24,6 +24,7 @@ const READ_LEN: usize = 4 << 10;
 #[derive(Debug)]
 pub(super) struct Handshaking {
     session: Box<dyn HandshakeSession>,
+    role: Role,
     /// A client begins without input.
     begun: bool,
     out: Vec<u8>,
@@ -40,6 +41,7 @@ impl Handshaking {
     ) -> Result<Self, Error> {
         Ok(Self {
             session: endpoint.handshaker.start(endpoint.role, options)?,
+            role: endpoint.role,
             begun: endpoint.role == Role::Server,
             out: Vec::new(),
             sent: 0,
@@ -80,14 +82,21 @@ impl Handshaking {
         }
         source.readable()?;
         let mut input = pool.take_beyond_cap(READ_LEN).map_err(Error::Pool)?;
-        let count = source.read(&mut input)?;
-        if count == 0 {
-            let at = match self.received {
-                0 => Truncation::BeforeHandshake,
-                _ => Truncation::Handshake,
-            };
-            return Err(Error::Truncated { at }.into());
-        }
+        let count = match source.read(&mut input) {
+            Ok(0) if self.received > 0 => {
+                return Err(Error::Truncated { at: Truncation::Handshake }.into());
+            }
+            Ok(0) => return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into()),
+            // Checks of a port may end this way, too.
+            Err(error)
+                if error.kind() == io::ErrorKind::ConnectionReset
+                    && self.received == 0
+                    && self.role == Role::Server =>
+            {
+                return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into());
+            }
+            read => read?,
+        };
         input.truncate(count);
         self.received = self.received.saturating_add(count);
         self.input = Some(input);
@@ -97,6 +106,10 @@ impl Handshaking {
     /// Whether the handshake itself is over.
     pub(super) fn has_result(&self) -> bool {
         self.result.is_some()
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
     }
 
     /// Whether the peer has yet to show that it speaks.
