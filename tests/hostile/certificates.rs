@@ -266,7 +266,7 @@ async fn a_client_learns_late_that_it_was_refused() {
             assert_eq!(error, told(code), "{what}, {first:?}");
             assert_eq!(error.fault(), Fault::Refused);
             let kind = std::io::Error::from(error).kind();
-            assert_eq!(kind, std::io::ErrorKind::ConnectionRefused);
+            assert_eq!(kind, std::io::ErrorKind::PermissionDenied);
             outcome.nothing_left();
         }
     }
