@@ -65,6 +65,15 @@ impl TrafficKeys {
         epoch
     }
 
+    fn rekeys(&self) -> bool {
+        self.protocol != RecordProtocol::Aes128Gcm
+    }
+
+    /// The last 12 bytes of the material, with which nonces are masked; zeros where the protocol has no mask.
+    fn mask(&self) -> [u8; NONCE_LEN] {
+        *self.material.last_chunk().expect("the material is longer than a mask")
+    }
+
     /// The nonce for a counter: masked with the last 12 bytes of the material where the protocol has a mask.
     fn nonce(&self, counter: [u8; 12]) -> [u8; NONCE_LEN] {
         let mut nonce = counter;
@@ -90,7 +99,7 @@ impl TrafficKeys {
                 self.epoch = epoch;
             }
             let key = AeadKey::expand(slot.provider, &self.aes_key);
-            slot.held = Some(EpochKey { epoch, aes_key: self.aes_key, key });
+            slot.held = Some(EpochKey { epoch, aes_key: self.aes_key, mask: self.mask(), key });
         }
         let held = slot.held.as_ref().expect("the slot was filled above");
         (&held.key, nonce)
@@ -127,6 +136,14 @@ impl KeySlot {
         self.held.as_ref().is_none_or(|held| held.epoch == epoch)
     }
 
+    /// Whether what it has belongs to the connection of `keys`, in whatever epoch.
+    pub(crate) fn belongs_to(&self, keys: &TrafficKeys) -> bool {
+        // Without rekeying there is no mask, and one AES key.
+        self.held.as_ref().is_some_and(|held| {
+            held.mask == keys.mask() && (keys.rekeys() || held.aes_key == keys.aes_key)
+        })
+    }
+
     /// Whether what it has was expanded from the AES key that `keys` used last.
     pub(crate) fn is_current_of(&self, keys: &TrafficKeys) -> bool {
         self.held.as_ref().is_some_and(|held| held.aes_key == keys.aes_key)
@@ -151,12 +168,15 @@ impl KeySlot {
 struct EpochKey {
     epoch: [u8; 6],
     aes_key: [u8; AES_KEY_LEN],
+    /// The connection's nonce mask, which is the same in all epochs.
+    mask: [u8; NONCE_LEN],
     key: AeadKey,
 }
 
 impl Drop for EpochKey {
     fn drop(&mut self) {
         self.aes_key.zeroize();
+        self.mask.zeroize();
     }
 }
 

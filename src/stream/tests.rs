@@ -9,7 +9,7 @@ use alts_handshaker::dev_ca::DevCa;
 use alts_handshaker::identity::Policy;
 use alts_handshaker::{HandshakeOptions, HandshakeResult, LocalHandshaker, RecordProtocol, Role};
 
-use super::{AltsStream, Channel, Negotiated, Shared, StreamOptions};
+use super::{AltsStream, Channel, Negotiated, StreamOptions, Terms};
 use crate::error::{Error, Fault};
 use crate::pool::BufferPool;
 use crate::record::{Counter, OVERHEAD, Opener, RecordError, Sealer};
@@ -82,14 +82,14 @@ fn stream(
 ) -> (AltsStream<Ends>, Sealer, Opener) {
     let mut result = handshake(protocol, role);
     let key = result.key_data.as_bytes().to_vec();
-    let shared = Shared {
+    let terms = Terms {
         negotiated: Negotiated::of(&result),
         pool: BufferPool::new(),
         options: StreamOptions::default(),
     };
-    let mut channel = Channel::new(role, &mut result, Arc::new(shared)).unwrap();
-    channel.sealed = counter(role, records);
-    channel.opened = counter(role.peer(), records);
+    let mut channel = Channel::new(role, &mut result, Arc::new(terms)).unwrap();
+    channel.sending.set_counter(counter(role, records));
+    channel.receiving.set_counter(counter(role.peer(), records));
     let sealer = Sealer::with_counter(protocol, &key, counter(role.peer(), records)).unwrap();
     let opener = Opener::with_counter(protocol, &key, counter(role, records)).unwrap();
     (AltsStream::new(Ends::default(), channel), sealer, opener)
@@ -108,7 +108,7 @@ fn the_only_key_of_the_plain_protocol_seals_8_388_608_records_and_no_more() {
     for role in [Role::Client, Role::Server] {
         let (mut stream, _, mut opener) = stream(PLAIN, role, LIMIT - 2);
         // Room for three records; the limit leaves two.
-        let payload = stream.channel.shared().max_payload();
+        let payload = stream.channel.terms().max_payload();
         let sent = stream.write(&vec![7; 2 * payload + 1]).unwrap();
         assert_eq!(sent, 2 * payload, "{role:?}");
         assert_eq!(stream.io.outgoing.len(), 2 * (payload + OVERHEAD));
@@ -122,7 +122,7 @@ fn the_only_key_of_the_plain_protocol_seals_8_388_608_records_and_no_more() {
             assert_exhausted(stream.try_close());
         }
         assert!(stream.io.outgoing.is_empty(), "nothing leaves after the limit");
-        assert_eq!(stream.channel.shared().pool.stats().beyond_cap_buffers, 0);
+        assert_eq!(stream.channel.terms().pool.stats().beyond_cap_buffers, 0);
     }
 }
 
