@@ -34,6 +34,7 @@
 
 mod authorization;
 mod client_stream;
+mod codec;
 mod connect_info;
 mod connector;
 mod error;
@@ -41,6 +42,7 @@ mod incoming;
 
 pub use authorization::{Access, Authorization, Authorized};
 pub use client_stream::ClientStream;
+pub use codec::{SmallBufferCodec, SmallBufferEncoder};
 pub use connect_info::{AltsConnectInfo, RequestExt};
 pub use connector::AltsConnector;
 pub use error::{ConnectError, cause_of};
