@@ -20,9 +20,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use alts::connect::Socket;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{Policy, Rule};
-use alts::{AltsStream, Connector, Socket};
+use alts::{AltsStream, Connector};
 use clap::Parser;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::net::{TcpStream, UnixStream};

@@ -28,14 +28,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use alts::connect::{Listener, Settings, Socket};
 use alts::handshaker::identity::{Policy, Rule};
 use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{Acceptor, AltsStream, Settings, Socket};
+use alts::{Acceptor, AltsStream};
 use clap::Parser;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
 
 use arguments::IdentityArguments;
@@ -67,7 +68,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    logs::start("info,alts::connect=warn");
+    logs::start("info");
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -104,20 +105,15 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         let listener = UnixListener::bind(&path).map_err(|error| at(path.display(), &error))?;
         let _remove = RemoveAtEnd(&path);
         println!("{name} listens on {}", path.display());
-        let accept = async || {
-            let (socket, _) = listener.accept().await?;
-            Ok((socket, "unix".to_owned()))
-        };
-        server.serve_until_asked_to_stop(accept).await?;
+        server.serve_until_asked_to_stop(listener, |_| "unix".to_owned()).await?;
     } else {
         let address = arguments.listen;
         let listener = TcpListener::bind(address).await.map_err(|error| at(address, &error))?;
         println!("{name} listens on {}", listener.local_addr()?);
-        let accept = async || {
-            let (socket, from) = listener.accept().await?;
-            Ok((socket, from.to_string()))
+        let from = |socket: &TcpStream| {
+            socket.peer_addr().map_or_else(|error| error.to_string(), |from| from.to_string())
         };
-        server.serve_until_asked_to_stop(accept).await?;
+        server.serve_until_asked_to_stop(listener, from).await?;
     }
 
     tracing::info!("stopping; another interrupt does it at once");
@@ -152,56 +148,35 @@ struct Server {
 }
 
 impl Server {
-    /// Accepts and serves. What goes wrong with one connection, or with accepting one, does not end this.
-    async fn serve_until_asked_to_stop<S: Socket + 'static>(
+    /// Accepts and serves. Neither a connection that fails nor an error of accepting ends this.
+    async fn serve_until_asked_to_stop<L>(
         &self,
-        accept: impl AsyncFn() -> io::Result<(S, String)>,
-    ) -> io::Result<()> {
-        /// When accepting fails for want of descriptors or memory, the next attempt fails too, until a connection ends.
-        const PAUSE: Duration = Duration::from_millis(200);
+        listener: L,
+        from: impl Fn(&L::Socket) -> String,
+    ) -> io::Result<()>
+    where
+        L: Listener<Socket: Socket + 'static>,
+    {
         let mut asked = std::pin::pin!(asked_to_stop());
-        let mut exhausted = false;
+        let mut incoming = self.acceptor.incoming(listener);
         loop {
-            let accepted = tokio::select! {
+            let stream = tokio::select! {
                 biased;
                 asked = &mut asked => return asked,
-                accepted = accept() => accepted,
+                Some(stream) = incoming.next() => stream,
             };
-            match accepted {
-                Ok((socket, from)) => {
-                    exhausted = false;
-                    self.spawn(socket, from);
-                }
-                Err(error) if is_of_one_connection(&error) => {
-                    tracing::debug!(%error, "a connection was gone before it was accepted");
-                }
-                Err(error) => {
-                    if !exhausted {
-                        tracing::error!(%error, "cannot accept; trying again until it works");
-                    }
-                    exhausted = true;
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+            let from = from(stream.get_ref());
+            self.spawn(stream, from);
         }
     }
 
-    fn spawn<S: Socket + 'static>(&self, socket: S, from: String) {
-        // Begun out here, since an idle connection pays for all that its task has room for. That is also why everything below has
-        // one place, and is lent from there.
-        let handshake = self.acceptor.accept(socket);
+    fn spawn<S: Socket + 'static>(&self, mut stream: AltsStream<S>, from: String) {
+        // An idle connection pays for everything that its task has room for, so each thing below has one place and is lent from
+        // there.
         let from = from.into_boxed_str();
         let (pool, mut stopping) = (self.pool.clone(), self.stopping.clone());
         tokio::spawn(async move {
-            let mut stop = std::pin::pin!(stopping.changed());
-            let mut stream = match or_stop(stop.as_mut(), handshake).await {
-                Some(Ok(stream)) => stream,
-                Some(Err(error)) => {
-                    tracing::warn!(from, fault = ?error.fault(), "{error}");
-                    return;
-                }
-                None => return,
-            };
+            let stop = std::pin::pin!(stopping.changed());
             tracing::info!(from, peer = stream.peer().name(), "connected");
             match echo(&mut stream, &pool, stop).await {
                 Ok(bytes) => tracing::info!(from, peer = stream.peer().name(), bytes, "closed"),
@@ -257,10 +232,4 @@ fn echo<S: Socket>(
         while stream.read_on_ready(pool).await?.is_some() {}
         Ok(bytes)
     }
-}
-
-/// Whether it is over with the connection that could not be accepted.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

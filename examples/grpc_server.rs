@@ -31,7 +31,7 @@ use std::sync::Arc;
 use alts::Acceptor;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{Policy, Rule};
-use alts::tonic::{Access, Authorization, Incoming};
+use alts::tonic::{Access, Authorization};
 use clap::Parser;
 use tokio::net::{TcpListener, UnixListener};
 use tonic::transport::Server;
@@ -94,7 +94,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         let listener = UnixListener::bind(&path)
             .map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
         println!("{name} listens on {}", path.display());
-        let incoming = Incoming::unix(listener, &acceptor);
+        let incoming = acceptor.incoming(listener);
         let served = server.serve_with_incoming_shutdown(incoming, asked_to_stop()).await;
         std::fs::remove_file(&path)?;
         served?;
@@ -104,7 +104,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             .await
             .map_err(|error| format!("cannot listen on {address}: {error}"))?;
         println!("{name} listens on {}", listener.local_addr()?);
-        let incoming = Incoming::tcp(listener, &acceptor);
+        let incoming = acceptor.incoming(listener);
         server.serve_with_incoming_shutdown(incoming, asked_to_stop()).await?;
     }
     Ok(())

@@ -69,7 +69,7 @@
 //! sockets; streams work over them, and over any non-blocking socket of `std::io`, without it. `aws-lc-rs`: offers AWS-LC for the
 //! cryptography of records ([`AeadProvider`](record::AeadProvider)). `tonic`: gRPC.
 
-mod connect;
+pub mod connect;
 mod error;
 #[cfg(feature = "http2")]
 pub mod http2;
@@ -81,9 +81,7 @@ mod stream;
 pub mod tonic;
 
 pub use alts_handshaker as handshaker;
-pub use connect::{Acceptor, Advance, Connector, MidHandshake, Settings};
-#[cfg(feature = "tokio")]
-pub use connect::{Handshake, Socket};
+pub use connect::{Acceptor, Connector};
 pub use error::{Error, Fault, Truncation};
 pub use stream::{AltsStream, Negotiated, SecurityLevel, StreamOptions};
 #[cfg(feature = "tokio")]

@@ -1,5 +1,5 @@
-//! gRPC with [tonic](https://docs.rs/tonic): clients connect through an [`AltsConnector`], servers serve [`Incoming`]
-//! connections.
+//! gRPC with [tonic](https://docs.rs/tonic): clients connect through an [`AltsConnector`], servers serve the
+//! connections of [`Acceptor::incoming`](crate::Acceptor::incoming).
 //!
 //! ```text
 //!  Endpoint ─► AltsConnector ─► AltsStream  ════  AltsStream ◄─ Incoming ◄─ TcpListener, UnixListener
@@ -13,14 +13,14 @@
 //! ```no_run
 //! # async fn serve(acceptor: alts::Acceptor) -> Result<(), Box<dyn std::error::Error>> {
 //! use alts::handshaker::identity::Policy;
-//! use alts::tonic::{Authorization, Incoming};
+//! use alts::tonic::Authorization;
 //!
 //! let listener = tokio::net::TcpListener::bind("[::1]:7000").await?;
 //! let callers = Policy::from_rules(["spiffe://example.org/ns/web/*"])?;
 //! tonic::transport::Server::builder()
 //!     .layer(Authorization::new(callers))
 //!     .add_routes(tonic::service::Routes::default())
-//!     .serve_with_incoming(Incoming::tcp(listener, &acceptor))
+//!     .serve_with_incoming(acceptor.incoming(listener))
 //!     .await?;
 //! # Ok(())
 //! # }
@@ -29,7 +29,7 @@
 //! What tonic does by itself it does here too: deadlines (one that tonic 0.14 notices itself ends a call with `CANCELLED` and
 //! "Timeout expired", not with `DEADLINE_EXCEEDED`), cancellation, message limits, graceful shutdown
 //! (`serve_with_incoming_shutdown`), reconnection. Its settings for TCP and TLS have no effect on connections that are made
-//! here: `TCP_NODELAY` is [`Settings::nodelay`](crate::Settings::nodelay), keepalive is HTTP/2's. A connection may outlive the
+//! here: `TCP_NODELAY` is [`Settings::nodelay`](crate::connect::Settings::nodelay), keepalive is HTTP/2's. A connection may outlive the
 //! certificates it was made with; `Server::max_connection_age` has clients connect again.
 
 mod authorization;
@@ -46,4 +46,4 @@ pub use codec::{SmallBufferCodec, SmallBufferEncoder};
 pub use connect_info::{AltsConnectInfo, RequestExt};
 pub use connector::AltsConnector;
 pub use error::{ConnectError, cause_of};
-pub use incoming::Incoming;
+pub use incoming::StreamListener;

@@ -8,9 +8,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use alts::AltsStream;
+use alts::connect::Socket;
 use alts::pool::{BufferPool, PooledBuf, Ticket};
 use alts::ready::ReadyReader;
-use alts::{AltsStream, Socket};
 use support::{World, assert_nothing_out, pattern, settings, tcp_sockets};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;

@@ -12,18 +12,22 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::dev_ca::DevCa;
 use alts::handshaker::identity::{Identity, Policy, TrustBundles, TrustDomain};
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{Acceptor, AltsStream, Connector, Settings};
+use alts::{Acceptor, AltsStream, Connector};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+
+#[path = "support/rest.rs"]
+mod rest;
 
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -248,7 +252,7 @@ impl Bench {
         let mut line = String::new();
         self.reports.read_line(&mut line).expect("the clients report");
         assert_eq!(line, "done\n", "the clients failed");
-        Self::settle();
+        rest::settle(live_heap);
     }
 
     /// Live heap per connection in bytes.
@@ -257,18 +261,6 @@ impl Bench {
         let served = self.tasks.num_alive_tasks() - 1;
         assert_eq!(served, self.connections, "a connection was lost");
         (live_heap() - self.base) as f64 / self.connections as f64
-    }
-
-    /// Waits until the server's tasks have all come to rest: the heap does not change any more.
-    fn settle() {
-        let mut quiet = 0;
-        let mut last = live_heap();
-        while quiet < 5 {
-            std::thread::sleep(Duration::from_millis(40));
-            let now = live_heap();
-            quiet = if now == last { quiet + 1 } else { 0 };
-            last = now;
-        }
     }
 }
 

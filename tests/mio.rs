@@ -9,10 +9,11 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use alts::connect::{MidHandshake, Progress, Settings};
 use alts::handshaker::{AlertCode, Error as HandshakeError};
 use alts::pool::BufferPool;
 use alts::ready::TryReadyReader;
-use alts::{Acceptor, Advance, AltsStream, Connector, Error, Fault, MidHandshake, Settings};
+use alts::{Acceptor, AltsStream, Connector, Error, Fault};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use support::{CLIENT, SERVER, World};
@@ -45,9 +46,9 @@ impl Turns {
     ) -> Result<AltsStream<TcpStream>, Error> {
         loop {
             handshake = match handshake.advance()? {
-                Advance::Done(stream) => return Ok(stream),
-                Advance::Pending(handshake) => handshake,
-                Advance::Starved(_) => panic!("the pool is not at its cap"),
+                Progress::Done(stream) => return Ok(stream),
+                Progress::Pending(handshake) => handshake,
+                Progress::Starved(_) => panic!("the pool is not at its cap"),
             };
             self.wait();
         }
@@ -191,7 +192,7 @@ fn a_socket_that_is_still_connecting() {
 fn a_silent_peer_has_until_its_deadline() {
     let world = World::new();
     let mut settings = Settings::default();
-    settings.first_bytes = Duration::ZERO;
+    settings.first_bytes_timeout = Duration::ZERO;
     let acceptor = Acceptor::with_settings(world.server_handshaker(), settings);
     let (mut near, far) = sockets();
     let handshake = acceptor.start(far).unwrap();
@@ -219,7 +220,7 @@ fn at_the_cap_nothing_waits_for_an_event_that_does_not_come() {
     let (near, mut far) = sockets();
     let mut turns = Turns::of(&mut far);
     // The client's offer is on its way; the server has no buffer to read it into.
-    let Advance::Pending(at_client) = connector.start(near).unwrap().advance().unwrap() else {
+    let Progress::Pending(at_client) = connector.start(near).unwrap().advance().unwrap() else {
         panic!("the server has not answered")
     };
     let taken = pool.take(1).unwrap();
@@ -227,12 +228,12 @@ fn at_the_cap_nothing_waits_for_an_event_that_does_not_come() {
     turns.wait();
     for _ in 0..2 {
         at_server = match at_server.advance().unwrap() {
-            Advance::Starved(handshake) => handshake,
+            Progress::Starved(handshake) => handshake,
             other => panic!("{other:?}"),
         };
     }
     drop(taken);
-    let Advance::Pending(_) = at_server.advance().unwrap() else {
+    let Progress::Pending(_) = at_server.advance().unwrap() else {
         panic!("the client has not answered")
     };
     drop(at_client);

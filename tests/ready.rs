@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use alts::Settings;
+use alts::connect::Settings;
 use alts::pool::{BufferPool, PoolStats};
 use alts::ready::{Probed, ReadyReader};
 use support::{World, pattern, tcp_sockets};

@@ -4,7 +4,7 @@ mod support;
 
 use std::io::IoSlice;
 
-use alts::Settings;
+use alts::connect::Settings;
 use alts::ready::ReadyReader;
 use alts::record::AeadProvider;
 use support::{CLIENT, SERVER, World, pattern};

@@ -7,9 +7,10 @@ mod support;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 
+use alts::connect::Settings;
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{AltsStream, Error, Fault, Settings};
+use alts::{AltsStream, Error, Fault};
 use support::by_hand::take_records;
 use support::polling::now;
 use support::wire::{Control, Wire, wires};

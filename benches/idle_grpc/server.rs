@@ -7,10 +7,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use alts::Acceptor;
+use alts::connect::Settings;
 use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::pool::BufferPool;
-use alts::tonic::Incoming;
-use alts::{Acceptor, Settings};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -64,7 +64,7 @@ async fn serve(transport: Transport, pem: Pem, listener: TcpListener, pool: Buff
             limits.half_open_per_source = limits.half_open;
             settings.limits = HandshakeLimits::new(limits);
             let handshaker = LocalHandshaker::builder(Arc::new(pem.identity())).build();
-            let incoming = Incoming::tcp(listener, &Acceptor::with_settings(handshaker, settings));
+            let incoming = Acceptor::with_settings(handshaker, settings).incoming(listener);
             let mut server = server;
             server.add_service(service).serve_with_incoming(incoming).await
         }

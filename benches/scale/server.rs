@@ -3,9 +3,10 @@
 use std::io::{BufRead, stdin};
 use std::sync::Arc;
 
+use alts::Acceptor;
+use alts::connect::Settings;
 use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::ready::ReadyReader;
-use alts::{Acceptor, Settings};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
+use alts::connect::{MidHandshake, Progress};
 use alts::pool::BufferPool;
 use alts::ready::TryReadyReader;
-use alts::{Advance, AltsStream, Connector, MidHandshake};
+use alts::{AltsStream, Connector};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -140,8 +141,8 @@ impl Client {
         let mut stream = match self.state.take() {
             Some(State::Open(stream)) => stream,
             Some(State::Handshaking(handshake)) => match handshake.advance()? {
-                Advance::Done(stream) => stream,
-                Advance::Pending(handshake) | Advance::Starved(handshake) => {
+                Progress::Done(stream) => stream,
+                Progress::Pending(handshake) | Progress::Starved(handshake) => {
                     self.state = Some(State::Handshaking(handshake));
                     return Ok(None);
                 }

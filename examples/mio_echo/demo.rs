@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::dev_ca::DevCa;
 use alts::handshaker::identity::Policy;
 use alts::pool::BufferPool;
-use alts::{Acceptor, Connector, Settings};
+use alts::{Acceptor, Connector};
 use clap::Args;
 
 use crate::client;
@@ -63,7 +64,7 @@ impl DemoArguments {
         let one = BufferPool::capacity_for(32 << 10).unwrap_or_default();
         let pool = BufferPool::builder().cap(usize::from(self.buffers) * one).build()?;
         let mut settings = Settings::default();
-        settings.first_bytes = FIRST_BYTES;
+        settings.first_bytes_timeout = FIRST_BYTES;
         settings.pool = pool.clone();
         let identity = authority.issue(SERVER, now)?.identity(now)?;
         let handshaker = LocalHandshaker::builder(Arc::new(identity)).build();

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use alts::connect::{MidHandshake, Progress};
 use alts::pool::{BufferPool, PooledBuf};
 use alts::ready::TryReadyReader;
-use alts::{Acceptor, Advance, AltsStream, MidHandshake};
+use alts::{Acceptor, AltsStream};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -219,15 +220,15 @@ impl Server {
     fn turn(&mut self, token: Token) {
         if let Some(HalfOpen { handshake, from }) = self.half_open.remove(&token) {
             match handshake.advance() {
-                Ok(Advance::Pending(handshake)) => {
+                Ok(Progress::Pending(handshake)) => {
                     self.half_open.insert(token, HalfOpen { handshake, from });
                     return;
                 }
-                Ok(Advance::Starved(handshake)) => {
+                Ok(Progress::Starved(handshake)) => {
                     self.half_open.insert(token, HalfOpen { handshake, from });
                     return self.starve(token);
                 }
-                Ok(Advance::Done(stream)) => {
+                Ok(Progress::Done(stream)) => {
                     tracing::info!(%from, peer = stream.peer().name(), "connected");
                     self.summary.accepted += 1;
                     let connection =

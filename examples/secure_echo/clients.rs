@@ -4,6 +4,7 @@
 //! ended. Its standard output gets one byte for each connection that has done its exchange.
 
 use std::error::Error;
+use std::future::ready;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -11,14 +12,25 @@ use std::sync::Arc;
 use std::{env, process, thread};
 
 use alts::Connector;
+use clap::ValueEnum;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::exchange::ping_pong;
-use crate::identities::{self, Identities};
+use crate::pem::Pem;
+use crate::{identities, tls};
 
 /// Connections being made at a time; the server takes this many unfinished handshakes from one source.
 const AT_A_TIME: usize = 64;
+
+/// What connections are secured with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Over {
+    Tcp,
+    Alts,
+    Tls,
+}
 
 /// The parent's handle.
 pub(crate) struct Clients {
@@ -27,24 +39,28 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Starts the child. It connects with ALTS if it gets `identities`.
+    /// Starts the child, which needs `pem` unless it connects over TCP alone.
     pub(crate) fn start(
         to: SocketAddr,
         connections: usize,
         message: usize,
-        identities: Option<&Identities>,
+        over: Over,
+        pem: Option<&Pem>,
     ) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.arg(format!("--connections={connections}")).arg(format!("--message={message}"));
         command.arg(format!("--clients-to={to}"));
-        if identities.is_some() {
-            command.arg("--clients-secure");
-        }
+        let over = match over {
+            Over::Tcp => "tcp",
+            Over::Alts => "alts",
+            Over::Tls => "tls",
+        };
+        command.arg(format!("--clients-over={over}"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let progress = child.stdout.take();
         let mut clients = Self { child, progress: progress.ok_or(io::ErrorKind::BrokenPipe)? };
-        if let (Some(identities), Some(stdin)) = (identities, &mut clients.child.stdin) {
-            identities.send_client(stdin)?;
+        if let (Some(pem), Some(stdin)) = (pem, &mut clients.child.stdin) {
+            pem.send(stdin)?;
         }
         Ok(clients)
     }
@@ -88,11 +104,10 @@ pub(crate) fn run(
     to: SocketAddr,
     connections: usize,
     message: usize,
-    secure: bool,
+    over: Over,
 ) -> Result<(), Box<dyn Error>> {
     let mut stdin = io::stdin().lock();
-    let connector =
-        if secure { Some(Connector::new(identities::receive_client(&mut stdin)?)) } else { None };
+    let pem = if over == Over::Tcp { None } else { Some(Pem::receive(&mut stdin)?) };
     drop(stdin);
     thread::spawn(|| {
         // Nothing more is sent, so this is the end, or as good as it.
@@ -102,46 +117,44 @@ pub(crate) fn run(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let message: Arc<[u8]> = vec![b'.'; message].into();
-        match connector {
-            Some(connector) => {
-                hold(connections, || {
-                    let (connector, message) = (connector.clone(), Arc::clone(&message));
-                    async move {
-                        let tcp = TcpStream::connect(to).await?;
-                        let mut stream = connector.connect(tcp).await?;
-                        ping_pong(&mut stream, &message, &mut vec![0; message.len()]).await?;
-                        Ok(stream)
-                    }
-                })
-                .await
+        match (over, pem) {
+            (Over::Alts, Some(pem)) => {
+                let connector = Connector::new(identities::client(&pem)?);
+                hold(to, connections, message, move |tcp| connector.connect(tcp)).await
             }
-            None => {
-                hold(connections, || {
-                    let message = Arc::clone(&message);
-                    async move {
-                        let mut tcp = TcpStream::connect(to).await?;
-                        ping_pong(&mut tcp, &message, &mut vec![0; message.len()]).await?;
-                        Ok(tcp)
-                    }
-                })
-                .await
+            (Over::Tls, Some(pem)) => {
+                let (connector, name) = (tls::client(&pem)?, tls::server_name()?);
+                let secure = move |tcp| connector.connect(name.clone(), tcp);
+                hold(to, connections, message, secure).await
             }
+            _ => hold(to, connections, message, |tcp| ready(Ok::<_, io::Error>(tcp))).await,
         }
     })
 }
 
-/// Makes connections, a few at a time, and then holds them all for ever.
-async fn hold<S, F>(connections: usize, connect: impl Fn() -> F) -> Result<(), Box<dyn Error>>
+/// Makes connections, a few at a time, has `message` echoed on each, and then holds them all for ever.
+async fn hold<S, F, E>(
+    to: SocketAddr,
+    connections: usize,
+    message: Arc<[u8]>,
+    secure: impl Fn(TcpStream) -> F + Clone + Send + Sync + 'static,
+) -> Result<(), Box<dyn Error>>
 where
-    S: Send + 'static,
-    F: Future<Output = io::Result<S>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = Result<S, E>> + Send + 'static,
+    io::Error: From<E>,
 {
     let mut held = Vec::with_capacity(connections);
     let mut under_way = JoinSet::new();
     let mut begun = 0;
     while held.len() < connections {
         while begun < connections && under_way.len() < AT_A_TIME {
-            under_way.spawn(connect());
+            let (secure, message) = (secure.clone(), Arc::clone(&message));
+            under_way.spawn(async move {
+                let mut stream = secure(TcpStream::connect(to).await?).await?;
+                ping_pong(&mut stream, &message, &mut vec![0; message.len()]).await?;
+                Ok::<_, io::Error>(stream)
+            });
             begun += 1;
         }
         if let Some(outcome) = under_way.join_next().await {

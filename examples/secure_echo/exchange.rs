@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use alts::connect::Settings;
 use alts::pool::BufferPool;
 use alts::ready::Probed;
 use alts::record::OVERHEAD;
@@ -39,7 +40,9 @@ pub(crate) async fn exchange(
     let connecting = TcpStream::connect(listener.local_addr()?);
     let (near, (far, _)) = tokio::try_join!(connecting, listener.accept())?;
 
-    let acceptor = Acceptor::new(identities.server()?);
+    let mut settings = Settings::default();
+    settings.handshake.application_protocols = vec!["echo".to_owned()];
+    let acceptor = Acceptor::with_settings(identities.server()?, settings.clone());
     let server = tokio::spawn(async move {
         let pool = BufferPool::new();
         let mut stream = acceptor.accept(far).await?;
@@ -50,7 +53,8 @@ pub(crate) async fn exchange(
     let traffic = Arc::new(Traffic::default());
     let counted = Counted { io: near, traffic: Arc::clone(&traffic) };
     let start = Instant::now();
-    let mut client = Connector::new(identities.client()?).connect(Probed::new(counted)).await?;
+    let connector = Connector::with_settings(identities.client()?, settings);
+    let mut client = connector.connect(Probed::new(counted)).await?;
     let handshake_time = start.elapsed();
     let handshake = traffic.so_far();
 

@@ -5,38 +5,44 @@
 //! cargo run --release --example secure_echo -- --connections 10000 --message 65536
 //! ```
 //!
-//! It needs nothing: it makes a development authority, identities for a server and for clients, and throws them away at the
-//! end. The server side is what a program of yours would look like: [`Acceptor::accept`](alts::Acceptor::accept) on a
+//! It needs no files: it makes a development authority and identities for a server and for clients, and drops them at the
+//! end. The server side looks like a program of yours: [`Acceptor::accept`](alts::Acceptor::accept) on a
 //! socket, then a loop of [`read_on_ready`](alts::ready::ReadyReader::read_on_ready) and `write_all` (`server.rs`).
 //!
 //! The clients of the second part run in a child process, so that what is counted on the heap is the server alone. The
-//! comparison is the same echo loop on tokio's bare `TcpStream`, measured in the same run in the same way.
+//! comparisons are the same echo loop over mutual TLS 1.3 by rustls, and over tokio's bare `TcpStream`, measured in the same run
+//! in the same way.
 
 mod clients;
 mod counted;
 mod exchange;
 mod identities;
 mod memory;
+mod pem;
 mod server;
+mod tls;
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use alts::{Acceptor, Settings};
+use alts::Acceptor;
+use alts::connect::Settings;
 use clap::Parser;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use clients::Clients;
+use clients::{Clients, Over};
 use identities::Identities;
-use server::{Cost, Server};
+use pem::Pem;
+use server::{Cost, Secured, Server};
+use tls::Certificates;
 
 /// Shows an authenticated connection, then what thousands of idle ones cost.
 #[derive(Debug, Parser)]
 #[command(name = "secure_echo")]
 struct Arguments {
-    /// Idle connections to open, with ALTS and again without: 1 to 20,000, since one address of loopback has some 28,000 ports.
+    /// Idle connections to open with ALTS, with TLS and with TCP alone: 1 to 20,000, since one address of loopback has some 28,000 ports.
     #[arg(
         long,
         value_name = "N",
@@ -52,15 +58,15 @@ struct Arguments {
         value_parser = clap::value_parser!(u32).range(1..=1 << 20)
     )]
     message: u32,
-    /// Only open and measure ALTS connections, without TCP for comparison.
+    /// Only open and measure ALTS connections, without TLS and TCP for comparison.
     #[arg(long)]
     no_comparison: bool,
     /// Be the clients of the server at this address: what the program says to its child.
     #[arg(long, hide = true)]
     clients_to: Option<SocketAddr>,
-    /// Be clients with ALTS.
-    #[arg(long, hide = true, requires = "clients_to")]
-    clients_secure: bool,
+    /// How to connect to it.
+    #[arg(long, hide = true, default_value = "tcp")]
+    clients_over: Over,
 }
 
 /// Descriptors for everything but the connections: standard streams, runtimes, listener, and room to spare.
@@ -70,7 +76,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let (connections, message) = (arguments.connections.into(), arguments.message as usize);
     let outcome = match arguments.clients_to {
-        Some(to) => clients::run(to, connections, message, arguments.clients_secure),
+        Some(to) => clients::run(to, connections, message, arguments.clients_over),
         None => show(connections, message, !arguments.no_comparison),
     };
     match outcome {
@@ -105,10 +111,21 @@ fn show(wanted: usize, message: usize, comparison: bool) -> Result<(), Box<dyn E
         HumanCount(connections as u64),
         HumanCount(message as u64)
     );
-    let plain = if comparison { Some(cost_of_idle(connections, message, None)?) } else { None };
-    let secured = cost_of_idle(connections, message, Some(&identities))?;
-    print_table(&secured, plain.as_ref());
-    if secured.pool.in_use_buffers > 0 {
+    let settings = Settings::default();
+    let acceptor = Acceptor::with_settings(identities.server()?, settings);
+    let pem = identities.client_pem();
+    let alts = cost_of_idle(connections, message, Over::Alts, Secured::Alts(acceptor), Some(&pem))?;
+    let mut costs = vec![("ALTS", &alts)];
+    let (tls, tcp);
+    if comparison {
+        let certificates = Certificates::new()?;
+        let (acceptor, pem) = (certificates.server()?, &certificates.client);
+        tls = cost_of_idle(connections, message, Over::Tls, Secured::Tls(acceptor), Some(pem))?;
+        tcp = cost_of_idle(connections, message, Over::Tcp, Secured::Not, None)?;
+        costs.extend([("TLS (rustls)", &tls), ("plain TCP", &tcp)]);
+    }
+    print_table(&costs);
+    if alts.pool.in_use_buffers > 0 {
         return Err("idle connections hold buffers, which they must not".into());
     }
     Ok(())
@@ -125,23 +142,24 @@ fn raise_descriptor_limit() -> Result<usize, Box<dyn Error>> {
     Ok(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// Opens connections, lets them go idle, and says what they cost the server. With ALTS if there are identities.
+/// Opens connections, lets them go idle, and says what they cost the server.
 fn cost_of_idle(
     connections: usize,
     message: usize,
-    identities: Option<&Identities>,
+    over: Over,
+    secured: Secured,
+    pem: Option<&Pem>,
 ) -> Result<Cost, Box<dyn Error>> {
-    let (name, acceptor) = match identities {
-        Some(identities) => {
-            ("ALTS", Some(Acceptor::with_settings(identities.server()?, Settings::default())))
-        }
-        None => ("TCP", None),
+    let name = match over {
+        Over::Tcp => "TCP",
+        Over::Alts => "ALTS",
+        Over::Tls => "TLS",
     };
     let bar = ProgressBar::new(connections as u64).with_message(name).with_style(
         ProgressStyle::with_template("  {msg:<5} {wide_bar} {human_pos}/{human_len} {elapsed}")?,
     );
-    let server = Server::start(acceptor)?;
-    let mut clients = Clients::start(server.address(), connections, message, identities)?;
+    let server = Server::start(secured)?;
+    let mut clients = Clients::start(server.address(), connections, message, over, pem)?;
     clients.wait_until_idle(connections, |more| bar.inc(more as u64))?;
     let cost = server.cost(connections);
     bar.finish_and_clear();
@@ -150,19 +168,27 @@ fn cost_of_idle(
     cost
 }
 
-fn print_table(secured: &Cost, plain: Option<&Cost>) {
-    let row = |name: &str, of: &dyn Fn(&Cost) -> String| {
-        let plain = plain.map(|plain| format!("{:>14}", of(plain))).unwrap_or_default();
-        println!("  {name:<40}{:>14}{plain}", of(secured));
+fn print_table(costs: &[(&str, &Cost)]) {
+    let row = |name: &str, of: &dyn Fn(&str, &Cost) -> String| {
+        print!("  {name:<36}");
+        for (over, cost) in costs {
+            print!("{:>14}", of(over, cost));
+        }
+        println!();
+    };
+    let of_pool = |over: &str, value: String| {
+        if over.starts_with("TLS") { String::new() } else { value }
     };
     println!();
-    println!("  {:<40}{:>14}{}", "", "ALTS", plain.map_or("", |_| "     plain TCP"));
-    row("idle connections", &|cost| HumanCount(cost.connections as u64).to_string());
-    row("buffers out of the pool", &|cost| HumanCount(cost.pool.in_use_buffers as u64).to_string());
-    row("kept in the pool, for all together", &|cost| {
-        HumanBytes(cost.pool.idle_bytes as u64).to_string()
+    row("", &|over, _| over.to_owned());
+    row("idle connections", &|_, cost| HumanCount(cost.connections as u64).to_string());
+    row("buffers out of the pool", &|over, cost| {
+        of_pool(over, HumanCount(cost.pool.in_use_buffers as u64).to_string())
     });
-    row("live heap per idle connection", &|cost| {
+    row("kept in the pool, for all together", &|over, cost| {
+        of_pool(over, HumanBytes(cost.pool.idle_bytes as u64).to_string())
+    });
+    row("live heap per idle connection", &|_, cost| {
         format!("{} bytes", HumanCount((cost.heap / cost.connections) as u64))
     });
 }

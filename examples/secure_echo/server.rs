@@ -7,12 +7,15 @@ use std::thread;
 use std::time::Duration;
 
 use alts::Acceptor;
+use alts::connect::AcceptLoop;
 use alts::pool::{BufferPool, PoolStats};
 use alts::ready::ReadyReader;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::memory::live_heap;
+use crate::tls;
 
 /// Sends back what comes, until the peer ends its direction. Holds memory only from a read to the end of the write after it.
 pub(crate) async fn echo(
@@ -36,6 +39,13 @@ pub(crate) struct Cost {
     pub(crate) pool: PoolStats,
 }
 
+/// How a server secures the connections that it accepts.
+pub(crate) enum Secured {
+    Alts(Acceptor),
+    Tls(TlsAcceptor),
+    Not,
+}
+
 /// An echo server on a runtime of its own, which ends when this is dropped.
 pub(crate) struct Server {
     _runtime: tokio::runtime::Runtime,
@@ -45,16 +55,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens on loopback. Secures what it accepts if it has an `acceptor`.
-    pub(crate) fn start(acceptor: Option<Acceptor>) -> io::Result<Self> {
+    /// Listens on loopback.
+    pub(crate) fn start(secured: Secured) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
         let pool = BufferPool::new();
         let heap_before = live_heap();
-        match acceptor {
-            Some(acceptor) => runtime.spawn(serve_alts(listener, acceptor, pool.clone())),
-            None => runtime.spawn(serve_tcp(listener, pool.clone())),
+        match secured {
+            Secured::Alts(acceptor) => runtime.spawn(serve_alts(listener, acceptor, pool.clone())),
+            Secured::Tls(acceptor) => runtime.spawn(serve_tls(listener, acceptor)),
+            Secured::Not => runtime.spawn(serve_tcp(listener, pool.clone())),
         };
         Ok(Self { _runtime: runtime, address, pool, heap_before })
     }
@@ -87,20 +98,13 @@ impl Server {
 
 /// All there is to a server with alts.
 ///
-/// Two habits keep its tasks small: the handshake begins outside, so that no task keeps room for the socket beside the stream;
-/// and the loop is in the task itself, since an `async fn` of its own would keep what it is given twice.
+/// The loop is in the task itself, since an `async fn` of its own would keep what it is given twice, and an idle connection
+/// pays for everything that its task has room for.
 async fn serve_alts(listener: TcpListener, acceptor: Acceptor, pool: BufferPool) {
-    loop {
-        let tcp = match listener.accept().await {
-            Ok((tcp, _)) => tcp,
-            Err(error) => return failed("accepting", &error),
-        };
-        let (handshake, pool) = (acceptor.accept(tcp), pool.clone());
+    let mut incoming = acceptor.incoming(listener);
+    while let Some(mut stream) = incoming.next().await {
+        let pool = pool.clone();
         tokio::spawn(async move {
-            let mut stream = match handshake.await {
-                Ok(stream) => stream,
-                Err(error) => return failed("a handshake", &error),
-            };
             while let Ok(Some(received)) = stream.read_on_ready(&pool).await {
                 if let Err(error) = stream.write_all(&received).await {
                     return failed("a connection", &error);
@@ -112,17 +116,34 @@ async fn serve_alts(listener: TcpListener, acceptor: Acceptor, pool: BufferPool)
 
 /// The same without alts.
 async fn serve_tcp(listener: TcpListener, pool: BufferPool) {
-    loop {
-        let mut tcp = match listener.accept().await {
-            Ok((tcp, _)) => tcp,
-            Err(error) => return failed("accepting", &error),
-        };
+    let mut sockets = AcceptLoop::new(listener);
+    while let Some(mut tcp) = sockets.next().await {
         let pool = pool.clone();
         tokio::spawn(async move {
             while let Ok(Some(received)) = tcp.read_on_ready(&pool).await {
                 if let Err(error) = tcp.write_all(&received).await {
                     return failed("a connection", &error);
                 }
+            }
+        });
+    }
+}
+
+/// The same with TLS. The handshake is boxed, so that the task keeps no room for it.
+async fn serve_tls(listener: TcpListener, acceptor: TlsAcceptor) {
+    loop {
+        let tcp = match listener.accept().await {
+            Ok((tcp, _)) => tcp,
+            Err(error) => return failed("accepting", &error),
+        };
+        let handshake = Box::pin(acceptor.accept(tcp));
+        tokio::spawn(async move {
+            let mut stream = match handshake.await {
+                Ok(stream) => stream,
+                Err(error) => return failed("a handshake", &error),
+            };
+            if let Err(error) = tls::echo(&mut stream).await {
+                failed("a connection", &error);
             }
         });
     }

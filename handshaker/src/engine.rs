@@ -50,7 +50,6 @@ use self::protocol::FrameKind;
 use crate::error::{AlertCode, Error};
 use crate::session::{HandshakeResult, HandshakeSession, Role, Step};
 
-pub use self::alert::SealedAlertKey;
 pub use self::key_share::Suite;
 
 pub(crate) use self::config::Config;

@@ -49,6 +49,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod accept;
 #[cfg(feature = "dev-ca")]
 pub mod dev_ca;
 mod engine;
@@ -67,7 +68,7 @@ mod rpc_status;
 pub mod service;
 mod session;
 
-pub use engine::{Handshake, SealedAlertKey, Suite};
+pub use engine::{Handshake, Suite};
 pub use error::{AlertCode, Error, ForeignProtocol};
 #[cfg(feature = "tokio")]
 pub use limits::{CorePermit, HalfOpen, HandshakeLimits, LimitOptions};
@@ -75,6 +76,6 @@ pub use local::{LocalHandshaker, LocalHandshakerBuilder};
 #[cfg(feature = "remote")]
 pub use remote::{RemoteHandshaker, RemoteHandshakerBuilder};
 pub use session::{
-    HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, KeyData, RecordProtocol, Role,
-    RpcVersion, RpcVersions, Step,
+    HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, KeyData, LateAlert,
+    RecordProtocol, Role, RpcVersion, RpcVersions, Step,
 };

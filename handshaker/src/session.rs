@@ -8,7 +8,6 @@ use std::time::SystemTime;
 
 use zeroize::Zeroize;
 
-use crate::engine::SealedAlertKey;
 use crate::error::{AlertCode, Error};
 use crate::identity::PeerIdentity;
 
@@ -190,9 +189,26 @@ pub struct HandshakeResult {
     pub close_notify: bool,
     /// A public name for the connection that both sides share, for logs.
     pub log_id: [u8; 16],
-    /// A client learns only now that the server refused its certificate: opens a sealed alert that arrives where the first
-    /// record should be. `None` on servers and where the handshaker has no alerts.
-    pub late_alert: Option<SealedAlertKey>,
+    /// Recognizes and opens an alert in the place of the first record, by which a client learns that the server refused its
+    /// certificate. `None` on servers and where the handshaker has no alerts.
+    pub late_alert: Option<Box<dyn LateAlert>>,
+}
+
+/// Opens the one alert that a server may send after the client's handshake is done.
+///
+/// A client is done before the server has seen its certificate. If the server refuses the certificate, an alert arrives where
+/// the first record is due: [`frame_len`](Self::frame_len) recognizes it, [`open`](Self::open) reads it. Drop the value, which
+/// holds a key, when the first record has opened.
+pub trait LateAlert: Send + Sync + fmt::Debug {
+    /// If `header`, the first 8 bytes of a frame, begins such an alert: the length of the whole frame in bytes, header included.
+    fn frame_len(&self, header: [u8; 8]) -> Option<usize>;
+
+    /// Opens a whole frame, header included. Gives the code and the peer's reason, escaped and possibly empty.
+    ///
+    /// # Errors
+    ///
+    /// The frame is not an alert of this connection's peer.
+    fn open(&self, frame: &[u8]) -> Result<(AlertCode, String), Error>;
 }
 
 /// How far a handshake came with one step.

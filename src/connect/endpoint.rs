@@ -2,61 +2,13 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use alts_handshaker::{HandshakeOptions, HandshakeResult, Handshaker, Role};
+use alts_handshaker::{HandshakeResult, Handshaker, Role};
 
+use super::settings::Settings;
 use crate::error::Error;
-use crate::pool::{BufferPool, PooledBuf};
-use crate::stream::{AltsStream, Channel, Negotiated, Shared, StreamOptions};
-
-/// How connections are made and what they use. Start from the default and change fields.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Settings {
-    /// Where buffers come from. Clones share: give one pool to everything in a process.
-    pub pool: BufferPool,
-    /// What a handshake offers. `close_notify` is on here, since this crate's records support it.
-    pub handshake: HandshakeOptions,
-    /// How streams read and write.
-    pub stream: StreamOptions,
-    /// What strangers may make this side do at the same time; a connector's own handshakes count too. Clones share.
-    /// Non-blocking handshakes (`start`) are the event loop's to limit.
-    #[cfg(feature = "tokio")]
-    pub limits: alts_handshaker::HandshakeLimits,
-    /// For a whole handshake, from the socket to the stream. Default 10 s: below the 20 and 30 s after which gRPC's Java and
-    /// Go peers give up.
-    pub deadline: Duration,
-    /// For the first 8 bytes of the peer. Default 5 s.
-    pub first_bytes: Duration,
-    /// Whether TCP sends small segments at once (`TCP_NODELAY`), where the socket is known to be TCP. Default `true`: a record
-    /// is of no use to the peer until all of it is there. Not applied by `start`.
-    pub nodelay: bool,
-    /// How much the kernel takes that it cannot send yet, in bytes (`TCP_NOTSENT_LOWAT`), where the socket is known to be TCP
-    /// and the system is Linux. `None` leaves it to the system, which lets up to 4 MiB pile up on one connection. Default
-    /// 64 KiB: what waits is then still in the processor's cache when it is sent, and a peer that does not read costs the
-    /// kernel less. What is on its way to the peer does not count, so that long distances are not slowed down. Not applied
-    /// by `start`.
-    pub unsent_limit: Option<u32>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let mut handshake = HandshakeOptions::default();
-        handshake.close_notify = true;
-        Self {
-            pool: BufferPool::new(),
-            handshake,
-            stream: StreamOptions::default(),
-            #[cfg(feature = "tokio")]
-            limits: alts_handshaker::HandshakeLimits::default(),
-            deadline: Duration::from_secs(10),
-            first_bytes: Duration::from_secs(5),
-            nodelay: true,
-            unsent_limit: Some(64 << 10),
-        }
-    }
-}
+use crate::pool::PooledBuf;
+use crate::stream::{AltsStream, Channel, Negotiated, Shared};
 
 /// Secures accepted connections. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,7 +20,7 @@ impl Acceptor {
         Self::with_settings(handshaker, Settings::default())
     }
 
-    /// With these settings.
+    /// With the given settings.
     pub fn with_settings(handshaker: impl Handshaker, settings: Settings) -> Self {
         Self(Endpoint::new(Role::Server, handshaker, settings))
     }
@@ -89,7 +41,7 @@ impl Connector {
         Self::with_settings(handshaker, Settings::default())
     }
 
-    /// With these settings.
+    /// With the given settings.
     pub fn with_settings(handshaker: impl Handshaker, settings: Settings) -> Self {
         Self(Endpoint::new(Role::Client, handshaker, settings))
     }

@@ -9,6 +9,7 @@ use alts_handshaker::{AlertCode, HandshakeOptions};
 
 use super::endpoint::{Acceptor, Connector, Endpoint};
 use super::handshaking::Handshaking;
+use super::settings::addable;
 use crate::error::Error;
 use crate::ready::NonBlocking;
 use crate::stream::AltsStream;
@@ -48,12 +49,12 @@ pub struct MidHandshake<S> {
     start: Instant,
 }
 
-/// How far a handshake came.
+/// How far a [`MidHandshake`] got.
 #[derive(Debug)]
-pub enum Advance<S> {
-    /// It waits for the socket.
+pub enum Progress<S> {
+    /// It waits for an event of the socket.
     Pending(MidHandshake<S>),
-    /// It found no buffer, since the pool is at its cap: call again when buffers have come back, without waiting for an event.
+    /// The pool is at its cap and has no buffer for it: call again when buffers have come back, without waiting for an event.
     Starved(MidHandshake<S>),
     /// It is finished.
     Done(AltsStream<S>),
@@ -70,7 +71,7 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
     ///
     /// # Errors
     /// The socket is closed with the handshake; an alert has been sent if there was room for it.
-    pub fn advance(mut self) -> Result<Advance<S>, Error> {
+    pub fn advance(mut self) -> Result<Progress<S>, Error> {
         let result = match self.advance_inner() {
             Ok(()) => Ok(()),
             Err(error) => match error.kind() {
@@ -81,8 +82,8 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
                 {
                     if Instant::now() < self.deadline() {
                         return Ok(match error.kind() {
-                            io::ErrorKind::ResourceBusy => Advance::Starved(self),
-                            _ => Advance::Pending(self),
+                            io::ErrorKind::ResourceBusy => Progress::Starved(self),
+                            _ => Progress::Pending(self),
                         });
                     }
                     let code = AlertCode::Timeout;
@@ -100,9 +101,9 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         }
         match self.handshaking.finish() {
             Some((result, received)) => {
-                Ok(Advance::Done(self.endpoint.stream(self.io, result, received)?))
+                Ok(Progress::Done(self.endpoint.stream(self.io, result, received)?))
             }
-            None => Ok(Advance::Pending(self)),
+            None => Ok(Progress::Pending(self)),
         }
     }
 
@@ -127,15 +128,15 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         self.handshaking.has_unsent()
     }
 
-    /// When it will have failed.
+    /// The instant at which it fails with a timeout.
     pub fn deadline(&self) -> Instant {
         let settings = &self.endpoint.settings;
         let patience = if self.handshaking.awaits_first_bytes() {
-            settings.first_bytes.min(settings.deadline)
+            settings.first_bytes_timeout.min(settings.handshake_timeout)
         } else {
-            settings.deadline
+            settings.handshake_timeout
         };
-        self.start + patience
+        self.start + addable(patience)
     }
 
     /// The socket.

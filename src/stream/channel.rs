@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use alts_handshaker::{HandshakeResult, Role, SealedAlertKey};
+use alts_handshaker::{HandshakeResult, LateAlert, Role};
 
 use super::moving::Moving;
 use super::negotiated::Shared;
@@ -81,7 +81,7 @@ pub(super) struct Held {
     /// Why nothing can be received any more.
     pub(super) failure: Option<Box<Error>>,
     /// A client's, until the first record shows that the server accepted it.
-    pub(super) late_alert: Option<Box<SealedAlertKey>>,
+    pub(super) late_alert: Option<Box<dyn LateAlert>>,
 }
 
 impl Held {
@@ -102,7 +102,7 @@ impl Channel {
         result: &mut HandshakeResult,
         shared: Arc<Shared>,
     ) -> Result<Self, RecordError> {
-        let late_alert = result.late_alert.take().map(Box::new);
+        let late_alert = result.late_alert.take();
         Ok(Self {
             keys: TrafficKeys::new(result.record_protocol, result.key_data.as_bytes())?,
             opened: Counter::new(role.peer()),

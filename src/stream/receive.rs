@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use alts_handshaker::{RecordProtocol, SealedAlertKey};
+use alts_handshaker::RecordProtocol;
 
 use super::channel::{Channel, MAX_EXACT_PARTIAL, MAX_PLAIN_RECORDS, Reading};
 use super::stall::RecordSource;
@@ -154,9 +154,10 @@ impl Channel {
             Ok(Head::Record { wire_len }) => wire_len <= sealed.len(),
             Ok(Head::Unknown) => false,
             Err(_) => {
-                let alert = sealed.first_chunk().copied().and_then(SealedAlertKey::frame_len);
-                let expected = self.held.as_ref().is_some_and(|held| held.late_alert.is_some());
-                !(expected && alert.is_some_and(|frame_len| sealed.len() < frame_len))
+                let alert = self.held.as_ref().and_then(|held| held.late_alert.as_deref());
+                let frame_len = alert.zip(sealed.first_chunk().copied());
+                let frame_len = frame_len.and_then(|(alert, header)| alert.frame_len(header));
+                frame_len.is_none_or(|frame_len| frame_len <= sealed.len())
             }
         }
     }
@@ -257,7 +258,7 @@ impl Channel {
         let alert = self.held.as_mut().and_then(|held| held.late_alert.take());
         let Some(key) = alert else { return Err(self.fail(error)) };
         let sealed = self.window().map_or(&[][..], |window| window.sealed());
-        match sealed.first_chunk().copied().and_then(SealedAlertKey::frame_len) {
+        match sealed.first_chunk().copied().and_then(|header| key.frame_len(header)) {
             Some(frame_len) if sealed.len() < frame_len => {
                 self.held().late_alert = Some(key);
                 Ok(false)

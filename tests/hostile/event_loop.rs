@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Duration;
 
+use alts::Error;
+use alts::connect::Progress;
 use alts::handshaker::{self, AlertCode, Handshaker, Role};
 use alts::pool::BufferPool;
 use alts::ready::TryReadyReader;
-use alts::{Advance, Error};
 
 use crate::empty_records::options;
 use crate::support::{World, by_hand, settings};
@@ -66,14 +67,14 @@ fn an_event_loop_gets_its_turn_too() {
         outgoing: Vec::new(),
         flooding: false,
     };
-    let Advance::Pending(mut server) = acceptor.start(socket).unwrap().advance().unwrap() else {
+    let Progress::Pending(mut server) = acceptor.start(socket).unwrap().advance().unwrap() else {
         panic!("not done yet")
     };
     let mut out = Vec::new();
     let answer = std::mem::take(&mut server.get_mut().outgoing);
     let result = by_hand::step(&mut *session, &answer, &mut out).unwrap().result.unwrap();
     server.get_mut().incoming = out;
-    let Advance::Done(mut server) = server.advance().unwrap() else { panic!("done") };
+    let Progress::Done(mut server) = server.advance().unwrap() else { panic!("done") };
     let (mut sealer, _) = by_hand::crypters(&result, Role::Client);
     server.get_mut().record = Box::new(move || by_hand::seal(&mut sealer, b""));
     server.get_mut().flooding = true;
@@ -109,8 +110,9 @@ fn a_socket_that_never_connects_is_waited_for_until_the_deadline() {
     let pool = BufferPool::new();
     let connector = world.connector(settings(&pool, |_| ()));
     let advanced = connector.start(Unconnected).unwrap().advance();
-    assert!(matches!(advanced, Ok(Advance::Pending(_))));
-    let connector = world.connector(settings(&pool, |settings| settings.deadline = Duration::ZERO));
+    assert!(matches!(advanced, Ok(Progress::Pending(_))));
+    let connector =
+        world.connector(settings(&pool, |settings| settings.handshake_timeout = Duration::ZERO));
     let Err(error) = connector.start(Unconnected).unwrap().advance() else {
         panic!("the deadline is over")
     };

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use alts::connect::Settings;
 use alts::handshaker::{
     self, AlertCode, ForeignProtocol, HandshakeLimits, HandshakeOptions, Handshaker, LimitOptions,
     Role,
 };
 use alts::pool::BufferPool;
-use alts::{AltsStream, Error, Fault, Settings, Truncation};
+use alts::{AltsStream, Error, Fault, Truncation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -190,8 +191,8 @@ async fn peers_that_dawdle_have_until_the_deadline() {
     let world = World::new();
     for role in [Role::Server, Role::Client] {
         let slow = begin(&world, role, |settings| {
-            settings.deadline = Duration::from_secs(20);
-            settings.first_bytes = Duration::from_secs(9);
+            settings.handshake_timeout = Duration::from_secs(20);
+            settings.first_bytes_timeout = Duration::from_secs(9);
         });
         let control = slow.control.clone();
         let dawdling = tokio::spawn(async move {
@@ -214,8 +215,8 @@ async fn the_deadline_is_the_deadline() {
     let world = World::new();
     for role in [Role::Server, Role::Client] {
         let slow = begin(&world, role, |settings| {
-            settings.deadline = Duration::from_secs(3);
-            settings.first_bytes = Duration::from_mins(1);
+            settings.handshake_timeout = Duration::from_secs(3);
+            settings.first_bytes_timeout = Duration::from_mins(1);
         });
         slow.times_out(Duration::from_secs(3)).await;
     }

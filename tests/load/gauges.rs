@@ -54,16 +54,9 @@ pub(crate) fn wait_until(holds: impl Fn() -> bool) {
     }
 }
 
-/// Waits until the server has come to rest: its heap does not change any more.
+/// Waits until the server has come to rest.
 pub(crate) fn settle() {
-    let mut quiet = 0;
-    let mut last = live_heap();
-    while quiet < 5 {
-        std::thread::sleep(Duration::from_millis(40));
-        let now = live_heap();
-        quiet = if now == last { quiet + 1 } else { 0 };
-        last = now;
-    }
+    crate::rest::settle(live_heap);
 }
 
 /// What was there at first, and how to look again.

@@ -16,6 +16,8 @@ mod gauges;
 mod helper;
 mod helpers;
 mod identities;
+#[path = "../support/rest.rs"]
+mod rest;
 #[path = "../support/rng.rs"]
 mod rng;
 mod row;

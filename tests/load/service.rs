@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alts::connect::HandshakeFuture;
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{AltsStream, Error, Handshake};
+use alts::{AltsStream, Error};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::tally::{CLOSED, GAVE_UP, Tally, name_of};
 
@@ -19,7 +19,11 @@ pub(crate) const PUSH: u8 = b'P';
 pub(crate) const PUSHED: usize = 400_000;
 
 /// Sends back what comes.
-pub(crate) async fn echo(handshake: Handshake<TcpStream>, pool: BufferPool, tally: Arc<Tally>) {
+pub(crate) async fn echo(
+    handshake: HandshakeFuture<TcpStream>,
+    pool: BufferPool,
+    tally: Arc<Tally>,
+) {
     match handshake.await {
         // By reference: a future keeps room for what it is given, and once more for where it uses it.
         Ok(mut stream) => echo_stream(&mut stream, &pool, &tally).await,
@@ -51,18 +55,18 @@ async fn echo_all(stream: &mut AltsStream<TcpStream>, pool: &BufferPool) -> io::
     Ok(())
 }
 
-/// Sends back what comes, or bytes without end to those who ask for them, with the timeout around writes that the documentation of
-/// `AltsStream` advises.
-pub(crate) async fn guarded(
-    handshake: Handshake<TcpStream>,
+/// Sends back what comes, or bytes without end to those who ask for them, and gives up a write when the patience with it ends:
+/// the timeout around writes that the documentation of `AltsStream` advises, or a scenario's word.
+pub(crate) async fn guarded<F: Future<Output = ()>>(
+    handshake: HandshakeFuture<TcpStream>,
     pool: BufferPool,
     tally: Arc<Tally>,
-    patience: Duration,
+    patience: impl Fn() -> F,
 ) {
     let how = match handshake.await {
         Ok(mut stream) => {
             Tally::add(&tally.secured);
-            match guarded_all(&mut stream, &pool, patience).await {
+            match guarded_all(&mut stream, &pool, &patience).await {
                 Ok(how) => how,
                 Err(error) => name_of(&Error::from(error)),
             }
@@ -72,10 +76,27 @@ pub(crate) async fn guarded(
     tally.end(how);
 }
 
-async fn guarded_all(
+/// As `guarded`'s patience: a minute, which nothing here takes.
+pub(crate) fn a_minute() -> impl Future<Output = ()> {
+    tokio::time::sleep(Duration::from_mins(1))
+}
+
+/// What `write` came to; `None` if the patience with it ended first.
+async fn unless<T>(
+    patience: impl Future<Output = ()>,
+    write: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        written = write => Some(written),
+        () = patience => None,
+    }
+}
+
+async fn guarded_all<F: Future<Output = ()>>(
     stream: &mut AltsStream<TcpStream>,
     pool: &BufferPool,
-    patience: Duration,
+    patience: impl Fn() -> F,
 ) -> io::Result<&'static str> {
     while let Some(received) = stream.read_on_ready(pool).await? {
         let sent = if received[0] == PUSH {
@@ -83,8 +104,8 @@ async fn guarded_all(
             drop(received);
             let chunk = vec![PUSH; PUSHED];
             loop {
-                match timeout(patience, stream.write_all(&chunk)).await {
-                    Ok(Ok(())) => {}
+                match unless(patience(), stream.write_all(&chunk)).await {
+                    Some(Ok(())) => {}
                     other => break other,
                 }
             }
@@ -93,16 +114,16 @@ async fn guarded_all(
                 stream.write_all(&received).await?;
                 stream.flush().await
             };
-            timeout(patience, echoing).await
+            unless(patience(), echoing).await
         };
         match sent {
-            Ok(sent) => sent?,
-            Err(_) => return Ok(GAVE_UP),
+            Some(sent) => sent?,
+            None => return Ok(GAVE_UP),
         }
     }
-    match timeout(patience, stream.shutdown()).await {
-        Ok(shut) => shut?,
-        Err(_) => return Ok(GAVE_UP),
+    match unless(patience(), stream.shutdown()).await {
+        Some(shut) => shut?,
+        None => return Ok(GAVE_UP),
     }
     while stream.read_on_ready(pool).await?.is_some() {}
     Ok(CLOSED)

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alts::Acceptor;
+use alts::connect::{HandshakeFuture, Settings};
 use alts::handshaker::{HandshakeLimits, Handshaker, LimitOptions};
 use alts::pool::BufferPool;
-use alts::{Acceptor, Handshake, Settings};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
@@ -18,6 +19,9 @@ use crate::tally::Tally;
 
 /// When accepting fails for want of descriptors, the next attempt fails too, until a connection ends.
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a handshake may take where the scenario is not about time.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) struct Target {
     pub(crate) runtime: Runtime,
@@ -35,7 +39,7 @@ impl Target {
         serve: S,
     ) -> Self
     where
-        S: Fn(Handshake<TcpStream>, BufferPool, Arc<Tally>) -> F + Send + 'static,
+        S: Fn(HandshakeFuture<TcpStream>, BufferPool, Arc<Tally>) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let identities = Identities::new();
@@ -59,6 +63,9 @@ impl Target {
         let runtime = Runtime::new().expect("a runtime");
         let (mut settings, mut limits) = (Settings::default(), LimitOptions::default());
         limits.half_open_per_source = usize::MAX;
+        // A busy machine must not make an honest handshake late; scenarios about deadlines set them.
+        settings.handshake_timeout = PATIENCE;
+        settings.first_bytes_timeout = PATIENCE;
         change(&mut settings, &mut limits);
         settings.limits = HandshakeLimits::new(limits);
         let acceptor = Acceptor::with_settings(handshaker, settings);
@@ -95,6 +102,12 @@ impl Target {
         self.tally.clear();
     }
 
+    /// Waits until the tasks of so many connections are over. A peer learns of the end of its connection before the server has counted
+    /// it.
+    pub(crate) fn wait_until_ended(&self, connections: u64) {
+        crate::gauges::wait_until(|| Tally::get(&self.tally.ended) >= connections);
+    }
+
     pub(crate) fn gauges(&self) -> Gauges {
         Gauges::new(self.runtime.metrics(), self.pool(), &self.acceptor.settings().limits)
     }
@@ -120,7 +133,7 @@ pub(crate) async fn accept<F, S>(
     tally: Arc<Tally>,
     serve: S,
 ) where
-    S: Fn(Handshake<TcpStream>, BufferPool, Arc<Tally>) -> F,
+    S: Fn(HandshakeFuture<TcpStream>, BufferPool, Arc<Tally>) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     loop {

@@ -11,11 +11,12 @@ pub(crate) mod wire;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use alts::connect::{Settings, Socket};
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::dev_ca::DevCa;
 use alts::handshaker::identity::{Identity, Policy};
 use alts::pool::{BufferPool, PoolStats};
-use alts::{Acceptor, AltsStream, Connector, Settings, Socket};
+use alts::{Acceptor, AltsStream, Connector};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 pub(crate) const SERVER: &str = "spiffe://dev.local/server";

@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
+use alts::IntoSplit;
+use alts::connect::Socket;
 use alts::pool::{BufferPool, PooledBuf, Ticket};
 use alts::ready::ReadyReader;
-use alts::{IntoSplit, Socket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::rng::Rng;

@@ -86,7 +86,8 @@ async fn the_most_specific_rule_decides() {
 async fn what_is_not_served_is_denied_all_the_same() {
     let world = World::new();
     let served = Served::with(&world, Over::Tcp, Authorization::new(Policy::nobody())).await;
-    let (endpoint, connector) = served.endpoint(world.connector(alts::Settings::default()));
+    let (endpoint, connector) =
+        served.endpoint(world.connector(alts::connect::Settings::default()));
     let channel = endpoint.connect_with_connector(connector).await.unwrap();
     for path in ["/", "/x", "//", "/alts.example.Echo", "/alts.example.Echo/", "/a/b/c", "*"] {
         let mut grpc = tonic::client::Grpc::new(channel.clone());
@@ -137,11 +138,12 @@ async fn one_service_by_itself() {
     let world = World::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
-    let acceptor = world.acceptor(alts::Settings::default());
+    let acceptor = world.acceptor(alts::connect::Settings::default());
     let service = Authorization::new(only(CLIENT)).layer(EchoServer::new(EchoService));
     let server = Server::builder().add_service(service);
-    tokio::spawn(server.serve_with_incoming(alts::tonic::Incoming::tcp(listener, &acceptor)));
-    let connector = alts::tonic::AltsConnector::new(world.connector(alts::Settings::default()));
+    tokio::spawn(server.serve_with_incoming(acceptor.incoming(listener)));
+    let connector =
+        alts::tonic::AltsConnector::new(world.connector(alts::connect::Settings::default()));
     let endpoint = Channel::from_shared(uri).unwrap();
     let mut client = EchoClient::new(endpoint.connect_with_connector(connector).await.unwrap());
     client.once(message("hello")).await.unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
+use alts::connect::Settings;
 use alts::handshaker::identity::Policy;
 use alts::handshaker::{
     AlertCode, Error as HandshakeError, HandshakeOptions, HandshakeSession, Handshaker,
@@ -12,7 +13,7 @@ use alts::handshaker::{
 };
 use alts::record::RecordError;
 use alts::tonic::{Access, AltsConnector, Authorization, cause_of};
-use alts::{Acceptor, Connector, Error, Fault, Settings};
+use alts::{Acceptor, Connector, Error, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
@@ -197,7 +198,7 @@ async fn uris() {
     tokio::spawn(
         tonic::transport::Server::builder()
             .add_service(crate::echo::echo_server::EchoServer::new(crate::service::EchoService))
-            .serve_with_incoming(alts::tonic::Incoming::unix(listener, &acceptor)),
+            .serve_with_incoming(acceptor.incoming(listener)),
     );
     let uri: tonic::transport::Uri = format!("unix://localhost{}", path.display()).parse().unwrap();
     let endpoint = Endpoint::from(uri);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::Policy;
 use alts::pool::BufferPool;
-use alts::tonic::{Access, AltsConnectInfo, AltsConnector, Authorization, Incoming, RequestExt};
+use alts::tonic::{Access, AltsConnectInfo, AltsConnector, Authorization, RequestExt};
 use alts::{Acceptor, Connector};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixListener};
@@ -75,14 +75,14 @@ impl Served {
             Over::Tcp => {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let port = listener.local_addr().unwrap().port();
-                let incoming = Incoming::tcp(listener, acceptor);
+                let incoming = acceptor.incoming(listener);
                 let serving = server.serve_with_incoming_shutdown(incoming, stopped);
                 (Place::Port(port), tokio::spawn(serving))
             }
             Over::Unix => {
                 let dir = tempfile::tempdir().unwrap();
                 let path = dir.path().join("socket");
-                let incoming = Incoming::unix(UnixListener::bind(&path).unwrap(), acceptor);
+                let incoming = acceptor.incoming(UnixListener::bind(&path).unwrap());
                 let serving = server.serve_with_incoming_shutdown(incoming, stopped);
                 (Place::Socket(path, dir), tokio::spawn(serving))
             }

@@ -16,7 +16,8 @@ async fn a_call_in_flight_ends_by_itself() {
         talk.exchange(b"before").await;
         served.stop();
         // No new connections: the listener is gone.
-        let (endpoint, connector) = served.endpoint(world.connector(alts::Settings::default()));
+        let (endpoint, connector) =
+            served.endpoint(world.connector(alts::connect::Settings::default()));
         while endpoint.connect_with_connector(connector.clone()).await.is_ok() {
             tokio::task::yield_now().await;
         }

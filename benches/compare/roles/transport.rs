@@ -9,7 +9,7 @@ use std::ops::{Deref, Range};
 use std::path::Path;
 use std::task::{Context, Poll};
 
-use ::alts::Settings;
+use ::alts::connect::Settings;
 use ::alts::pool::{BufferPool, PooledBuf};
 use ::alts::ready::ReadyReader;
 use ::alts::record::AeadProvider;

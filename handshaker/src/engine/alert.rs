@@ -5,11 +5,11 @@ use std::fmt;
 
 use super::codec::{Reader, put_u16, vector8};
 use super::frame::{self, Frame, Header};
-use super::protocol::{FrameKind, HEADER_LEN, MAX_ALERT, MAX_REASON};
+use super::protocol::{FrameKind, HEADER_LEN, MAX_REASON};
 use super::schedule::Secrets;
 use super::seal::MessageKey;
 use crate::error::{AlertCode, Error};
-use crate::session::Role;
+use crate::session::{LateAlert, Role};
 
 /// `u16 code | reason<u8>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,40 +49,29 @@ fn printable(byte: u8) -> bool {
     (0x20..=0x7e).contains(&byte)
 }
 
-/// Opens the one alert that a peer may have sealed.
-///
-/// A client is done before the server has seen its certificate. If the server refuses it, what arrives in place of the first
-/// record is a sealed alert: [`frame_len`](Self::frame_len) recognises it, [`open`](Self::open) reads it. The key is to be
-/// dropped when the first record opens.
-pub struct SealedAlertKey(MessageKey);
+/// The peer's alert key: opens the one alert that the peer may have sealed.
+pub(super) struct SealedAlertKey(MessageKey);
 
 impl SealedAlertKey {
-    /// Bytes that decide whether a frame is a sealed alert.
-    pub const HEADER_LEN: usize = HEADER_LEN;
+    fn open_frame(&self, frame: &mut Frame) -> Result<(AlertCode, String), Error> {
+        Ok(Alert::load(frame.open(&self.0)?)?.code_and_words())
+    }
+}
 
-    /// Bytes of the longest sealed alert, header included.
-    pub const MAX_FRAME_LEN: usize = MAX_ALERT;
-
-    /// If `header` begins a sealed alert: the length in bytes of the whole frame, header included.
-    pub fn frame_len(header: [u8; Self::HEADER_LEN]) -> Option<usize> {
+impl LateAlert for SealedAlertKey {
+    fn frame_len(&self, header: [u8; HEADER_LEN]) -> Option<usize> {
         match Header::load(header) {
             Ok(Header { kind: FrameKind::SealedAlert, frame_len }) => Some(frame_len),
             _ => None,
         }
     }
 
-    /// Opens a whole frame, header included, and gives the code and the peer's words, escaped. An error means that this
-    /// peer did not write it.
-    pub fn open(&self, frame: &[u8]) -> Result<(AlertCode, String), Error> {
-        let frame_len = frame.first_chunk().copied().and_then(Self::frame_len);
-        if frame_len != Some(frame.len()) {
+    fn open(&self, frame: &[u8]) -> Result<(AlertCode, String), Error> {
+        let header = frame.first_chunk().copied();
+        if header.and_then(|header| self.frame_len(header)) != Some(frame.len()) {
             return Err(Error::decode("a sealed alert with a bad header"));
         }
         self.open_frame(&mut Frame::new(FrameKind::SealedAlert, frame.to_vec()))
-    }
-
-    fn open_frame(&self, frame: &mut Frame) -> Result<(AlertCode, String), Error> {
-        Ok(Alert::load(frame.open(&self.0)?)?.code_and_words())
     }
 }
 
@@ -163,8 +152,8 @@ impl Alerts {
     }
 
     /// What a client keeps after its end of the handshake.
-    pub(super) fn into_late(self) -> Option<SealedAlertKey> {
-        self.peer
+    pub(super) fn into_late(self) -> Option<Box<dyn LateAlert>> {
+        self.peer.map(|key| Box::new(key) as _)
     }
 }
 
@@ -231,7 +220,7 @@ mod tests {
             assert_eq!(client.receive(&mut frame(&back)), told);
             assert_ne!(out[8..], back[8..]);
             let key = client.into_late().unwrap();
-            assert_eq!(SealedAlertKey::frame_len(*back.first_chunk().unwrap()), Some(back.len()));
+            assert_eq!(key.frame_len(*back.first_chunk().unwrap()), Some(back.len()));
             assert_eq!(key.open(&back), Ok((code, String::new())));
             assert!(key.open(&out).is_err());
             for at in 0..back.len() {
@@ -245,10 +234,11 @@ mod tests {
 
     #[test]
     fn records_are_not_alerts() {
-        assert_eq!(SealedAlertKey::frame_len([27, 0, 0, 0, 6, 0, 0, 0]), None);
-        assert_eq!(SealedAlertKey::frame_len([27, 0, 0, 0, 0x4f, 0, 0, 0]), None);
-        assert_eq!(SealedAlertKey::frame_len([27, 1, 0, 0, 0x4e, 0, 0, 0]), None);
-        assert_eq!(SealedAlertKey::frame_len([27, 0, 0, 0, 0x4e, 0, 0, 1]), None);
+        let key = pair().0.into_late().unwrap();
+        assert_eq!(key.frame_len([27, 0, 0, 0, 6, 0, 0, 0]), None);
+        assert_eq!(key.frame_len([27, 0, 0, 0, 0x4f, 0, 0, 0]), None);
+        assert_eq!(key.frame_len([27, 1, 0, 0, 0x4e, 0, 0, 0]), None);
+        assert_eq!(key.frame_len([27, 0, 0, 0, 0x4e, 0, 0, 1]), None);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl PrivateKey {
             keys.push(Zeroizing::new(key.map_err(|fault| pem_fault(&fault))?));
         }
         match keys.as_slice() {
-            [key] => Self::from_der(key),
+            [key] => Self::from_der(key.secret_der()),
             [] if contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") => {
                 Err(IdentityError::EncryptedPrivateKey)
             }
@@ -61,15 +61,28 @@ impl PrivateKey {
         }
     }
 
-    fn from_der(key: &PrivateKeyDer<'_>) -> Result<Self, IdentityError> {
+    /// Reads a private key from DER: PKCS#8, PKCS#1, or SEC1 with its public key; the kinds of keys are those of
+    /// [`from_pem`](Self::from_pem). The bytes are the caller's to wipe.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::PrivateKey`] says what is wrong with the key and quotes nothing of it.
+    pub fn from_der(der: &[u8]) -> Result<Self, IdentityError> {
+        // All three are a sequence that begins with a version. What follows it tells them apart.
+        let second = Reader::new(der)
+            .sequence()
+            .and_then(|mut fields| {
+                fields.expect(tag::INTEGER)?;
+                fields.element()
+            })
+            .ok_or_else(|| unusable("it is not DER"))?;
         let random = SystemRandom::new();
-        let (kind, pair) = match key {
-            PrivateKeyDer::Pkcs8(key) => from_pkcs8(key.secret_pkcs8_der(), &random)?,
-            PrivateKeyDer::Pkcs1(key) => {
-                let pair = RsaKeyPair::from_der(key.secret_pkcs1_der()).map_err(rejected)?;
-                (KeyKind::Rsa, KeyPair::Rsa(pair))
+        let (kind, pair) = match second.tag {
+            tag::SEQUENCE => from_pkcs8(der, &random)?,
+            tag::INTEGER => {
+                (KeyKind::Rsa, KeyPair::Rsa(RsaKeyPair::from_der(der).map_err(rejected)?))
             }
-            PrivateKeyDer::Sec1(key) => from_sec1(key.secret_sec1_der(), &random)?,
+            tag::OCTET_STRING => from_sec1(der, &random)?,
             _ => return Err(unusable("neither PKCS#8, PKCS#1 nor SEC1")),
         };
         Ok(Self { pair, scheme: kind.scheme(), random })

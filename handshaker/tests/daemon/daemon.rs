@@ -69,6 +69,9 @@ impl Files {
     }
 }
 
+/// Patience with callers that a busy machine keeps from their next message.
+pub(crate) const PATIENT: [&str; 4] = ["--idle-seconds", "600", "--deadline-seconds", "600"];
+
 /// A running daemon. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -116,7 +119,8 @@ impl Daemon {
 
     /// The usual daemon on a Unix socket.
     pub(crate) fn usual(files: &Files) -> Self {
-        Self::start(&files.usual(), &["--listen", files.socket(), "--admin", "127.0.0.1:0"])
+        let addresses = ["--listen", files.socket(), "--admin", "127.0.0.1:0"];
+        Self::start(&files.usual(), &[addresses, PATIENT].concat())
     }
 
     pub(crate) fn remote(&self) -> RemoteHandshaker {

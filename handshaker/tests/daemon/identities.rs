@@ -4,7 +4,9 @@ use std::fs;
 
 use alts_handshaker::{Error, HandshakeOptions, Handshaker, Role};
 
-use crate::daemon::{CART, Daemon, Files, HalfWay, eventually, handshake, own_uid, start, step};
+use crate::daemon::{
+    CART, Daemon, Files, HalfWay, PATIENT, eventually, handshake, own_uid, start, step,
+};
 
 const RENAMED: &str = "spiffe://dev.local/renamed";
 
@@ -23,7 +25,7 @@ fn counted(daemon: &Daemon, metric: &str) -> u64 {
 async fn new_files_are_taken_over() {
     let files = Files::new();
     let more = ["--listen", files.socket(), "--admin", "127.0.0.1:0", "--reload-seconds", "0.05"];
-    let daemon = Daemon::start(&files.usual(), &more);
+    let daemon = Daemon::start(&files.usual(), &[&more[..], &PATIENT].concat());
     assert_eq!(name(&daemon).await, CART);
     let handshaker = daemon.remote();
     let begun_before = HalfWay::reach(&handshaker, &handshaker).await.unwrap();

@@ -11,7 +11,7 @@
 //! as a driver does at its deadline; so at the end each side has a result or an error, never neither.
 
 use crate::peers::{Flights, Outcome, Pair};
-use alts_handshaker::{AlertCode, Error, SealedAlertKey};
+use alts_handshaker::{AlertCode, Error};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flight {
@@ -83,8 +83,9 @@ fn assert_noticed(pair: &Pair, flight: Flight, what: &str, change: &dyn Fn(&mut 
         let key = client.result().late_alert.as_ref();
         if !client.records.is_empty() {
             let header = *client.records.first_chunk().expect("alerts are whole");
-            assert_eq!(SealedAlertKey::frame_len(header), Some(client.records.len()), "{what}");
-            key.expect("clients get one").open(&client.records).expect("it is the server's");
+            let key = key.expect("clients get one");
+            assert_eq!(key.frame_len(header), Some(client.records.len()), "{what}");
+            key.open(&client.records).expect("it is the server's");
         }
     } else {
         assert!(

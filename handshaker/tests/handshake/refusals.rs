@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use alts_handshaker::identity::{IdentityError, Policy, PrivateKey, SignatureScheme, Signer};
 use alts_handshaker::{
-    AlertCode, Error, LocalHandshaker, RecordProtocol, RpcVersion, RpcVersions, SealedAlertKey,
-    Suite,
+    AlertCode, Error, LocalHandshaker, RecordProtocol, RpcVersion, RpcVersions, Suite,
 };
 
 use crate::peers::{
@@ -105,8 +104,8 @@ fn refused_by_server(client: Side, server: Side, code: AlertCode) -> Error {
     assert_eq!(server.error().alert(), Some(code));
     let late = &client.records;
     let header = *late.first_chunk().expect("an alert arrived");
-    assert_eq!(SealedAlertKey::frame_len(header), Some(late.len()));
     let key = client.result().late_alert.as_ref().expect("clients get a key");
+    assert_eq!(key.frame_len(header), Some(late.len()));
     assert_eq!(key.open(late), Ok((code, String::new())));
     server.error().clone()
 }

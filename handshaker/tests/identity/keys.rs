@@ -95,6 +95,24 @@ fn a_file_has_one_usable_key() {
 }
 
 #[test]
+fn a_key_may_come_as_der() {
+    use pki_types::PrivateKeyDer;
+    use pki_types::pem::PemObject;
+
+    for (pem, _, scheme) in keys() {
+        let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let key = PrivateKey::from_der(der.secret_der()).unwrap();
+        assert_eq!(key.schemes(), [scheme]);
+        assert!(PrivateKey::from_der(&der.secret_der()[1..]).is_err());
+        assert!(PrivateKey::from_der(pem.as_bytes()).is_err());
+    }
+    for bad in [&[][..], &[0x30, 0], &[0x30, 3, 2, 1, 0], &[0x30, 5, 2, 1, 0, 5, 0]] {
+        let fault = PrivateKey::from_der(bad).map(drop).unwrap_err();
+        assert!(matches!(fault, IdentityError::PrivateKey(_)), "{fault}");
+    }
+}
+
+#[test]
 fn a_damaged_key_is_refused_without_quoting_it() {
     for (pem, _, _) in keys() {
         let line = pem.lines().rev().nth(1).unwrap();

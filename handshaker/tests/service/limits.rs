@@ -1,4 +1,4 @@
-//! So much and no more.
+//! So much and no more. Where time is what ends a call, the clock stands still while there is work: caller and service share a thread.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn a_full_house_lets_some_wait_and_sends_others_away() {
     assert!(second.ask(next(&finish.out_frames)).await.unwrap().result.is_some());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_caller_that_says_nothing() {
     let idle = limits(|limits| limits.idle = Duration::from_millis(100));
     let served = Served::new(builder().limits(idle)).await;
@@ -56,7 +56,7 @@ async fn a_caller_that_says_nothing() {
     assert_status(&call.answer().await.unwrap_err(), Code::DeadlineExceeded, "next message");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_handshake_that_takes_for_ever() {
     let deadline = limits(|limits| limits.deadline = Duration::from_millis(300));
     let served = Served::new(builder().limits(deadline)).await;
@@ -72,7 +72,7 @@ async fn a_handshake_that_takes_for_ever() {
     assert_status(&refused, Code::DeadlineExceeded, "took too long");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn waiting_for_a_place_counts() {
     let limits = limits(|limits| {
         limits.streams = 1;

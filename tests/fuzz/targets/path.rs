@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 
+use alts::connect::HandshakeFuture;
 use alts::handshaker::identity::Policy;
 use alts::handshaker::{self, AlertCode, HandshakeLimits};
 use alts::pool::BufferPool;
-use alts::{AltsStream, Error, Handshake};
+use alts::{AltsStream, Error};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::FEW;
@@ -20,7 +21,7 @@ use crate::support::wire::{Control, Wire, wires};
 use crate::support::{assert_nothing_out, settings};
 
 enum State {
-    Handshaking(Handshake<Wire>),
+    Handshaking(HandshakeFuture<Wire>),
     Done(AltsStream<Wire>),
     Failed(Error),
 }
@@ -45,7 +46,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(begin: impl FnOnce(Wire) -> Handshake<Wire>) -> Self {
+    fn new(begin: impl FnOnce(Wire) -> HandshakeFuture<Wire>) -> Self {
         let ((wire, control), (far, _)) = wires(usize::MAX);
         Self {
             state: State::Handshaking(begin(wire)),

@@ -17,8 +17,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use alts::Connector;
+use alts::connect::Settings;
 use alts::handshaker::{HandshakeLimits, LimitOptions};
-use alts::{Connector, Settings};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -107,8 +108,8 @@ impl Work {
         limits.crypto = 1;
         let mut settings = Settings::default();
         settings.limits = HandshakeLimits::new(limits);
-        settings.deadline = Duration::from_mins(5);
-        settings.first_bytes = settings.deadline;
+        settings.handshake_timeout = Duration::from_mins(5);
+        settings.first_bytes_timeout = settings.handshake_timeout;
         change(&mut settings);
         Connector::with_settings(identities::client(&self.dir, name), settings)
     }

@@ -19,6 +19,8 @@ use super::{Work, report};
 struct Counts {
     attempts: AtomicU64,
     overloaded: AtomicU64,
+    /// Told that time had run out.
+    late: AtomicU64,
     answered: AtomicU64,
     lost: AtomicU64,
 }
@@ -68,11 +70,12 @@ pub(crate) async fn run(mut work: Work) {
             "lost": get(&counts.lost),
             "attempts": get(&counts.attempts),
             "overloaded": get(&counts.overloaded),
+            "late": get(&counts.late),
         }));
     }
 }
 
-/// Tries again as long as it is told that the server has no room.
+/// Tries again as long as it is told that the server has no room, or that there was none until the server's deadline.
 async fn visit(
     connector: &Connector,
     server: std::net::SocketAddr,
@@ -86,10 +89,12 @@ async fn visit(
                 counts.answered.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            Err(Error::Handshake(handshaker::Error::Alert {
-                code: AlertCode::Overloaded, ..
-            })) => {
-                counts.overloaded.fetch_add(1, Ordering::Relaxed);
+            Err(Error::Handshake(handshaker::Error::Alert { code, .. }))
+                if matches!(code, AlertCode::Overloaded | AlertCode::Timeout) =>
+            {
+                let counter =
+                    if code == AlertCode::Timeout { &counts.late } else { &counts.overloaded };
+                counter.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) => {

@@ -30,8 +30,8 @@ fn claims(row: &mut Row, scale: Scale, kind: &str, limit: i64, end: &str) {
         |settings, limits| {
             // So that all of them are there at the same time, for as long as they stay.
             limits.half_open = count + 100;
-            settings.deadline = scale.patience();
-            settings.first_bytes = scale.patience();
+            settings.handshake_timeout = scale.patience();
+            settings.first_bytes_timeout = scale.patience();
         },
         service::echo,
     );

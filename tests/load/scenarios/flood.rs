@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use alts::Settings;
+use alts::connect::Settings;
 use alts::handshaker::{
     AlertCode, Error, HandshakeOptions, HandshakeSession, Handshaker, LimitOptions,
     LocalHandshaker, Role, Step,
@@ -108,9 +108,8 @@ pub(crate) fn all_places_held(row: &mut Row, scale: Scale) {
     let (sources, each) = (24_usize, 64);
     let (target, crypto) = counted(|settings, limits| {
         limits.half_open_per_source = 64;
-        if !scale.is_full() {
-            settings.deadline = std::time::Duration::from_secs(3);
-        }
+        settings.handshake_timeout = std::time::Duration::from_secs(scale.of(3, 10));
+        settings.first_bytes_timeout = settings.handshake_timeout / 2;
     });
     target.warm_up();
     let words = [sources.to_string(), each.to_string()];
@@ -144,6 +143,7 @@ pub(crate) fn all_places_held(row: &mut Row, scale: Scale) {
         honest.get("lost") + pings.get("lost"),
     );
     row.note("honest attempts refused, and made again", honest.get("overloaded"));
+    row.note("honest attempts late, and made again", honest.get("late"));
     row.note("flood: answered with a handshake, and held", report.get("answered"));
     row.note("flood: refused as too much", report.get("refused"));
     row.note("flood: ended in the queue", report.get("ended"));

@@ -219,6 +219,7 @@ pub(crate) fn run(row: &mut Row, scale: Scale) {
     let failures = server.files.failures() + client.files.failures();
     row.require_at_least("looks at bad files", failures, broken);
     row.require_count("the server's name that clients saw last", get(&clients.latest), n);
+    target.wait_until_ended(asked);
     row.require_count("server: closed", target.tally.ended(CLOSED), asked);
     // Outcomes of the last 64 kinds of handshake are kept on each side, and each renewal makes a kind.
     row.left_within(&gauges.left(), 256 << 10);

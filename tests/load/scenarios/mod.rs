@@ -39,8 +39,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("resets: handshakes", resets::handshakes),
     scenario("resets: records", resets::records),
     scenario("descriptors: an accept loop", descriptors::accept_loop),
-    #[cfg(feature = "tonic")]
-    scenario("descriptors: tonic's Incoming", descriptors::incoming),
+    scenario("descriptors: Incoming", descriptors::incoming),
     Scenario {
         name: "descriptors: echo_server",
         run: descriptors::echo_server,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alts::pool::BufferPool;
+use tokio::sync::watch;
 
 use crate::gauges::{live_heap, settle, signed, wait_until};
 use crate::row::{Row, grouped};
@@ -18,16 +19,17 @@ const BUFFERS: usize = 32;
 /// Live heap that a connection may hold besides its batch, in bytes: its task, its socket and a timer.
 const LIMIT: i64 = 2_500;
 
-fn target(patience: Duration) -> Target {
+fn target<F>(patience: impl Fn() -> F + Clone + Send + Sync + 'static) -> Target
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     Target::start(
         |settings, _| {
             let buffer = BufferPool::capacity_for(32 << 10).expect("a size");
-            // Handshakes wait for buffers too.
-            settings.deadline = Duration::from_mins(5);
             settings.pool = BufferPool::builder().cap(BUFFERS * buffer).build().expect("a cap");
         },
         move |handshake, pool, tally: Arc<Tally>| {
-            service::guarded(handshake, pool, tally, patience)
+            service::guarded(handshake, pool, tally, patience.clone())
         },
     )
 }
@@ -35,8 +37,15 @@ fn target(patience: Duration) -> Target {
 /// They ask for bytes without end, and take none. Nobody else notices.
 pub(crate) fn sent_to(row: &mut Row, scale: Scale) {
     let count = scale.of(60, 1_000);
-    let patience = Duration::from_secs(scale.of(6, 60));
-    let target = target(patience);
+    // The server has patience until all of them are there, however long that takes.
+    let (enough, patience) = watch::channel(false);
+    let target = target(move || {
+        let mut patience = patience.clone();
+        async move {
+            // An error means that the scenario is over.
+            let _ = patience.wait_for(|enough| *enough).await;
+        }
+    });
     target.warm_up();
     let gauges = target.gauges();
     let mut live = target.helper("live", &["8"]);
@@ -55,6 +64,7 @@ pub(crate) fn sent_to(row: &mut Row, scale: Scale) {
     row.require_at_most("their bytes", stats.beyond_cap_bytes as u64, (count * batch) as u64);
     row.require_count("readers' buffers out", stats.in_use_buffers as u64, 0);
     // The peers stay; the server has had enough.
+    enough.send_replace(true);
     wait_until(|| target.tally.ended(GAVE_UP) == count as u64);
     live.ask("pause");
     settle();
@@ -78,7 +88,7 @@ pub(crate) fn sent_to(row: &mut Row, scale: Scale) {
 pub(crate) fn echoed_to(row: &mut Row, scale: Scale) {
     let count = scale.of(50, 200);
     let patience = Duration::from_secs(scale.of(1, 2));
-    let target = target(patience);
+    let target = target(move || tokio::time::sleep(patience));
     target.warm_up();
     let gauges = target.gauges();
     let mut live = target.helper("live", &["8"]);
@@ -86,6 +96,7 @@ pub(crate) fn echoed_to(row: &mut Row, scale: Scale) {
     let mut mutes = target.helper("mute", &["echo"]);
     let report = mutes.ask(&format!("open {count}"));
     row.thrown(count as u64, report.get("bytes"), count as u64);
+    target.wait_until_ended(count as u64);
     row.require_count("server: given up", target.tally.ended(GAVE_UP), count as u64);
     let report = live.ask("end");
     row.honest(report.get("asked"), report.get("answered"), report.get("lost"));

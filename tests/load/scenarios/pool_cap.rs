@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use alts::connect::HandshakeFuture;
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{AltsStream, Error, Handshake};
+use alts::{AltsStream, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -67,8 +68,12 @@ fn run(row: &mut Row, scale: Scale, how: &'static [How]) {
     cancelled.store(0, Ordering::Relaxed);
 
     let gauges = target.gauges();
+    // Every buffer is out when they come, so that some wait however the machine shares its time.
+    let taken = [(); BUFFERS].map(|()| target.pool().take(32 << 10).expect("it is within the cap"));
     bulk.tell(&format!("send {connections} {records}"));
-    let mut most_waiting = 0;
+    wait_until(|| target.pool().stats().waiting > 0);
+    let mut most_waiting = target.pool().stats().waiting;
+    drop(taken);
     while Tally::get(&target.tally.ended) < connections {
         most_waiting = most_waiting.max(target.pool().stats().waiting);
         std::thread::sleep(Duration::from_millis(1));
@@ -90,7 +95,7 @@ fn run(row: &mut Row, scale: Scale, how: &'static [How]) {
 }
 
 async fn serve(
-    handshake: Handshake<TcpStream>,
+    handshake: HandshakeFuture<TcpStream>,
     pool: BufferPool,
     tally: Arc<Tally>,
     how: How,

@@ -1,7 +1,6 @@
 //! Connections that end at every stage of a handshake, of a record and of an answer, by a reset or a half-close.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::gauges::wait_until;
 use crate::row::Row;
@@ -28,7 +27,7 @@ fn resets(row: &mut Row, step: usize, orders: &[&str]) {
     let target = Target::start(
         |_, _| (),
         |handshake, pool, tally: Arc<Tally>| {
-            service::guarded(handshake, pool, tally, Duration::from_mins(1))
+            service::guarded(handshake, pool, tally, service::a_minute)
         },
     );
     target.warm_up();

@@ -21,7 +21,7 @@ pub(crate) fn run(row: &mut Row, scale: Scale) {
     let target = Target::start(
         |_, _| (),
         |handshake, pool, tally: Arc<Tally>| {
-            service::guarded(handshake, pool, tally, Duration::from_mins(1))
+            service::guarded(handshake, pool, tally, service::a_minute)
         },
     );
     target.warm_up();

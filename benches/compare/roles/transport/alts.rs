@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use alts::connect::{MidHandshake, Progress, Settings};
 use alts::handshaker::identity::Policy;
 use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::pool::{BufferPool, PooledBuf};
 use alts::ready::{ReadyReader, TryReadyReader};
 use alts::record::AeadProvider;
-use alts::{Acceptor, Advance, AltsStream, Connector, MidHandshake, Settings};
+use alts::{Acceptor, AltsStream, Connector};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -113,7 +114,7 @@ impl Transport for Alts {
 }
 
 /// A handshake with the error that everybody has.
-struct Mapped(alts::Handshake<TcpStream>);
+struct Mapped(alts::connect::HandshakeFuture<TcpStream>);
 
 impl Future for Mapped {
     type Output = io::Result<AltsStream<TcpStream>>;
@@ -156,12 +157,12 @@ impl OnMio for AltsOnMio {
         if let Self::Handshaking(handshake) = self {
             let begun = handshake.take().ok_or(io::ErrorKind::NotConnected)?;
             match begun.advance().map_err(io::Error::other)? {
-                Advance::Done(stream) => *self = Self::Open(stream),
-                Advance::Pending(pending) => {
+                Progress::Done(stream) => *self = Self::Open(stream),
+                Progress::Pending(pending) => {
                     *handshake = Some(Box::new(pending));
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                Advance::Starved(_) => return Err(io::ErrorKind::ResourceBusy.into()),
+                Progress::Starved(_) => return Err(io::ErrorKind::ResourceBusy.into()),
             }
         }
         let Self::Open(stream) = self else { return Err(io::ErrorKind::NotConnected.into()) };

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use alts::connect::Settings;
 use alts::handshaker::identity::{Identity, Policy, TrustBundles};
 use alts::handshaker::{
     HandshakeLimits, HandshakeOptions, LimitOptions, LocalHandshaker, RecordProtocol, Role,
     RpcVersion, RpcVersions, Suite,
 };
-use alts::{Acceptor, AltsStream, Connector, Settings};
+use alts::{Acceptor, AltsStream, Connector};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -63,7 +64,7 @@ impl Ask {
             settings.stream.write_batch = size as usize;
         }
         if let Some(deadline) = self.deadline {
-            settings.deadline = deadline;
+            settings.handshake_timeout = deadline;
         }
         if self.occupied {
             let mut limits = LimitOptions::default();

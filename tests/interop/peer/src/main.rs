@@ -12,9 +12,10 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{IdentityFiles, Policy};
-use alts::{Acceptor, Connector, Settings};
+use alts::{Acceptor, Connector};
 use alts_handshaker::RemoteHandshaker;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use alts::handshaker::identity::{Policy, Rule};
-use alts::tonic::{Access, Authorization, Incoming, RequestExt};
+use alts::tonic::{Access, Authorization, RequestExt};
 use bytes::Bytes;
 use clap::Args;
 use tokio::net::TcpListener;
@@ -48,7 +48,7 @@ impl Server {
         tonic::transport::Server::builder()
             .layer(authorization)
             .add_service(Peer::default())
-            .serve_with_incoming(Incoming::tcp(listener, &acceptor))
+            .serve_with_incoming(acceptor.incoming(listener))
             .await?;
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alts_handshaker::accept::AcceptLoop;
 use alts_handshaker::service::HandshakerService;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -15,7 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::identities::DaemonIdentities;
 use super::metrics::Metrics;
@@ -25,8 +26,6 @@ const MAX_CONNECTIONS: usize = 16;
 /// How long a request may take to arrive, and a connection to be of use.
 const REQUEST: Duration = Duration::from_secs(5);
 const CONNECTION: Duration = Duration::from_mins(5);
-/// How long not to accept after accepting has failed.
-const RECOVERY: Duration = Duration::from_millis(100);
 /// What Prometheus knows the text of `OpenMetrics` by.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -64,12 +63,10 @@ impl Admin {
         let shown = Shown { metrics, identities, service };
         tokio::spawn(async move {
             let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+            let mut sockets = AcceptLoop::new(self.listener);
             loop {
                 let place = Arc::clone(&places).acquire_owned().await;
-                let Ok((socket, _)) = self.listener.accept().await else {
-                    sleep(RECOVERY).await;
-                    continue;
-                };
+                let Some(socket) = sockets.next().await else { return };
                 let shown = shown.clone();
                 tokio::spawn(async move {
                     let _place = place;

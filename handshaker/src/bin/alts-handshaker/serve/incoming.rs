@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
-use std::time::Duration;
 
+use alts_handshaker::accept::AcceptLoop;
 use alts_handshaker::service::Caller;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -14,9 +14,6 @@ use super::address::ListenAddress;
 use super::arguments::SocketMode;
 use super::connection::{Connection, Places, Socket};
 use super::socket::{self, SocketFile};
-
-/// How long not to accept after accepting has failed, because there are no file descriptors left for instance.
-const RECOVERY: Duration = Duration::from_millis(100);
 
 /// Bound sockets.
 pub(super) struct Listeners(Vec<Listener>);
@@ -28,8 +25,8 @@ struct Listener {
 }
 
 enum ListeningSocket {
-    Unix(UnixListener),
-    Tcp(TcpListener),
+    Unix(AcceptLoop<UnixListener>),
+    Tcp(AcceptLoop<TcpListener>),
 }
 
 /// As long as this lives, connections are accepted.
@@ -76,7 +73,8 @@ impl Listener {
         Ok(match address {
             ListenAddress::Unix(path) => {
                 let (listener, file) = socket::bind(path, mode.0)?;
-                let socket = ListeningSocket::Unix(UnixListener::from_std(listener)?);
+                let socket =
+                    ListeningSocket::Unix(AcceptLoop::new(UnixListener::from_std(listener)?));
                 Self { address: address.clone(), socket, _file: Some(file) }
             }
             ListenAddress::Tcp(address) => {
@@ -84,48 +82,51 @@ impl Listener {
                 listener.set_nonblocking(true)?;
                 let listener = TcpListener::from_std(listener)?;
                 let address = ListenAddress::Tcp(listener.local_addr()?);
-                Self { address, socket: ListeningSocket::Tcp(listener), _file: None }
+                Self {
+                    address,
+                    socket: ListeningSocket::Tcp(AcceptLoop::new(listener)),
+                    _file: None,
+                }
             }
         })
     }
 
-    async fn accept(&self) -> io::Result<(Socket, Caller)> {
-        match &self.socket {
-            ListeningSocket::Unix(listener) => {
-                let (socket, _) = listener.accept().await?;
-                let caller = Caller::with_uid(socket.peer_cred()?.uid());
-                Ok((Socket::Unix(socket), caller))
-            }
-            ListeningSocket::Tcp(listener) => {
-                let (socket, _) = listener.accept().await?;
-                socket.set_nodelay(true)?;
-                Ok((Socket::Tcp(socket), Caller::default()))
+    /// The next caller, whatever goes wrong with others.
+    async fn next(&mut self) -> Option<(Socket, Caller)> {
+        loop {
+            let identified = match &mut self.socket {
+                ListeningSocket::Unix(sockets) => {
+                    let socket = sockets.next().await?;
+                    let caller = socket.peer_cred().map(|peer| Caller::with_uid(peer.uid()));
+                    caller.map(|caller| (Socket::Unix(socket), caller))
+                }
+                ListeningSocket::Tcp(sockets) => {
+                    let socket = sockets.next().await?;
+                    socket.set_nodelay(true).map(|()| (Socket::Tcp(socket), Caller::default()))
+                }
+            };
+            match identified {
+                Ok(identified) => return Some(identified),
+                Err(error) => tracing::debug!(%error, "a connection ended as it was accepted"),
             }
         }
     }
 }
 
 async fn accept(
-    listener: Listener,
+    mut listener: Listener,
     places: Places,
     connections: Sender<Result<Connection, Infallible>>,
 ) {
     loop {
         let place = places.next().await;
-        match listener.accept().await {
-            Ok((socket, caller)) => {
-                let Some(connection) = places.take(place, caller, socket) else {
-                    tracing::debug!(uid = caller.uid, "too many connections; one more is closed");
-                    continue;
-                };
-                if connections.send(Ok(connection)).await.is_err() {
-                    return;
-                }
-            }
-            Err(fault) => {
-                tracing::warn!(%fault, address = %listener.address, "cannot accept a connection");
-                tokio::time::sleep(RECOVERY).await;
-            }
+        let Some((socket, caller)) = listener.next().await else { return };
+        let Some(connection) = places.take(place, caller, socket) else {
+            tracing::debug!(uid = caller.uid, "too many connections; one more is closed");
+            continue;
+        };
+        if connections.send(Ok(connection)).await.is_err() {
+            return;
         }
     }
 }

@@ -1,0 +1,127 @@
+//! Accepting goes on, however accepting and handshakes fail.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod support;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use alts::connect::{Listener, Settings};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use support::World;
+
+/// Sockets from a script, and how many of its lines were taken.
+struct Script {
+    lines: mpsc::UnboundedReceiver<io::Result<UnixStream>>,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Listener for Script {
+    type Socket = UnixStream;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<UnixStream>>> {
+        let line = ready!(self.lines.poll_recv(cx));
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(line)
+    }
+}
+
+/// By a clock that goes on when nobody has anything to do.
+#[tokio::test(start_paused = true)]
+async fn errors_of_accepting_are_survived_without_spinning() {
+    const EMFILE: i32 = 24;
+    let world = World::new();
+    let (script, lines) = mpsc::unbounded_channel();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let acceptor = world.acceptor(Settings::default());
+    let mut incoming = acceptor.incoming(Script { lines, taken: Arc::clone(&taken) });
+    let exhausted = || script.send(Err(io::Error::from_raw_os_error(EMFILE))).unwrap();
+    let mut taken_after = async |millis| {
+        let nothing = timeout(Duration::from_millis(millis), incoming.next()).await;
+        assert!(nothing.is_err(), "{nothing:?}");
+        taken.load(Ordering::Relaxed)
+    };
+
+    for _ in 0..100 {
+        script.send(Err(io::ErrorKind::ConnectionAborted.into())).unwrap();
+    }
+    // Those are over at once.
+    assert_eq!(taken_after(1).await, 100);
+    for _ in 0..12 {
+        exhausted();
+    }
+    // 5, 10, 20 ms and so on up to 640 ms, and then a second each time.
+    assert_eq!(taken_after(1).await, 101);
+    assert_eq!(taken_after(5).await, 102);
+    assert_eq!(taken_after(2_260).await, 109);
+    assert_eq!(taken_after(20).await, 110);
+    assert_eq!(taken_after(970).await, 110);
+    assert_eq!(taken_after(40).await, 111);
+    assert_eq!(taken_after(970).await, 111);
+    assert_eq!(taken_after(40).await, 112);
+
+    // A success makes the next wait short again.
+    let (_near, far) = UnixStream::pair().unwrap();
+    script.send(Ok(far)).unwrap();
+    exhausted();
+    exhausted();
+    assert_eq!(taken_after(1_010).await, 115);
+
+    let (near, far) = UnixStream::pair().unwrap();
+    script.send(Ok(far)).unwrap();
+    drop(script);
+    let connector = world.connector(Settings::default());
+    let (accepted, connected) = tokio::join!(incoming.next(), connector.connect(near));
+    accepted.unwrap();
+    connected.unwrap();
+    // It ends with the sockets and the last handshake.
+    assert!(incoming.next().await.is_none());
+}
+
+#[tokio::test]
+async fn dropping_ends_handshakes() {
+    let world = World::new();
+    let (script, lines) = mpsc::unbounded_channel();
+    let taken = Arc::default();
+    let acceptor = world.acceptor(Settings::default());
+    let mut incoming = acceptor.incoming(Script { lines, taken });
+    let (mut near, far) = UnixStream::pair().unwrap();
+    script.send(Ok(far)).unwrap();
+    let limits = &acceptor.settings().limits;
+    while limits.half_open() == 0 {
+        let next = timeout(Duration::from_millis(1), incoming.next());
+        assert!(next.await.is_err(), "there is no handshake that could end");
+    }
+    drop(incoming);
+    assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 0);
+    assert_eq!(limits.half_open(), 0);
+}
+
+/// Handshakes that end are given out while others go on.
+#[tokio::test]
+async fn a_slow_handshake_holds_up_no_other() {
+    let world = World::new();
+    let (script, lines) = mpsc::unbounded_channel();
+    let acceptor = world.acceptor(Settings::default());
+    let mut incoming = acceptor.incoming(Script { lines, taken: Arc::default() });
+    let connector = world.connector(Settings::default());
+    let mut slow = Vec::new();
+    for _ in 0..50 {
+        let (near, far) = UnixStream::pair().unwrap();
+        slow.push(near);
+        script.send(Ok(far)).unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
+        script.send(Ok(far)).unwrap();
+        let (accepted, connected) = tokio::join!(incoming.next(), connector.connect(near));
+        accepted.unwrap();
+        connected.unwrap();
+    }
+}
