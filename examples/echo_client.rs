@@ -20,13 +20,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alts::connect::Socket;
+use alts::connect::{HandshakeFuture, Settings, Socket};
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{Policy, Rule};
 use alts::{AltsStream, Connector};
 use clap::Parser;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use arguments::IdentityArguments;
@@ -93,7 +93,9 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let name = arguments::own_name(&files)?;
     let servers = arguments.server.into_iter().fold(Policy::nobody(), Policy::allow);
     let handshaker = LocalHandshaker::builder(Arc::new(files)).server_policy(servers).build();
-    let connector = Connector::new(handshaker);
+    let mut settings = Settings::default();
+    settings.handshake_timeout = patience;
+    let connector = Connector::with_settings(handshaker, settings);
     let message = match arguments.size {
         Some(size) => (0..size).map(|position| position as u8).collect(),
         None => arguments.message.into_bytes(),
@@ -101,33 +103,30 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     println!("{:<24}{name}", "we are");
     match (arguments.connect, arguments.unix) {
         (Some(address), _) => {
-            let socket = within(patience, TcpStream::connect(&address)).await;
-            let socket = socket.map_err(|error| format!("cannot connect to {address}: {error}"))?;
-            talk(connector, socket, &message, arguments.count, patience).await
+            talk(connector.dial(address), &message, arguments.count, patience).await
         }
         (None, Some(path)) => {
             let socket = within(patience, UnixStream::connect(&path)).await;
             let socket =
                 socket.map_err(|error| format!("cannot connect to {}: {error}", path.display()))?;
-            talk(connector, socket, &message, arguments.count, patience).await
+            talk(connector.connect(socket), &message, arguments.count, patience).await
         }
         (None, None) => Err("neither --connect nor --unix was given".into()),
     }
 }
 
 async fn talk<S: Socket + 'static>(
-    connector: Connector,
-    socket: S,
+    handshake: HandshakeFuture<S>,
     message: &[u8],
     count: u32,
     patience: Duration,
 ) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
-    // The connector has a deadline of its own for this.
-    let mut stream = connector.connect(socket).await?;
+    // The connector has a timeout of its own for this.
+    let mut stream = handshake.await?;
     let negotiated = stream.negotiated();
     println!("{:<24}{}", "the server is", negotiated.peer.name());
-    println!("{:<24}{:.1?}", "handshake", start.elapsed());
+    println!("{:<24}{:.1?}", "connected in", start.elapsed());
     println!("{:<24}{}", "application protocol", negotiated.application_protocol);
     println!("{:<24}{}", "record protocol", negotiated.record_protocol);
 

@@ -6,6 +6,8 @@
 //! tokio, `start` begins a [`MidHandshake`] over a non-blocking socket.
 
 #[cfg(feature = "tokio")]
+mod dial;
+#[cfg(feature = "tokio")]
 mod drive;
 mod endpoint;
 #[cfg(feature = "tokio")]
@@ -23,6 +25,10 @@ mod socket;
 pub use alts_handshaker::accept::concerns_one_connection;
 #[cfg(feature = "tokio")]
 pub use alts_handshaker::accept::{AcceptLoop, Listener};
+#[cfg(feature = "tokio")]
+pub use dial::dial;
+#[cfg(all(feature = "tokio", feature = "tonic"))]
+pub(crate) use dial::dial_until;
 pub use endpoint::{Acceptor, Connector};
 #[cfg(feature = "tokio")]
 pub use future::HandshakeFuture;

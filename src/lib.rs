@@ -76,16 +76,34 @@ pub mod http2;
 pub mod pool;
 pub mod ready;
 pub mod record;
+#[cfg(feature = "relay")]
+pub mod relay;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
+#[cfg(feature = "yamux")]
+pub mod yamux;
 
 pub use alts_handshaker as handshaker;
+#[cfg(feature = "tokio")]
+pub use connect::Incoming;
 pub use connect::{Acceptor, Connector};
 pub use error::{Error, Fault, Truncation};
 pub use stream::{AltsStream, Negotiated, SecurityLevel, StreamOptions};
 #[cfg(feature = "tokio")]
 pub use stream::{IntoSplit, ReadHalf, WriteHalf};
+
+/// A secured stream as one end of a relay: its bytes have to be copied, and its end counts only if the peer announced it.
+#[cfg(feature = "relay")]
+impl<S> relay::RelayEnd for AltsStream<S>
+where
+    Self: ready::ReadyReader + ::tokio::io::AsyncWrite,
+    S: Unpin,
+{
+    fn ended_cleanly(&self) -> bool {
+        self.peer_closed_authenticated() || !self.negotiated().close_notify
+    }
+}
 
 /// The README's examples compile.
 #[cfg(doctest)]

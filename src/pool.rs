@@ -87,13 +87,15 @@ use state::{Charge, Line};
 /// unmapped as they are dropped.
 pub struct BufferPool {
     shared: Arc<Shared>,
+    /// What a read through this handle asks for.
+    nominal: Class,
 }
 
 impl BufferPool {
     /// A pool with the defaults: reads of 32 KiB, a cap of 256 MiB, at most 1 MiB kept idle. It
     /// holds no buffer until one is taken.
     pub fn new() -> Self {
-        Self::from_checked(&BufferPoolBuilder::default())
+        Self::from_checked(&BufferPoolBuilder::default(), Class::USUAL)
     }
 
     /// Describes another pool.
@@ -101,15 +103,28 @@ impl BufferPool {
         BufferPoolBuilder::default()
     }
 
-    fn from_checked(builder: &BufferPoolBuilder) -> Self {
-        Self { shared: Arc::new(Shared::new(builder)) }
+    fn from_checked(builder: &BufferPoolBuilder, nominal: Class) -> Self {
+        Self { shared: Arc::new(Shared::new(builder)), nominal }
+    }
+
+    /// A handle on the same pool whose reads have another nominal size, in bytes: a connection in bulk reads more at once than
+    /// the many quiet ones that share the pool with it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`BufferPoolBuilder::build`]: `size` must be a power of two from 4 KiB to 32 MiB, and the cap must hold one such
+    /// buffer.
+    pub fn with_buffer_size(&self, size: usize) -> Result<Self, PoolConfigError> {
+        let nominal = checked_class(size, self.shared.cap)?;
+        self.shared.add_handle();
+        Ok(Self { shared: Arc::clone(&self.shared), nominal })
     }
 
     /// The nominal size of a read, in bytes: what to ask for unless there is a reason for another
     /// size.
     #[inline]
     pub fn buffer_size(&self) -> usize {
-        self.shared.buffer_size
+        self.nominal.nominal()
     }
 
     /// How many bytes a buffer asked for with `size` has; `None` beyond the largest class.
@@ -238,6 +253,15 @@ fn class_of(size: usize) -> Result<Class, PoolError> {
         .ok_or(PoolError::TooLarge { requested: size, largest: Class::MAX + Class::EXTRA })
 }
 
+/// The class of this nominal size, if a pool of that cap has room for a buffer of it.
+fn checked_class(size: usize, cap: usize) -> Result<Class, PoolConfigError> {
+    let class = Class::exactly(size).ok_or(PoolConfigError::BufferSize(size))?;
+    if cap < class.capacity() {
+        return Err(PoolConfigError::CapTooSmall { cap, least: class.capacity() });
+    }
+    Ok(class)
+}
+
 impl Default for BufferPool {
     fn default() -> Self {
         Self::new()
@@ -247,7 +271,7 @@ impl Default for BufferPool {
 impl Clone for BufferPool {
     fn clone(&self) -> Self {
         self.shared.add_handle();
-        Self { shared: Arc::clone(&self.shared) }
+        Self { shared: Arc::clone(&self.shared), nominal: self.nominal }
     }
 }
 
@@ -318,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_janitor_is_there_while_something_is_idle() {
-        let (pool, shared) = released_after(Duration::from_hours(1));
+        let (pool, shared) = released_after(Duration::from_secs(60 * 60));
         let buffer = pool.take(1).unwrap();
         assert_eq!(owners(&shared), 2, "the handle and the buffer");
         drop(buffer);

@@ -266,7 +266,7 @@ fn release_after_unmaps_what_stays_idle() {
 
 #[test]
 fn release_after_leaves_what_is_young() {
-    let pool = pool(MIB, Retention::ReleaseAfter(Duration::from_hours(24)));
+    let pool = pool(MIB, Retention::ReleaseAfter(Duration::from_secs(24 * 60 * 60)));
     drop(pool.take(1).unwrap());
     assert_eq!(pool.stats().idle_buffers, 1);
     drop(pool.take(1).unwrap());

@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 /// Long enough that only a clock which runs ahead when nobody can go on ever gets there.
-const NEVER: Duration = Duration::from_hours(1);
+const NEVER: Duration = Duration::from_secs(60 * 60);
 const STALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Room for so many buffers of 32 KiB.

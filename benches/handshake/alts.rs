@@ -18,7 +18,7 @@ impl Peers {
     /// `cache_entries` is how many good chains each side remembers.
     pub(crate) fn new(certificates: &Certificates, cache_entries: usize) -> Self {
         let verifier =
-            || Arc::new(ChainVerifier::with_cache(cache_entries, Duration::from_mins(5)));
+            || Arc::new(ChainVerifier::with_cache(cache_entries, Duration::from_secs(5 * 60)));
         let policy = Policy::from_rules([format!("spiffe://{DOMAIN}/server").as_str()]);
         let client = identity(&certificates.client, &certificates.authority);
         let server = identity(&certificates.server, &certificates.authority);

@@ -41,11 +41,11 @@ pub use error::DevCaError;
 pub use files::{BUNDLE_FILE, CA_CERTIFICATE_FILE, CA_KEY_FILE, CHAIN_FILE, KEY_FILE};
 
 /// How long the authority is valid: a year.
-const CA_LIFETIME: Duration = Duration::from_hours(365 * 24);
+const CA_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long what it issues is valid: a day.
-const LEAF_LIFETIME: Duration = Duration::from_hours(24);
+const LEAF_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long before its making a certificate is valid already, for clocks that differ.
-const CLOCK_SKEW: Duration = Duration::from_mins(5);
+const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// The kind of key that a certificate is issued for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

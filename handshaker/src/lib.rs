@@ -50,6 +50,8 @@
 //! ```
 
 pub mod accept;
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "dev-ca")]
 pub mod dev_ca;
 mod engine;

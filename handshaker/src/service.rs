@@ -31,7 +31,7 @@
 //! let service = HandshakerService::builder()
 //!     .identity(identity)
 //!     .server_policy(Policy::from_rules(["spiffe://example.org/ns/shop/*"])?)
-//!     .build();
+//!     .build()?;
 //! let _for_tonic = service.clone().into_server();
 //! # Ok(())
 //! # }
@@ -87,16 +87,21 @@ impl Caller {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceLimits {
-    /// Handshakes under way. Default 512: each holds up to a frame of 32 KiB and a message of 128 KiB for a moment.
+    /// Handshakes in progress, at least one. Default 512: each holds up to a frame of 32 KiB, and a message of 128 KiB for a
+    /// moment. A caller gets another one only while more are free than it has, so that a newcomer finds room: one caller alone
+    /// gets half of them, two get a third each.
     pub streams: usize,
-    /// Handshakes under way for one user, or for all callers whose user is not known. Default 256, so that one caller leaves
-    /// room for others; gRPC clients have at most 100 in each role.
+    /// Handshakes in progress for one user, or for all callers whose user is not known; at least one. Default 256: gRPC clients
+    /// have at most 100 in each role.
     pub streams_per_caller: usize,
-    /// Handshakes that may wait for a place, once for all and once for each caller. Default 256. One more is refused.
+    /// Handshakes of one caller that may wait for a place; all callers together may have twice as many. Default 256. One more is
+    /// refused. So is a caller with this many and [`streams_per_caller`](Self::streams_per_caller) open streams whose ends it does
+    /// not read.
     pub queue: usize,
-    /// The longest that a handshake may take, waiting included. Default 10 s, below the 20 s and 30 s of gRPC's clients.
+    /// The longest that a handshake may take, waiting included; more than zero. Default 10 s, below the 20 s and 30 s of gRPC's
+    /// clients.
     pub deadline: Duration,
-    /// The longest that a caller may take for its next message. Default 5 s.
+    /// The longest that a caller may take for its next message; more than zero. Default 5 s.
     pub idle: Duration,
 }
 
@@ -166,6 +171,9 @@ impl Rpc for HandshakerService {
         if self.is_draining() {
             return Err(call.refuse(Rejection::draining()));
         }
-        Ok(Response::new(Box::pin(call.responses())))
+        match self.0.admission.open(caller) {
+            Ok(open) => Ok(Response::new(Box::pin(call.start(open)))),
+            Err(overloaded) => Err(call.refuse(overloaded.into())),
+        }
     }
 }

@@ -168,6 +168,8 @@ impl fmt::Debug for KeyData {
 }
 
 /// What a finished handshake gives to the record layer and to the application.
+///
+/// A [`Handshaker`] from elsewhere makes one with [`new`](Self::new) and changes fields.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HandshakeResult {
@@ -209,6 +211,33 @@ pub trait LateAlert: Send + Sync + fmt::Debug {
     ///
     /// The frame is not an alert of this connection's peer.
     fn open(&self, frame: &[u8]) -> Result<(AlertCode, String), Error>;
+}
+
+impl HandshakeResult {
+    /// A result with the keys of a record protocol and the peer's identity. The other fields say: the application protocol
+    /// `grpc`, an empty `local` and `log_id`, [`RpcVersions::GRPC`], no largest record stated, no authenticated close, no late
+    /// alert.
+    ///
+    /// `key_data` has [`record_protocol.key_len()`](RecordProtocol::key_len) bytes; more are ignored, fewer are refused when a
+    /// stream is made of the result.
+    pub fn new(
+        record_protocol: RecordProtocol,
+        key_data: KeyData,
+        peer: impl Into<Arc<PeerIdentity>>,
+    ) -> Self {
+        Self {
+            key_data,
+            record_protocol,
+            application_protocol: "grpc".to_owned(),
+            peer: peer.into(),
+            local: String::new(),
+            peer_rpc_versions: RpcVersions::GRPC,
+            peer_max_frame_size: 0,
+            close_notify: false,
+            log_id: [0; 16],
+            late_alert: None,
+        }
+    }
 }
 
 /// How far a handshake came with one step.

@@ -12,7 +12,7 @@ use alts_handshaker::identity::{
     SignatureScheme, SpiffeIdError, TrustBundles,
 };
 
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// 2026-03-01, midnight.
 const NOW: u64 = 1_772_323_200;
@@ -48,10 +48,10 @@ fn a_leaf_lives_for_a_day_and_the_authority_for_a_year() {
     let ca = DevCa::new(now()).unwrap();
     let identity = ca.issue("spiffe://dev.local/a", now()).unwrap().identity(now()).unwrap();
     assert_eq!(identity.not_after(), now() + DAY);
-    assert_eq!(identity.not_before(), now() - Duration::from_mins(5));
+    assert_eq!(identity.not_before(), now() - Duration::from_secs(5 * 60));
 
     let year = 365 * DAY;
-    let late = now() + year - Duration::from_mins(1);
+    let late = now() + year - Duration::from_secs(60);
     let identity = ca.issue("spiffe://dev.local/a", late).unwrap().identity(late).unwrap();
     assert_eq!(identity.not_after(), now() + year);
     let too_late = now() + year + Duration::from_secs(1);

@@ -25,7 +25,7 @@ const ID: &str = "spiffe://vectors.example/peer";
 
 /// In 2027; what rcgen makes is valid from 1975 to 4096.
 fn now() -> SystemTime {
-    UNIX_EPOCH + Duration::from_hours(500_000)
+    UNIX_EPOCH + Duration::from_secs(500_000 * 60 * 60)
 }
 
 /// A public key: what certificates have in the bits of subjectPublicKey.

@@ -22,10 +22,10 @@ pub(super) async fn secure<S: Socket>(
     options: &HandshakeOptions,
     mut io: S,
     source: Option<IpAddr>,
+    deadline: Instant,
 ) -> Result<AltsStream<S>, Error> {
     let settings = &endpoint.settings;
     let start = Instant::now();
-    let deadline = start + addable(settings.handshake_timeout);
     let mut handshaking = Handshaking::start(endpoint, options)?;
     // Held until the peer has been told of a failure: those who are being told count, too.
     let mut place = None;

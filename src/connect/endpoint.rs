@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alts_handshaker::{HandshakeResult, Handshaker, Role};
 
-use super::settings::Settings;
+use super::settings::{Settings, addable};
 use crate::error::Error;
 use crate::pool::PooledBuf;
 use crate::stream::{AltsStream, Channel, Negotiated, Shared};
@@ -50,6 +50,11 @@ impl Connector {
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
+
+    #[cfg(feature = "tonic")]
+    pub(crate) fn deadline(&self) -> tokio::time::Instant {
+        self.0.deadline()
+    }
 }
 
 /// How many outcomes of handshakes are remembered, so that connections with the same outcome share it.
@@ -67,6 +72,12 @@ impl Endpoint {
     fn new(role: Role, handshaker: impl Handshaker, settings: Settings) -> Arc<Self> {
         let handshaker = Box::new(handshaker);
         Arc::new(Self { role, handshaker, settings, recent: Mutex::default() })
+    }
+
+    /// When a connection that begins now has to be secured.
+    #[cfg(feature = "tokio")]
+    pub(super) fn deadline(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + addable(self.settings.handshake_timeout)
     }
 
     /// The stream that a finished handshake makes; `received` is what came after the handshake.

@@ -1,14 +1,18 @@
 //! Connecting and accepting on tokio.
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use alts_handshaker::HandshakeOptions;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::dial::dial_until;
 use super::drive::secure;
 use super::endpoint::{Acceptor, Connector, Endpoint};
 use super::socket::Socket;
@@ -34,7 +38,7 @@ impl Acceptor {
     ) -> HandshakeFuture<S> {
         let endpoint = Arc::clone(&self.0);
         let options = endpoint.settings.handshake.clone();
-        HandshakeFuture::begin(endpoint, options, io, source)
+        HandshakeFuture(Box::pin(secure_logged(endpoint, options, io, source, None)))
     }
 }
 
@@ -54,26 +58,44 @@ impl Connector {
         io: S,
         options: HandshakeOptions,
     ) -> HandshakeFuture<S> {
-        HandshakeFuture::begin(Arc::clone(&self.0), options, io, None)
+        HandshakeFuture(Box::pin(secure_logged(Arc::clone(&self.0), options, io, None, None)))
+    }
+
+    /// As [`connect_with`](Self::connect_with), with a deadline in place of the timeout of the settings.
+    #[cfg(feature = "tonic")]
+    pub(crate) fn connect_until<S: Socket + 'static>(
+        &self,
+        io: S,
+        options: HandshakeOptions,
+        deadline: Instant,
+    ) -> HandshakeFuture<S> {
+        let endpoint = Arc::clone(&self.0);
+        HandshakeFuture(Box::pin(secure_logged(endpoint, options, io, None, Some(deadline))))
+    }
+
+    /// Connects over TCP to `address`, such as `db.example.org:7000`, and performs the client's side of a handshake.
+    ///
+    /// Addresses that do not answer cost little, see [`dial`](super::dial).
+    /// [`handshake_timeout`](super::Settings::handshake_timeout) is for all of it. The handshake is told `address` as the target's
+    /// name, if the settings have none.
+    pub fn dial(&self, address: impl Into<String>) -> HandshakeFuture<TcpStream> {
+        let (endpoint, address) = (Arc::clone(&self.0), address.into());
+        let mut options = endpoint.settings.handshake.clone();
+        HandshakeFuture(Box::pin(async move {
+            let deadline = endpoint.deadline();
+            let socket = dial_until(&address, deadline).await.map_err(|error| {
+                let text = format!("cannot connect to {address}: {error}");
+                io::Error::new(error.kind(), text)
+            })?;
+            options.target_name.get_or_insert(address);
+            secure_logged(endpoint, options, socket, None, Some(deadline)).await
+        }))
     }
 }
 
-/// A handshake under way: a future of the stream.
+/// A handshake in progress: a future of the stream.
 #[must_use = "a handshake does nothing unless it is awaited"]
 pub struct HandshakeFuture<S>(Pin<Box<dyn Future<Output = Result<AltsStream<S>, Error>> + Send>>);
-
-impl<S: Socket + 'static> HandshakeFuture<S> {
-    fn begin(
-        endpoint: Arc<Endpoint>,
-        options: HandshakeOptions,
-        io: S,
-        source: Option<IpAddr>,
-    ) -> Self {
-        let shown = source.map(tracing::field::display);
-        let span = tracing::info_span!("alts_handshake", role = ?endpoint.role, source = shown);
-        Self(Box::pin(logged(endpoint, options, io, source).instrument(span)))
-    }
-}
 
 impl<S> Future for HandshakeFuture<S> {
     type Output = Result<AltsStream<S>, Error>;
@@ -89,13 +111,27 @@ impl<S> fmt::Debug for HandshakeFuture<S> {
     }
 }
 
+fn secure_logged<S: Socket>(
+    endpoint: Arc<Endpoint>,
+    options: HandshakeOptions,
+    io: S,
+    source: Option<IpAddr>,
+    deadline: Option<Instant>,
+) -> impl Future<Output = Result<AltsStream<S>, Error>> {
+    let shown = source.map(tracing::field::display);
+    let span = tracing::info_span!("alts_handshake", role = ?endpoint.role, source = shown);
+    logged(endpoint, options, io, source, deadline).instrument(span)
+}
+
 async fn logged<S: Socket>(
     endpoint: Arc<Endpoint>,
     options: HandshakeOptions,
     io: S,
     source: Option<IpAddr>,
+    deadline: Option<Instant>,
 ) -> Result<AltsStream<S>, Error> {
-    let result = secure(&endpoint, &options, io, source).await;
+    let deadline = deadline.unwrap_or_else(|| endpoint.deadline());
+    let result = secure(&endpoint, &options, io, source, deadline).await;
     match &result {
         Ok(stream) => {
             let negotiated = stream.negotiated();

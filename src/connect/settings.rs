@@ -24,7 +24,7 @@ pub struct Settings {
     /// Non-blocking handshakes (`start`) are the event loop's to limit.
     #[cfg(feature = "tokio")]
     pub limits: alts_handshaker::HandshakeLimits,
-    /// For a whole handshake, from the socket to the stream. Default 10 s: below the 20 and 30 s after which gRPC's Java and
+    /// For a whole handshake, from the socket to the stream; for connections that this crate dials, from the name on. Default 10 s: below the 20 and 30 s after which gRPC's Java and
     /// Go peers give up.
     pub handshake_timeout: Duration,
     /// For the first 8 bytes of the peer. Default 5 s.
@@ -59,7 +59,7 @@ impl Default for Settings {
 }
 
 /// The longest timeout that is kept as a point in time, since adding more may overflow: 30 years, longer than processes run.
-const LONGEST_TIMEOUT: Duration = Duration::from_hours(30 * 365 * 24);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// `timeout` as it can be added to the present.
 pub(super) fn addable(timeout: Duration) -> Duration {

@@ -7,6 +7,8 @@ pub(super) struct Class(u8);
 impl Class {
     /// 4 KiB: what a partial record may still be copied out of cheaply, and a page on most systems.
     const SMALLEST_SHIFT: u32 = 12;
+    /// 32 KiB, the default.
+    pub(super) const USUAL: Self = Self(3);
     /// How many classes there are: 4 KiB up to 32 MiB.
     pub(super) const COUNT: usize = 14;
     /// The nominal size of the smallest class.
@@ -52,7 +54,7 @@ impl Class {
     }
 
     #[inline]
-    pub(super) fn nominal(self) -> usize {
+    pub(super) const fn nominal(self) -> usize {
         Self::MIN << self.0
     }
 

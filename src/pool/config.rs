@@ -7,7 +7,7 @@ use super::error::PoolConfigError;
 
 /// 32 KiB: two records of ALTS' usual 16 KiB a read. Reads of 8 KiB cost a quarter more in bulk,
 /// and larger ones gain little while they spread the data over more cache.
-const DEFAULT_BUFFER_SIZE: usize = 32 << 10;
+const DEFAULT_BUFFER_SIZE: usize = Class::USUAL.nominal();
 
 /// 256 MiB, about 8,000 buffers of 32 KiB. A buffer is held only while bytes move, so this is 8,000
 /// connections with data in the air at one moment, not 8,000 connections. Filled with buffers of
@@ -86,14 +86,10 @@ impl BufferPoolBuilder {
 
     /// Checks the description and makes the pool, which holds no buffer yet.
     pub fn build(self) -> Result<super::BufferPool, PoolConfigError> {
-        let class = Class::exactly(self.buffer_size)
-            .ok_or(PoolConfigError::BufferSize(self.buffer_size))?;
-        if self.cap < class.capacity() {
-            return Err(PoolConfigError::CapTooSmall { cap: self.cap, least: class.capacity() });
-        }
+        let class = super::checked_class(self.buffer_size, self.cap)?;
         if self.retention == Retention::ReleaseAfter(Duration::ZERO) {
             return Err(PoolConfigError::ReleaseAfterZero);
         }
-        Ok(super::BufferPool::from_checked(&self))
+        Ok(super::BufferPool::from_checked(&self, class))
     }
 }

@@ -82,11 +82,12 @@ impl Idle {
     pub(super) fn expired(&mut self, periods: u32) -> Option<Slab> {
         let now = self.period;
         let Resting { slab, .. } = self.piles.iter_mut().find_map(|pile| {
-            let expired =
-                pile.slabs.pop_front_if(|resting| now.wrapping_sub(resting.since) > periods);
-            if expired.is_some() {
-                pile.shrink();
+            let oldest = pile.slabs.front()?;
+            if now.wrapping_sub(oldest.since) <= periods {
+                return None;
             }
+            let expired = pile.slabs.pop_front();
+            pile.shrink();
             expired
         })?;
         self.count_out(&slab);

@@ -24,7 +24,6 @@ pub(super) struct Shared {
     /// open.
     handles: AtomicUsize,
     release_after: Option<Duration>,
-    pub(super) buffer_size: usize,
     pub(super) cap: usize,
 }
 
@@ -39,7 +38,6 @@ impl Shared {
                 Retention::ReleaseAfter(time) => Some(time),
                 _ => None,
             },
-            buffer_size: checked.buffer_size,
             cap: checked.cap,
         }
     }

@@ -6,9 +6,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use alts_handshaker::identity::{Policy, SpiffeId, TrustDomain};
+use alts_handshaker::identity::{Policy, SpiffeId};
 use tonic::Status;
 use tonic::server::NamedService;
+use tonic::transport::server::TcpConnectInfo;
 use tower::util::Either;
 use tower::{Layer, Service};
 
@@ -74,8 +75,9 @@ impl Access {
         let Whom::Those(policy) = &self.whom else { return Ok(()) };
         match caller.peer().spiffe_id() {
             Some(peer) => {
-                let own = own_trust_domain(&caller.negotiated().local, peer);
-                policy.allows(peer, &own).map_err(|denial| denial.reason().to_owned())
+                let own = caller.negotiated().local.parse::<SpiffeId>().ok();
+                let own = own.map(|own| own.trust_domain());
+                policy.allows(peer, own.as_ref()).map_err(|denial| denial.reason().to_owned())
             }
             None if self.names.contains(caller.peer().name()) => Ok(()),
             None => Err("no rule allows the name".into()),
@@ -97,24 +99,12 @@ impl From<Policy> for Access {
     }
 }
 
-/// The trust domain in this side's name. Where a handshaker service gives a name without one, a domain that `peer` is not of:
-/// to a policy it decides nothing else.
-fn own_trust_domain(local: &str, peer: &SpiffeId) -> TrustDomain {
-    let own = local.parse::<SpiffeId>().map(|local| local.trust_domain());
-    own.unwrap_or_else(|_| {
-        // RFC 2606: nobody has names under `invalid`; and if somebody says so, there is another.
-        let other = match peer.trust_domain_name() {
-            "none.invalid" => "other.invalid",
-            _ => "none.invalid",
-        };
-        other.parse().expect("a trust domain's name")
-    })
-}
-
 /// Lets calls through to a service, or answers them with `PERMISSION_DENIED`.
 ///
 /// A tower layer, for a whole server or for one service. The most specific rule decides: a method's, else its service's, else the
 /// one for everything. So let that one be the strictest: a name that is misspelt here falls back to it.
+///
+/// Behind it tonic's `Request::remote_addr` and `local_addr` work, too, which know nothing of ALTS themselves.
 ///
 /// ```
 /// use alts::handshaker::identity::Policy;
@@ -208,7 +198,11 @@ where
         self.service.poll_ready(cx)
     }
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        if let Some(tcp) = request.alts().and_then(|alts| alts.transport::<TcpConnectInfo>()) {
+            let tcp = tcp.clone();
+            request.extensions_mut().insert(tcp);
+        }
         let mut service = match self.authorization.check(&request) {
             Ok(()) => Either::Right(&mut self.service),
             Err(status) => Either::Left(Denied { status: Some(status), _answers: PhantomData }),

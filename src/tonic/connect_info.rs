@@ -35,7 +35,7 @@ impl AltsConnectInfo {
 
     /// Where the peer connects from, if it does so over TCP.
     ///
-    /// tonic's own `Request::remote_addr` does not look in here and is `None`.
+    /// tonic's own `Request::remote_addr` does not look in here: it works behind an [`Authorization`](super::Authorization).
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.transport::<TcpConnectInfo>()?.remote_addr()
     }

@@ -11,20 +11,22 @@ use std::task::{Context, Poll};
 use alts_handshaker::HandshakeOptions;
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::client_stream::ClientStream;
 use super::error::ConnectError;
-use crate::connect::{Connector, Socket};
+use crate::connect::{Connector, Socket, dial_until};
 
 /// Connects tonic's channels: give it to `Endpoint::connect_with_connector` or `connect_with_connector_lazy`.
 ///
 /// It dials the host and port of the endpoint's URI, port 80 if it has none, performs the handshake, and waits for the server's
 /// first words, which show that the server has accepted this side. The URI's scheme should be `http`: to tonic, `https` means
-/// TLS. The handshake is told the URI's authority as the target's name. `Endpoint::connect_timeout` limits all of it.
+/// TLS. The handshake is told the URI's authority as the target's name. Addresses of the host that do not answer cost little, see
+/// [`dial`](crate::connect::dial). [`Settings::handshake_timeout`](crate::connect::Settings::handshake_timeout) limits all of
+/// it but the wait for the first words, and `Endpoint::connect_timeout` all of it.
 ///
 /// ```no_run
 /// # async fn connect(connector: alts::Connector) -> Result<(), tonic::transport::Error> {
@@ -47,7 +49,7 @@ pub struct AltsConnector {
 }
 
 type Dial = dyn Fn(Attempt, Uri) -> Connecting + Send + Sync;
-type Connecting = Pin<Box<dyn Future<Output = Result<TokioIo<ClientStream>, ConnectError>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<ClientStream, ConnectError>> + Send>>;
 
 impl AltsConnector {
     /// Dials what the URI says: TCP; or, with the scheme `unix`, the Unix socket at the URI's path, whatever its authority is.
@@ -94,8 +96,59 @@ impl AltsConnector {
     }
 }
 
+impl AltsConnector {
+    /// The same for this crate's HTTP/2, which reads on ready: give it to
+    /// [`ClientBuilder::connect_with`](crate::http2::client::ClientBuilder::connect_with).
+    pub fn on_ready(self) -> OnReady {
+        OnReady(self)
+    }
+
+    fn attempt(&self, uri: Uri) -> Connecting {
+        let connector = self.connector.clone();
+        let options = self.options.clone();
+        let deadline = connector.deadline();
+        (self.dial)(Attempt { connector, options, deadline }, uri)
+    }
+}
+
 impl Service<Uri> for AltsConnector {
     type Response = TokioIo<ClientStream>;
+    type Error = ConnectError;
+    type Future = ForHyper;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        ForHyper(self.attempt(uri))
+    }
+}
+
+/// A connection to come, for hyper.
+#[doc(hidden)]
+pub struct ForHyper(Connecting);
+
+impl Future for ForHyper {
+    type Output = Result<TokioIo<ClientStream>, ConnectError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map_ok(TokioIo::new)
+    }
+}
+
+impl fmt::Debug for ForHyper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForHyper").finish_non_exhaustive()
+    }
+}
+
+/// An [`AltsConnector`] for this crate's HTTP/2.
+#[derive(Clone, Debug)]
+pub struct OnReady(AltsConnector);
+
+impl Service<Uri> for OnReady {
+    type Response = ClientStream;
     type Error = ConnectError;
     type Future = Connecting;
 
@@ -104,9 +157,7 @@ impl Service<Uri> for AltsConnector {
     }
 
     fn call(&mut self, uri: Uri) -> Connecting {
-        let connector = self.connector.clone();
-        let options = self.options.clone();
-        (self.dial)(Attempt { connector, options }, uri)
+        self.0.attempt(uri)
     }
 }
 
@@ -123,6 +174,7 @@ impl fmt::Debug for AltsConnector {
 struct Attempt {
     connector: Connector,
     options: HandshakeOptions,
+    deadline: Instant,
 }
 
 impl Attempt {
@@ -131,7 +183,7 @@ impl Attempt {
             #[cfg(unix)]
             return self.unix(uri.path().into());
             #[cfg(not(unix))]
-            return self.over::<TcpStream>(uri.to_string(), async {
+            return self.over::<tokio::net::TcpStream>(uri.to_string(), async {
                 Err(io::Error::new(io::ErrorKind::Unsupported, "there are no Unix sockets here"))
             });
         }
@@ -143,7 +195,8 @@ impl Attempt {
         let target = format!("{host}:{port}");
         // An IPv6 address wears brackets in a URI only.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        self.over(target, async move { TcpStream::connect((host, port)).await })
+        let deadline = self.deadline;
+        self.over(target, async move { dial_until((host, port), deadline).await })
     }
 
     #[cfg(unix)]
@@ -157,20 +210,23 @@ impl Attempt {
         dialling: impl Future<Output = io::Result<S>> + Send + 'static,
     ) -> Connecting {
         Box::pin(async move {
-            let socket = dialling.await.map_err(|error| ConnectError::dial(&target, error))?;
+            let dialling = timeout_at(self.deadline, dialling).await;
+            let dialled = dialling.unwrap_or_else(|_| {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "no connection before the timeout"))
+            });
+            let socket = dialled.map_err(|error| ConnectError::dial(&target, error))?;
             if self.options.target_name.is_none() {
                 self.options.target_name = Some(target.clone());
             }
             let stream = self
                 .connector
-                .connect_with(socket, self.options)
+                .connect_until(socket, self.options, self.deadline)
                 .await
                 .map_err(|error| ConnectError::secure(&target, error))?;
             let pool = &self.connector.settings().pool;
-            let stream = ClientStream::greeted(stream, pool)
+            ClientStream::greeted(stream, pool)
                 .await
-                .map_err(|error| ConnectError::secure(&target, error.into()))?;
-            Ok(TokioIo::new(stream))
+                .map_err(|error| ConnectError::secure(&target, error.into()))
         })
     }
 }

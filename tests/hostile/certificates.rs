@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use crate::support::{CLIENT, SERVER, World, assert_nothing_out, settings, tcp_sockets};
 use crate::{error_of, read_until_error, two_pools};
 
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An authority that was there three days ago already.
 fn old_authority() -> DevCa {

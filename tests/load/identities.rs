@@ -47,7 +47,8 @@ pub(crate) fn save(dir: &Path, name: &str, identity: &DevIdentity) {
 
 /// Puts a file in the place of another, as whoever issues certificates does.
 pub(crate) fn write(path: &Path, text: &str) {
-    let new = path.with_added_extension("new");
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
     fs::write(&new, text).unwrap();
     fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
     fs::rename(&new, path).unwrap();

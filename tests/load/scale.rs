@@ -42,6 +42,6 @@ impl Scale {
 
     /// More than any scenario takes, on a slow machine too.
     pub(crate) fn patience(self) -> Duration {
-        self.soak() + Duration::from_mins(if self.full { 15 } else { 5 })
+        self.soak() + Duration::from_secs(60 * if self.full { 15 } else { 5 })
     }
 }

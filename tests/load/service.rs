@@ -78,7 +78,7 @@ pub(crate) async fn guarded<F: Future<Output = ()>>(
 
 /// As `guarded`'s patience: a minute, which nothing here takes.
 pub(crate) fn a_minute() -> impl Future<Output = ()> {
-    tokio::time::sleep(Duration::from_mins(1))
+    tokio::time::sleep(Duration::from_secs(60))
 }
 
 /// What `write` came to; `None` if the patience with it ended first.

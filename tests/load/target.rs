@@ -21,7 +21,7 @@ use crate::tally::Tally;
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
 /// What a handshake may take where the scenario is not about time.
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 pub(crate) struct Target {
     pub(crate) runtime: Runtime,

@@ -237,7 +237,10 @@ impl Echo for Watched {
     }
 
     async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<Caller>, Status> {
-        self.0.0.callers.lock().unwrap().push(request.alts().cloned());
+        let caller = request.alts().cloned();
+        let address = caller.as_ref().and_then(AltsConnectInfo::remote_addr);
+        assert_eq!(request.remote_addr(), address, "tonic's own method knows it, too");
+        self.0.0.callers.lock().unwrap().push(caller);
         EchoService.who_am_i(request).await
     }
 }

@@ -81,7 +81,7 @@ fn measure(lab: &Lab, samples: &mut Samples) {
 }
 
 fn handshakers(client: &Pem, server: &Pem, cached: usize) -> (LocalHandshaker, LocalHandshaker) {
-    let verifier = || Arc::new(ChainVerifier::with_cache(cached, Duration::from_mins(5)));
+    let verifier = || Arc::new(ChainVerifier::with_cache(cached, Duration::from_secs(5 * 60)));
     let policy = Policy::from_rules([SERVER]).expect("a rule");
     let client = LocalHandshaker::builder(client.identity())
         .verifier(verifier())

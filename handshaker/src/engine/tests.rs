@@ -18,7 +18,7 @@ use crate::session::{HandshakeOptions, HandshakeResult, Role};
 
 /// In 2027; the test identities are valid from 2025 to 2045.
 fn now() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
+    SystemTime::UNIX_EPOCH + Duration::from_secs(500_000 * 60 * 60)
 }
 
 /// An identity of `test.example`, see `tests/data`.

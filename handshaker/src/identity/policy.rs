@@ -135,13 +135,20 @@ impl Policy {
         self
     }
 
-    /// Whether `peer` may be the peer of a workload in the trust domain `own`.
-    pub fn allows(&self, peer: &SpiffeId, own: &TrustDomain) -> Result<(), Denial> {
+    /// Whether `peer` may be the peer of a workload in the trust domain `own`; `None` for a workload whose name is in no trust
+    /// domain, to which [`own_trust_domain`](Self::own_trust_domain) allows nobody.
+    pub fn allows<'own>(
+        &self,
+        peer: &SpiffeId,
+        own: impl Into<Option<&'own TrustDomain>>,
+    ) -> Result<(), Denial> {
         if let Some(rule) = self.deny.iter().find(|rule| rule.covers(peer)) {
             return Err(Denial { reason: format!("denied by the rule {rule}").into() });
         }
-        let own = self.own_trust_domain && peer.trust_domain_name() == own.as_str();
-        if own || self.allow.iter().any(|rule| rule.covers(peer)) {
+        let own = own.into().filter(|_| self.own_trust_domain);
+        if own.is_some_and(|own| peer.trust_domain_name() == own.as_str())
+            || self.allow.iter().any(|rule| rule.covers(peer))
+        {
             return Ok(());
         }
         Err(Denial { reason: "no rule allows it".into() })

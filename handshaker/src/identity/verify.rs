@@ -34,7 +34,7 @@ const MAX_CHAIN_BYTES: usize = 24 * 1024;
 const DEFAULT_CACHE_ENTRIES: usize = 1_024;
 /// For how long a good chain is remembered at most. What is not in the bundles, such as the end of a revocation list, takes
 /// effect after this time.
-const MAX_CACHE_AGE: Duration = Duration::from_mins(5);
+const MAX_CACHE_AGE: Duration = Duration::from_secs(5 * 60);
 
 /// Verifies peers' certificate chains, and remembers for a while those that were good.
 ///

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use super::admission::Admission;
 use super::identities::{Identities, Usable};
 use super::{HandshakerService, Observer, ServiceLimits, Shared};
+use crate::error::Error;
 use crate::identity::{ChainVerifier, IdentitySource, Policy};
 use crate::local::LocalHandshaker;
 
@@ -75,8 +76,19 @@ impl HandshakerServiceBuilder {
     }
 
     /// The service.
-    pub fn build(self) -> HandshakerService {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misuse`] when a limit in time is zero, so that no handshake could succeed.
+    pub fn build(self) -> Result<HandshakerService, Error> {
         let Self { of_anybody, of_user, server_policy, client_policy, limits, observer } = self;
+        for (name, limit) in [("deadline", limits.deadline), ("idle", limits.idle)] {
+            if limit.is_zero() {
+                return Err(Error::misuse(format!(
+                    "ServiceLimits::{name} is zero; it has to be longer"
+                )));
+            }
+        }
         // One cache of verified chains: entries of different trust bundles do not meet in it.
         let verifier = Arc::new(ChainVerifier::new());
         let usable = |source: Arc<dyn IdentitySource>| {
@@ -96,13 +108,13 @@ impl HandshakerServiceBuilder {
                 .collect(),
             has_server_policy: server_policy.is_some(),
         };
-        HandshakerService(Arc::new(Shared {
+        Ok(HandshakerService(Arc::new(Shared {
             identities,
             admission: Admission::new(&limits),
             limits,
             observer,
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
-        }))
+        })))
     }
 }

@@ -1,15 +1,18 @@
 //! One call: from its first message to its result.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
 
-use futures_util::{Stream, stream};
+use futures_util::Stream;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, Streaming};
 use tracing::Span;
 
-use super::admission::Place;
+use super::admission::{OpenStream, Place};
 use super::observer::Finished;
 use super::rejection::Rejection;
 use super::start::Start;
@@ -22,6 +25,33 @@ use crate::session::{HandshakeResult, Role};
 
 /// Messages without a byte that are answered. Callers send one when they have only waited; more would be a loop.
 const MAX_EMPTY_MESSAGES: u32 = 16;
+
+/// What never comes: far enough away for every limit, and near enough for every clock.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// Answers that wait for the caller: a response, for whose reading the next message waits; and room for the status that may end the
+/// call meanwhile.
+const ANSWERS: usize = 2;
+
+type Answer = Result<HandshakerResp, Status>;
+
+/// What the caller is told, as it comes to take it.
+///
+/// HTTP/2 asks for the next answer only when the caller lets it send. So the call itself runs in a task of its own, where its
+/// deadlines hold whatever the caller does, and gives up its place when it ends; this, which is all that then remains, counts
+/// against the caller's streams until it is dropped.
+pub(super) struct Answers {
+    answers: Receiver<Answer>,
+    _open: OpenStream,
+}
+
+impl Stream for Answers {
+    type Item = Answer;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        self.answers.poll_recv(cx)
+    }
+}
 
 pub(super) struct Call {
     requests: Streaming<HandshakerReq>,
@@ -49,7 +79,7 @@ impl Call {
         requests: Streaming<HandshakerReq>,
     ) -> Self {
         let began = Instant::now();
-        let deadline = began + service.limits.deadline;
+        let deadline = after(began, service.limits.deadline);
         service.in_flight.fetch_add(1, Ordering::Relaxed);
         if let Some(observer) = &service.observer {
             observer.started();
@@ -65,17 +95,40 @@ impl Call {
         rejection.status
     }
 
-    /// One response to each request. The stream ends with the result, since gRPC C++ uses no result before it has; or with a
-    /// status alone, since grpc-go waits for ever for what follows a response that reports a failure.
-    pub(super) fn responses(self) -> impl Stream<Item = Result<HandshakerResp, Status>> + Send {
-        stream::unfold(Some(self), |call| async {
-            let mut call = call?;
-            match call.respond().await {
-                Ok(response) if response.result.is_some() => Some((Ok(response), None)),
-                Ok(response) => Some((Ok(response), Some(call))),
-                Err(rejection) => Some((Err(call.refuse(rejection)), None)),
+    /// Starts to serve the caller. There is one response to each request. The stream ends with the result, since gRPC C++ uses no
+    /// result before it has; or with a status alone, since grpc-go waits for ever for what follows a response that reports a
+    /// failure.
+    pub(super) fn start(self, open: OpenStream) -> Answers {
+        let (sender, answers) = channel(ANSWERS);
+        tokio::spawn(self.run(sender));
+        Answers { answers, _open: open }
+    }
+
+    async fn run(mut self, answers: Sender<Answer>) {
+        // The channel is new: there is room.
+        let Ok(last) = answers.clone().try_reserve_owned() else { return };
+        let served = tokio::select! {
+            biased;
+            // The caller has ended the stream, or its connection is gone.
+            () = answers.closed() => return,
+            served = self.serve(&answers) => served,
+        };
+        if let Err(rejection) = served {
+            last.send(Err(self.refuse(rejection)));
+        }
+    }
+
+    async fn serve(&mut self, answers: &Sender<Answer>) -> Result<(), Rejection> {
+        loop {
+            let room = timeout_at(self.deadline, answers.reserve()).await;
+            let room = room.map_err(|_| unread())?.map_err(|_| Rejection::cancelled())?;
+            let response = self.respond().await?;
+            let is_last = response.result.is_some();
+            room.send(Ok(response));
+            if is_last {
+                return Ok(());
             }
-        })
+        }
     }
 
     async fn respond(&mut self) -> Result<HandshakerResp, Rejection> {
@@ -118,7 +171,7 @@ impl Call {
 
     async fn receive(&mut self) -> Result<ReqOneof, Rejection> {
         let limits = &self.record.service.limits;
-        let patience = Instant::now() + limits.idle;
+        let patience = after(Instant::now(), limits.idle);
         let until = patience.min(self.deadline);
         match timeout_at(until, self.requests.message()).await {
             Ok(Ok(Some(request))) => request
@@ -189,6 +242,16 @@ fn too_late() -> Rejection {
 fn idle() -> Rejection {
     let detail = "the caller took too long for its next message".into();
     Rejection { reason: "idle", ..Error::Limit { code: AlertCode::Timeout, detail }.into() }
+}
+
+fn unread() -> Rejection {
+    let detail = "the handshake took too long: its caller did not read the last response".into();
+    Rejection { reason: "unread", ..Error::Limit { code: AlertCode::Timeout, detail }.into() }
+}
+
+/// A moment so long after another; a limit that no clock can hold is none.
+fn after(moment: Instant, limit: Duration) -> Instant {
+    moment.checked_add(limit.min(NEVER)).unwrap_or(moment)
 }
 
 impl Record {

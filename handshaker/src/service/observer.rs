@@ -20,7 +20,7 @@ pub struct Finished {
     /// Which side the caller was; `None` if it never said.
     pub role: Option<Role>,
     /// The reason of a failure, one of a fixed set of words: the name of a handshake error such as `decrypt_error`, or
-    /// `bad_request`, `message_too_large`, `cancelled`, `idle`, `timeout`, `overloaded`, `draining`, `no_identity`,
+    /// `bad_request`, `message_too_large`, `cancelled`, `idle`, `unread`, `timeout`, `overloaded`, `draining`, `no_identity`,
     /// `identity_denied`, `no_server_policy`, `peer_alert`, `foreign_protocol`.
     pub outcome: Result<(), &'static str>,
     /// From the opening of the stream on.

@@ -70,7 +70,7 @@ impl Files {
 }
 
 /// Patience with callers that a busy machine keeps from their next message.
-pub(crate) const PATIENT: [&str; 4] = ["--idle-seconds", "600", "--deadline-seconds", "600"];
+pub(crate) const PATIENT: [&str; 4] = ["--idle-timeout", "10m", "--handshake-timeout", "10m"];
 
 /// A running daemon. Dropping it kills it.
 #[derive(Debug)]

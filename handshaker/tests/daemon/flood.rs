@@ -82,10 +82,10 @@ async fn thousands_of_half_open_handshakes() {
         "--admin",
         "127.0.0.1:0",
         // So that nothing ends by itself while the test looks.
-        "--idle-seconds",
-        "3600",
-        "--deadline-seconds",
-        "3600",
+        "--idle-timeout",
+        "1h",
+        "--handshake-timeout",
+        "1h",
     ];
     let daemon = Daemon::start(&files.usual(), &more);
     let [tcp, unix] = &daemon.addresses[..] else { panic!("two addresses") };
@@ -133,10 +133,10 @@ async fn abandoned_handshakes_end_by_themselves() {
         "127.0.0.1:0",
         // More than a busy machine keeps an honest caller from its next message, once for those that have places, and once for
         // those that get theirs.
-        "--idle-seconds",
-        "2",
-        "--deadline-seconds",
-        "3600",
+        "--idle-timeout",
+        "2s",
+        "--handshake-timeout",
+        "1h",
         "--max-streams",
         "20",
         "--queue",

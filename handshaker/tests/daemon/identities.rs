@@ -24,7 +24,7 @@ fn counted(daemon: &Daemon, metric: &str) -> u64 {
 #[tokio::test]
 async fn new_files_are_taken_over() {
     let files = Files::new();
-    let more = ["--listen", files.socket(), "--admin", "127.0.0.1:0", "--reload-seconds", "0.05"];
+    let more = ["--listen", files.socket(), "--admin", "127.0.0.1:0", "--reload-interval", "50ms"];
     let daemon = Daemon::start(&files.usual(), &[&more[..], &PATIENT].concat());
     assert_eq!(name(&daemon).await, CART);
     let handshaker = daemon.remote();
@@ -50,7 +50,7 @@ async fn new_files_are_taken_over() {
 #[tokio::test]
 async fn a_hangup_has_the_files_read_at_once() {
     let files = Files::new();
-    let more = ["--listen", files.socket(), "--admin", "127.0.0.1:0", "--reload-seconds", "86400"];
+    let more = ["--listen", files.socket(), "--admin", "127.0.0.1:0", "--reload-interval", "24h"];
     let daemon = Daemon::start(&files.usual(), &more);
     files.issue("cart", RENAMED);
     daemon.signal("-HUP");

@@ -61,7 +61,7 @@ async fn a_signal_lets_handshakes_finish() {
 #[tokio::test]
 async fn a_drain_comes_to_an_end() {
     let files = Files::new();
-    let listen = ["--listen", files.socket(), "--drain-seconds", "0.2"];
+    let listen = ["--listen", files.socket(), "--shutdown-timeout", "200ms"];
     let mut daemon = Daemon::start(&files.usual(), &listen);
     let mut session = start(&daemon.remote(), Role::Client);
     step(&mut session, &[]).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_drain_comes_to_an_end() {
 #[tokio::test]
 async fn a_second_signal_ends_the_drain() {
     let files = Files::new();
-    let long = ["--drain-seconds", "3600", "--idle-seconds", "3600", "--deadline-seconds", "3600"];
+    let long = ["--shutdown-timeout", "1h", "--idle-timeout", "1h", "--handshake-timeout", "1h"];
     let listen = [&["--listen", files.socket()][..], &long].concat();
     let mut daemon = Daemon::start(&files.usual(), &listen);
     let mut session = start(&daemon.remote(), Role::Client);

@@ -13,12 +13,12 @@ use alts_handshaker::{
 
 /// In 2027; the test identities are valid from 2025 to 2045.
 pub(crate) fn now() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
+    SystemTime::UNIX_EPOCH + Duration::from_secs(500_000 * 60 * 60)
 }
 
 /// In 2050.
 pub(crate) fn too_late() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_hours(701_280)
+    SystemTime::UNIX_EPOCH + Duration::from_secs(701_280 * 60 * 60)
 }
 
 pub(crate) fn data(file: &str) -> Vec<u8> {

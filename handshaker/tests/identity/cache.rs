@@ -84,7 +84,7 @@ fn an_entry_lasts_five_minutes_and_its_identity_longer() {
 fn nobody_can_ask_for_more_than_five_minutes() {
     let World { home, us, .. } = World::new();
     let leaf = home.leaf("spiffe://example.org/peer");
-    let verifier = ChainVerifier::with_cache(10, Duration::from_hours(1));
+    let verifier = ChainVerifier::with_cache(10, Duration::from_secs(60 * 60));
     for time in [NOW, NOW + 300] {
         verifier.verify(&us, &[&leaf.der], Role::Client, at(time)).unwrap();
     }
@@ -205,7 +205,7 @@ fn the_oldest_entry_makes_room() {
     let World { home, us, .. } = World::new();
     let leaves: Vec<_> =
         (0..3).map(|place| home.leaf(&format!("spiffe://example.org/{place}"))).collect();
-    let verifier = ChainVerifier::with_cache(2, Duration::from_mins(5));
+    let verifier = ChainVerifier::with_cache(2, Duration::from_secs(5 * 60));
     for (age, leaf) in leaves.iter().enumerate() {
         verify(&verifier, &us, &leaf.der, at(NOW + age as u64)).unwrap();
     }
@@ -225,7 +225,7 @@ fn the_oldest_entry_makes_room() {
 fn a_cache_may_be_empty() {
     let World { home, us, .. } = World::new();
     let leaf = home.leaf("spiffe://example.org/peer");
-    let verifier = ChainVerifier::with_cache(0, Duration::from_mins(5));
+    let verifier = ChainVerifier::with_cache(0, Duration::from_secs(5 * 60));
     let first = verify(&verifier, &us, &leaf.der, now()).unwrap();
     let second = verify(&verifier, &us, &leaf.der, now()).unwrap();
     assert_eq!(first, second);

@@ -119,6 +119,8 @@ fn policies_deny_by_default_and_denials_win() {
     assert!(Policy::nobody().allows(&home, &own).is_err());
     assert!(Policy::own_trust_domain().allows(&home, &own).is_ok());
     assert!(Policy::own_trust_domain().allows(&foreign, &own).is_err());
+    assert!(Policy::own_trust_domain().allows(&home, None).is_err());
+    assert!(Policy::nobody().allow(own.clone()).allows(&home, None).is_ok());
 
     let named = Policy::own_trust_domain().allow(domain("other.org"));
     assert!(named.allows(&home, &own).is_ok());

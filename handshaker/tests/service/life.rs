@@ -40,7 +40,7 @@ async fn every_handshake_is_told_once() {
 
 #[tokio::test]
 async fn a_service_that_drains() {
-    let service = builder().build();
+    let service = builder().build().unwrap();
     let served = Served::of(service.clone().into_server()).await;
     let mut at_client = served.open(client(client_start())).await.unwrap();
     let offer = at_client.answer().await.unwrap().out_frames;

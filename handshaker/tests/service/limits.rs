@@ -12,8 +12,8 @@ use crate::world::{
 
 fn limits(change: impl FnOnce(&mut ServiceLimits)) -> ServiceLimits {
     let mut limits = ServiceLimits::default();
-    limits.deadline = Duration::from_hours(1);
-    limits.idle = Duration::from_hours(1);
+    limits.deadline = Duration::from_secs(60 * 60);
+    limits.idle = Duration::from_secs(60 * 60);
     change(&mut limits);
     limits
 }
@@ -25,7 +25,8 @@ async fn a_full_house_lets_some_wait_and_sends_others_away() {
             limits.streams_per_caller = 2;
             limits.queue = 1;
         }))
-        .build();
+        .build()
+        .unwrap();
     let served = Served::of(service.clone().into_server()).await;
     let mut first = served.open(client(client_start())).await.unwrap();
     let offer = first.answer().await.unwrap().out_frames;
@@ -91,7 +92,7 @@ async fn waiting_for_a_place_counts() {
 
 #[tokio::test]
 async fn abandoned_streams_leave_nothing() {
-    let service = builder().limits(limits(|_| ())).build();
+    let service = builder().limits(limits(|_| ())).build().unwrap();
     let served = Served::of(service.clone().into_server()).await;
     for _ in 0..1_000 {
         let mut call = served.open(client(client_start())).await.unwrap();

@@ -9,4 +9,5 @@ mod life;
 mod limits;
 mod remote;
 mod strange_services;
+mod unread;
 mod world;

@@ -188,7 +188,7 @@ async fn a_service_that_never_answers() {
 
 #[tokio::test]
 async fn dropped_sessions_end_their_calls() {
-    let service = builder().build();
+    let service = builder().build().unwrap();
     let served = Served::of(service.clone().into_server()).await;
     let handshaker = served.remote();
     let mut between = start(&handshaker, Role::Client);
@@ -211,7 +211,7 @@ async fn dropped_sessions_end_their_calls() {
 async fn a_session_dropped_in_the_middle_of_a_question() {
     let mut limits = ServiceLimits::default();
     limits.streams = 1;
-    let service = builder().limits(limits).build();
+    let service = builder().limits(limits).build().unwrap();
     let served = Served::of(service.clone().into_server()).await;
     let handshaker = served.remote();
     let mut first = start(&handshaker, Role::Client);
@@ -230,7 +230,7 @@ async fn a_session_dropped_in_the_middle_of_a_question() {
 
 #[tokio::test]
 async fn handshakes_wait_for_their_turn() {
-    let service = builder().build();
+    let service = builder().build().unwrap();
     let served = Served::of(service.clone().into_server()).await;
     let handshaker = RemoteHandshaker::builder(&served.address).max_concurrent(1).build().unwrap();
     let mut first = start(&handshaker, Role::Client);

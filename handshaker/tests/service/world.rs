@@ -58,7 +58,7 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn new(builder: HandshakerServiceBuilder) -> Self {
-        Self::of(builder.build().into_server()).await
+        Self::of(builder.build().unwrap().into_server()).await
     }
 
     pub(crate) async fn of(server: HandshakerServiceServer<impl Rpc>) -> Self {

@@ -175,7 +175,7 @@ impl Talk {
         if has_policy {
             builder = builder.server_policy(Policy::own_trust_domain());
         }
-        let service = builder.build();
+        let service = builder.build().unwrap();
         let call = Call::new(service.clone());
         let peer = Peer::new(role.peer());
         Self {
@@ -193,7 +193,7 @@ impl Talk {
         }
     }
 
-    fn ask(&mut self, choices: &mut Choices<'_>, request: ReqOneof) {
+    async fn ask(&mut self, choices: &mut Choices<'_>, request: ReqOneof) {
         let before = HandshakerReq { req_oneof: Some(request) }.encode_to_vec();
         let mut payload = before.clone();
         if choices.one_in(16) {
@@ -214,13 +214,13 @@ impl Talk {
             let rest = message.split_off(choices.below(message.len() + 1));
             self.call.send(message);
             message = rest;
-            self.listen();
+            self.listen().await;
         }
         self.call.send(message);
     }
 
     /// Start first, and then what the peer has to say, all of it or a part.
-    fn go_on(&mut self, choices: &mut Choices<'_>) {
+    async fn go_on(&mut self, choices: &mut Choices<'_>) {
         if !self.started {
             self.started = true;
             self.taken.push(0);
@@ -232,7 +232,7 @@ impl Talk {
                 normalise(&mut same);
                 same == start(&mut Choices::new(&[]), self.role)
             };
-            return self.ask(choices, request);
+            return self.ask(choices, request).await;
         }
         let count = match choices.below(3) {
             2 => choices.below(self.peer.out.len() + 1),
@@ -251,11 +251,12 @@ impl Talk {
             in_bytes.extend([7; 30]);
         }
         let next = NextHandshakeMessageReq { in_bytes, network_latency_ms: 0 };
-        self.ask(choices, ReqOneof::Next(next));
+        self.ask(choices, ReqOneof::Next(next)).await;
     }
 
     /// Takes whatever the service has said.
-    fn listen(&mut self) {
+    async fn listen(&mut self) {
+        turns().await;
         while let Some(answer) = self.call.poll() {
             let Answer::Response(response) = answer else { continue };
             self.responses += 1;
@@ -279,12 +280,12 @@ impl Talk {
 
     async fn act(&mut self, choices: &mut Choices<'_>) {
         match choices.below(16) {
-            0..8 => self.go_on(choices),
+            0..8 => self.go_on(choices).await,
             11 => {
                 self.good = false;
                 let role = choices.pick(&[Role::Client, Role::Server]);
                 let request = start(choices, role);
-                self.ask(choices, request);
+                self.ask(choices, request).await;
             }
             12 => {
                 self.good = false;
@@ -303,7 +304,7 @@ impl Talk {
                 self.call.end(choices.below(2) == 0);
             }
             14 => self.service.drain(),
-            _ => self.listen(),
+            _ => self.listen().await,
         }
     }
 }
@@ -317,10 +318,17 @@ fn normalise(request: &mut ReqOneof) {
     }
 }
 
+/// Lets the call go on, which runs in a task of its own, as far as it can.
+async fn turns() {
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn run(choices: &mut Choices<'_>) {
     let mut talk = Talk::new(choices);
     // A service that drains takes no new calls, and this one was there before.
-    talk.listen();
+    talk.listen().await;
     let mut acts = 0;
     while !choices.are_over() && acts < 40 {
         talk.act(choices).await;
@@ -328,12 +336,12 @@ async fn run(choices: &mut Choices<'_>) {
     }
     let nothing = &mut Choices::new(&[]);
     for _ in 0..6 {
-        talk.listen();
+        talk.listen().await;
         if talk.good && (!talk.started || !talk.peer.out.is_empty()) {
-            talk.go_on(nothing);
+            talk.go_on(nothing).await;
         }
     }
-    talk.listen();
+    talk.listen().await;
     let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     if talk.good {
         assert!(talk.call.has_result(), "a good handshake fails: {:?}", talk.call.status());
@@ -343,6 +351,7 @@ async fn run(choices: &mut Choices<'_>) {
         assert_eq!(talk.service.in_flight(), 0, "it is over");
     }
     drop(talk.call);
+    turns().await;
     assert_eq!(talk.service.in_flight(), 0);
     assert_eq!((count(&talk.counts.started), count(&talk.counts.finished)), (1, 1));
 }

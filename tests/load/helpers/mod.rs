@@ -108,7 +108,7 @@ impl Work {
         limits.crypto = 1;
         let mut settings = Settings::default();
         settings.limits = HandshakeLimits::new(limits);
-        settings.handshake_timeout = Duration::from_mins(5);
+        settings.handshake_timeout = Duration::from_secs(5 * 60);
         settings.first_bytes_timeout = settings.handshake_timeout;
         change(&mut settings);
         Connector::with_settings(identities::client(&self.dir, name), settings)

@@ -162,7 +162,7 @@ pub(crate) fn run(row: &mut Row, scale: Scale) {
         }
         // Broken in every way, one file at a time.
         let other = ca.issue(&id("other", n), SystemTime::now()).unwrap();
-        let expired = SystemTime::now() - Duration::from_hours(48);
+        let expired = SystemTime::now() - Duration::from_secs(48 * 60 * 60);
         let expired = ca.issue(&id("server", n), expired).unwrap();
         for side in [&server, &client] {
             for (what, fault) in [

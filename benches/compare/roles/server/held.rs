@@ -10,7 +10,7 @@ use crate::roles::HELD;
 use crate::roles::transport::Transport;
 
 /// Nothing is measured here that takes so long: what has not come then, does not come.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where messages wait.
 #[derive(Debug)]

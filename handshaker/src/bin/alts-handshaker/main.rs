@@ -1,6 +1,5 @@
 //! The command line of alts-handshaker. One module for each subcommand.
 
-mod dev_ca;
 #[cfg(all(feature = "serve", unix))]
 mod health;
 #[cfg(all(feature = "serve", unix))]
@@ -8,6 +7,7 @@ mod serve;
 
 use std::process::ExitCode;
 
+use alts_handshaker::cli::DevCaCommand;
 use clap::{Parser, Subcommand};
 
 /// Identities and handshakes for ALTS connections.
@@ -22,7 +22,7 @@ struct Arguments {
 enum Command {
     /// Make certificates for development: an authority of its own, never to be trusted by anything real.
     #[command(subcommand, arg_required_else_help = true)]
-    DevCa(dev_ca::DevCaCommand),
+    DevCa(DevCaCommand),
     /// Serve gRPC's `HandshakerService` to callers on this machine.
     #[cfg(all(feature = "serve", unix))]
     Serve(Box<serve::Serve>),

@@ -8,14 +8,13 @@ mod health;
 mod identities;
 mod incoming;
 mod metrics;
-mod notify;
-mod socket;
 
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use alts_handshaker::cli::notify;
 use alts_handshaker::service::HandshakerService;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
@@ -46,7 +45,7 @@ const CONNECTION_WINDOW: u32 = STREAMS_PER_CONNECTION * STREAM_WINDOW;
 const MAX_HEADERS: u32 = 16 << 10;
 
 /// A connection that is silent for so long is asked whether it is alive, and closed if no answer comes.
-const KEEPALIVE: Duration = Duration::from_mins(1);
+const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The longest that a call may take that is no handshake.
@@ -77,7 +76,7 @@ impl Serve {
         if let Some(policy) = self.server_policy() {
             builder = builder.server_policy(policy);
         }
-        let service = identities.give_to(builder).build();
+        let service = identities.give_to(builder).build()?;
 
         // Signals from here on are not lost: whoever has read the ready line may send one.
         let mut stop = Stop::new()?;
@@ -144,7 +143,7 @@ impl Serve {
             }
         };
         tokio::select! {
-            finished = timeout(self.drain_seconds.0, drained) => match finished {
+            finished = timeout(self.shutdown_timeout.0, drained) => match finished {
                 Ok(()) => tracing::info!("all handshakes are done"),
                 Err(_) => tracing::warn!(
                     in_flight = service.in_flight(),
@@ -163,7 +162,7 @@ impl Serve {
                 "every process that reaches the TCP address can act in the daemon's name: it should belong to one workload"
             );
         }
-        if self.dev {
+        if self.trust.dev {
             tracing::warn!("development certificates are accepted (--dev)");
         }
     }

@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn the_thread_ends_with_the_last_handle() {
         let (sender, dropped) = mpsc::channel();
-        let thread = thread::spawn(move || watch(&Weak::new(), &dropped, Duration::from_hours(24)));
+        let thread =
+            thread::spawn(move || watch(&Weak::new(), &dropped, Duration::from_secs(24 * 60 * 60)));
         drop(sender);
         thread.join().unwrap();
     }

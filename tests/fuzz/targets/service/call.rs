@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use alts::handshaker::proto::HandshakerResp;
 use alts::handshaker::proto::handshaker_service_server::HandshakerServiceServer;
@@ -26,6 +26,18 @@ struct Queue {
     data: VecDeque<Bytes>,
     /// Nothing more comes; and whether that is an accident.
     end: Option<bool>,
+    /// The service, if it waits.
+    waker: Option<Waker>,
+}
+
+impl Requests {
+    fn change(&self, change: impl FnOnce(&mut Queue)) {
+        let mut queue = self.0.lock().unwrap();
+        change(&mut queue);
+        if let Some(waker) = queue.waker.take() {
+            waker.wake();
+        }
+    }
 }
 
 impl Body for Requests {
@@ -34,12 +46,15 @@ impl Body for Requests {
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut queue = self.0.lock().unwrap();
         match (queue.data.pop_front(), queue.end) {
             (Some(data), _) => Poll::Ready(Some(Ok(Frame::data(data)))),
-            (None, None) => Poll::Pending,
+            (None, None) => {
+                queue.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
             (None, Some(true)) => Poll::Ready(Some(Err(Status::unavailable("gone")))),
             (None, Some(false)) => Poll::Ready(None),
         }
@@ -75,11 +90,11 @@ impl Call {
     }
 
     pub(super) fn send(&self, bytes: Vec<u8>) {
-        self.requests.0.lock().unwrap().data.push_back(bytes.into());
+        self.requests.change(|queue| queue.data.push_back(bytes.into()));
     }
 
     pub(super) fn end(&self, by_accident: bool) {
-        self.requests.0.lock().unwrap().end = Some(by_accident);
+        self.requests.change(|queue| queue.end = Some(by_accident));
     }
 
     pub(super) fn has_result(&self) -> bool {

@@ -25,7 +25,7 @@ use super::metrics::Metrics;
 const MAX_CONNECTIONS: usize = 16;
 /// How long a request may take to arrive, and a connection to be of use.
 const REQUEST: Duration = Duration::from_secs(5);
-const CONNECTION: Duration = Duration::from_mins(5);
+const CONNECTION: Duration = Duration::from_secs(5 * 60);
 /// What Prometheus knows the text of `OpenMetrics` by.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
-use alts_handshaker::identity::{Policy, Rule, TrustDomain};
+use alts_handshaker::cli::{AllowedPeer, KeyedPath, PositiveDuration, TrustArguments};
+use alts_handshaker::identity::{Policy, Rule};
 use alts_handshaker::service::ServiceLimits;
 use clap::Args;
 
@@ -28,10 +28,10 @@ pub(crate) struct Serve {
     pub(super) admin: Option<AdminAddress>,
 
     /// Certificate chain (PEM, leaf first) of callers that have no identity of their own.
-    #[arg(long, value_name = "FILE", requires = "key", help_heading = "Identities")]
+    #[arg(long, value_name = "FILE", requires = "key", help_heading = "Identity")]
     pub(super) cert: Option<PathBuf>,
     /// Private key of the chain's leaf (PEM).
-    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Identities")]
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Identity")]
     pub(super) key: Option<PathBuf>,
     /// Identity of a user who calls on a Unix socket: chain.pem and key.pem, or tls.crt and tls.key, in DIR. Can be repeated.
     ///
@@ -41,31 +41,19 @@ pub(crate) struct Serve {
         long,
         value_name = "UID=DIR",
         required_unless_present = "cert",
-        help_heading = "Identities"
+        help_heading = "Identity"
     )]
-    pub(super) identity_for_uid: Vec<Pair<u32>>,
-    /// Authorities (PEM) that are believed about a trust domain. The own trust domain needs one. Can be repeated.
-    #[arg(long, value_name = "DOMAIN=FILE", required = true, help_heading = "Identities")]
-    pub(super) bundle: Vec<Pair<TrustDomain>>,
-    /// Revocation lists (PEM) of a trust domain's authorities. With one, every certificate has to be covered by a current list.
-    #[arg(long, value_name = "DOMAIN=FILE", help_heading = "Identities")]
-    pub(super) crl: Vec<Pair<TrustDomain>>,
-    /// Accept development certificates, those of the trust domain dev.local.
-    #[arg(long, help_heading = "Identities")]
-    pub(super) dev: bool,
-    /// Accept key files that others than their owner may read.
-    #[arg(long, help_heading = "Identities")]
-    pub(super) allow_shared_key_file: bool,
-    /// How often the files are looked at. SIGHUP has it done at once.
-    #[arg(long, value_name = "SECONDS", default_value = "5", help_heading = "Identities")]
-    pub(super) reload_seconds: Seconds,
+    pub(super) identity_for_uid: Vec<KeyedPath<u32>>,
+    /// Trust settings.
+    #[command(flatten)]
+    pub(super) trust: TrustArguments,
 
     /// Who may be the server of a caller that is a client: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
     /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated.
     ///
     /// Without any rule, callers have to name their target identities. With both, the server has to satisfy both.
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
-    pub(super) allow_server: Vec<Allowed>,
+    pub(super) allow_server: Vec<AllowedPeer>,
     /// Who may not be the server, whatever else allows it. Can be repeated.
     #[arg(
         long,
@@ -76,7 +64,7 @@ pub(crate) struct Serve {
     pub(super) deny_server: Vec<Rule>,
     /// Who may be the client of a caller that is a server [default: own-trust-domain]. Can be repeated.
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
-    pub(super) allow_client: Vec<Allowed>,
+    pub(super) allow_client: Vec<AllowedPeer>,
     /// Who may not be a client, whatever else allows it. Can be repeated.
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
     pub(super) deny_client: Vec<Rule>,
@@ -97,14 +85,14 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
     pub(super) max_connections_per_caller: usize,
     /// The longest that a handshake may take.
-    #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Limits")]
-    deadline_seconds: Seconds,
+    #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
+    handshake_timeout: PositiveDuration,
     /// The longest that a caller may take for its next message.
-    #[arg(long, value_name = "SECONDS", default_value = "5", help_heading = "Limits")]
-    idle_seconds: Seconds,
+    #[arg(long, value_name = "DURATION", default_value = "5s", help_heading = "Limits")]
+    idle_timeout: PositiveDuration,
     /// The longest that handshakes may go on after SIGTERM or SIGINT. A second signal ends them.
-    #[arg(long, value_name = "SECONDS", default_value = "15", help_heading = "Limits")]
-    pub(super) drain_seconds: Seconds,
+    #[arg(long, value_name = "DURATION", default_value = "15s", help_heading = "Limits")]
+    pub(super) shutdown_timeout: PositiveDuration,
 
     /// What to log on standard error: off, error, warn, info, debug, trace, or directives such as
     /// `info,alts_handshaker=debug`.
@@ -130,73 +118,22 @@ impl Serve {
         limits.streams = self.max_streams;
         limits.streams_per_caller = self.max_streams_per_caller;
         limits.queue = self.queue;
-        limits.deadline = self.deadline_seconds.0;
-        limits.idle = self.idle_seconds.0;
+        limits.deadline = self.handshake_timeout.0;
+        limits.idle = self.idle_timeout.0;
         limits
     }
 
     /// `None` where callers have to say who the server is.
     pub(super) fn server_policy(&self) -> Option<Policy> {
-        (!self.allow_server.is_empty()).then(|| policy(&self.allow_server, &self.deny_server))
+        (!self.allow_server.is_empty())
+            .then(|| AllowedPeer::policy(&self.allow_server, &self.deny_server))
     }
 
     pub(super) fn client_policy(&self) -> Policy {
         match &self.allow_client[..] {
-            [] => policy(&[Allowed::OwnTrustDomain], &self.deny_client),
-            allowed => policy(allowed, &self.deny_client),
+            [] => AllowedPeer::policy(&[AllowedPeer::OwnTrustDomain], &self.deny_client),
+            allowed => AllowedPeer::policy(allowed, &self.deny_client),
         }
-    }
-}
-
-fn policy(allowed: &[Allowed], denied: &[Rule]) -> Policy {
-    let mut policy = if allowed.contains(&Allowed::OwnTrustDomain) {
-        Policy::own_trust_domain()
-    } else {
-        Policy::nobody()
-    };
-    for allowed in allowed {
-        if let Allowed::Rule(rule) = allowed {
-            policy = policy.allow(rule.clone());
-        }
-    }
-    denied.iter().fold(policy, |policy, rule| policy.deny(rule.clone()))
-}
-
-/// Who may be the peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Allowed {
-    OwnTrustDomain,
-    Rule(Rule),
-}
-
-impl FromStr for Allowed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "own-trust-domain" => Ok(Self::OwnTrustDomain),
-            rule => rule.parse().map(Self::Rule).map_err(|fault| format!("it {fault}")),
-        }
-    }
-}
-
-/// `KEY=PATH`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pair<K> {
-    pub(super) key: K,
-    pub(super) path: PathBuf,
-}
-
-impl<K: FromStr<Err: std::fmt::Display>> FromStr for Pair<K> {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (key, path) = text.split_once('=').ok_or("no `=` in it")?;
-        let key = key.parse().map_err(|fault| format!("{key:?}: {fault}"))?;
-        if path.is_empty() {
-            return Err("no path after `=`".to_owned());
-        }
-        Ok(Self { key, path: path.into() })
     }
 }
 
@@ -215,25 +152,6 @@ impl FromStr for SocketMode {
     }
 }
 
-/// A time of some seconds, with or without a fraction.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Seconds(pub(super) Duration);
-
-impl FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        /// A day. Longer is a mistake, or off.
-        const MOST: f64 = 86_400.0;
-        match text.parse::<f64>() {
-            Ok(seconds) if seconds > 0.0 && seconds <= MOST => {
-                Ok(Self(Duration::from_secs_f64(seconds)))
-            }
-            _ => Err("not a number of seconds above 0, and at most a day".to_owned()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,33 +161,5 @@ mod tests {
         assert_eq!("0660".parse(), Ok(SocketMode(0o660)));
         assert!("0888".parse::<SocketMode>().is_err());
         assert!("1777".parse::<SocketMode>().is_err());
-        assert_eq!("0.5".parse(), Ok(Seconds(Duration::from_millis(500))));
-        for bad in ["0", "-1", "NaN", "inf", "1e9", "5s", ""] {
-            assert!(bad.parse::<Seconds>().is_err(), "{bad}");
-        }
-        assert_eq!("7=/x=y".parse(), Ok(Pair { key: 7_u32, path: "/x=y".into() }));
-        for bad in ["7", "x=/y", "7=", "=/y", "-1=/y"] {
-            assert!(bad.parse::<Pair<u32>>().is_err(), "{bad}");
-        }
-        assert_eq!("own-trust-domain".parse(), Ok(Allowed::OwnTrustDomain));
-        assert!("example.org".parse::<Allowed>().is_err());
-    }
-
-    #[test]
-    fn policies() {
-        let own: TrustDomain = "a.example".parse().unwrap();
-        let rule = |text: &str| Allowed::Rule(text.parse().unwrap());
-        let allows =
-            |policy: &Policy, peer: &str| policy.allows(&peer.parse().unwrap(), &own).is_ok();
-
-        let both = policy(&[rule("spiffe://b.example/x"), Allowed::OwnTrustDomain], &[]);
-        assert!(allows(&both, "spiffe://a.example/y") && allows(&both, "spiffe://b.example/x"));
-        assert!(!allows(&both, "spiffe://b.example/y"));
-        let only = policy(&[rule("spiffe://b.example/x")], &[]);
-        assert!(!allows(&only, "spiffe://a.example/y"));
-        let denied = policy(&[Allowed::OwnTrustDomain], &["spiffe://a.example/y".parse().unwrap()]);
-        assert!(
-            !allows(&denied, "spiffe://a.example/y") && allows(&denied, "spiffe://a.example/z")
-        );
     }
 }

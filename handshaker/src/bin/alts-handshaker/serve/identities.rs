@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::SystemTime;
 
-use alts_handshaker::identity::{IdentityFiles, IdentityFilesBuilder, IdentitySource};
+use alts_handshaker::identity::{IdentityFiles, IdentitySource};
 use alts_handshaker::service::HandshakerServiceBuilder;
 
 use super::arguments::Serve;
@@ -67,27 +67,11 @@ impl DaemonIdentity {
         cert: &Path,
         key: &Path,
     ) -> Result<Self, Box<dyn Error>> {
-        let builder = IdentityFiles::builder(cert, key);
-        let files = trusting(arguments, builder).load(SystemTime::now())?;
-        files.watch_every(arguments.reload_seconds.0)?;
+        let builder = arguments.trust.apply(IdentityFiles::builder(cert, key));
+        let files = builder.load(SystemTime::now())?;
+        files.watch_every(arguments.trust.reload_interval.0)?;
         let id = files.snapshot()?.id().to_string();
         tracing::info!(uid, id, "identity loaded");
         Ok(Self { uid, name: cert.display().to_string(), files })
     }
-}
-
-fn trusting(arguments: &Serve, mut builder: IdentityFilesBuilder) -> IdentityFilesBuilder {
-    for bundle in &arguments.bundle {
-        builder = builder.bundle(bundle.key.clone(), &bundle.path);
-    }
-    for crl in &arguments.crl {
-        builder = builder.crl(crl.key.clone(), &crl.path);
-    }
-    if arguments.dev {
-        builder = builder.allow_development_domain();
-    }
-    if arguments.allow_shared_key_file {
-        builder = builder.allow_shared_key_file();
-    }
-    builder
 }

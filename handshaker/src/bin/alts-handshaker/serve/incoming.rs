@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io;
 
 use alts_handshaker::accept::AcceptLoop;
+use alts_handshaker::cli::socket_file::{self, SocketFile};
 use alts_handshaker::service::Caller;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -13,7 +14,6 @@ use tokio::task::JoinSet;
 use super::address::ListenAddress;
 use super::arguments::SocketMode;
 use super::connection::{Connection, Places, Socket};
-use super::socket::{self, SocketFile};
 
 /// Bound sockets.
 pub(super) struct Listeners(Vec<Listener>);
@@ -72,7 +72,7 @@ impl Listener {
     fn bind(address: &ListenAddress, mode: SocketMode) -> io::Result<Self> {
         Ok(match address {
             ListenAddress::Unix(path) => {
-                let (listener, file) = socket::bind(path, mode.0)?;
+                let (listener, file) = socket_file::bind(path, mode.0)?;
                 let socket =
                     ListeningSocket::Unix(AcceptLoop::new(UnixListener::from_std(listener)?));
                 Self { address: address.clone(), socket, _file: Some(file) }

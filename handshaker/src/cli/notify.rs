@@ -1,19 +1,41 @@
-//! Tells systemd how far the daemon has come: `sd_notify(3)`, for units of `Type=notify`.
+//! Tells systemd how far a program has come: `sd_notify(3)`, for units of `Type=notify`.
 
 use std::env;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 /// Where systemd wants to be told. Not there without it.
 const SOCKET: &str = "NOTIFY_SOCKET";
 
-pub(super) fn ready() {
+/// Says that the program serves.
+pub fn ready() {
     tell("READY=1");
 }
 
-pub(super) fn stopping() {
+/// Says that the program reads its files again; [`ready`] ends that. `since` is the monotonic clock, in microseconds.
+pub fn reloading(since: u64) {
+    tell(&format!("RELOADING=1\nMONOTONIC_USEC={since}"));
+}
+
+/// Says that the program is ending.
+pub fn stopping() {
     tell("STOPPING=1");
+}
+
+/// Says that the program is alive.
+pub fn watchdog() {
+    tell("WATCHDOG=1");
+}
+
+/// How often [`watchdog`] is expected, if systemd watches this process: half of `WATCHDOG_USEC`.
+pub fn watchdog_interval() -> Option<Duration> {
+    let number = |name| env::var(name).ok()?.parse::<u64>().ok();
+    if number("WATCHDOG_PID").is_some_and(|pid| pid != u64::from(std::process::id())) {
+        return None;
+    }
+    number("WATCHDOG_USEC").filter(|limit| *limit > 0).map(|limit| Duration::from_micros(limit / 2))
 }
 
 fn tell(state: &str) {

@@ -15,7 +15,7 @@ const STICKY: u32 = 0o1000;
 
 /// The right to a path. Dropping it takes the socket away.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     made: (u64, u64),
@@ -23,7 +23,9 @@ pub(super) struct SocketFile {
     _lock: File,
 }
 
-pub(super) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+/// Listens at `path`, with the permission bits `mode`. Makes the directory if it is missing, and replaces a socket that nobody
+/// listens at.
+pub fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     prepare_directory(path)?;
     let lock = lock(path)?;
     remove_stale(path)?;

@@ -1,15 +1,16 @@
-//! `alts-handshaker dev-ca`.
+//! The subcommand `dev-ca`.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use alts_handshaker::dev_ca::{DevCa, DevCaError, KeyType};
-use alts_handshaker::identity::{DEVELOPMENT_TRUST_DOMAIN, SpiffeId, TrustDomain};
+use crate::dev_ca::{DevCa, DevCaError, KeyType};
+use crate::identity::{DEVELOPMENT_TRUST_DOMAIN, SpiffeId, TrustDomain};
 use clap::{Args, Subcommand, ValueEnum};
 
+/// Makes certificates for development.
 #[derive(Debug, Subcommand)]
-pub(crate) enum DevCaCommand {
+pub enum DevCaCommand {
     /// Make a new authority, valid for a year.
     ///
     /// Writes ca.pem and ca-key.pem. Whoever has the key can take any name in the trust domain: keep the directory out of
@@ -21,8 +22,9 @@ pub(crate) enum DevCaCommand {
     Issue(Issue),
 }
 
+/// Arguments of `init`.
 #[derive(Debug, Args)]
-pub(crate) struct Init {
+pub struct Init {
     /// The authority's directory.
     #[arg(long, default_value = "dev-ca")]
     dir: PathBuf,
@@ -35,8 +37,9 @@ pub(crate) struct Init {
     force: bool,
 }
 
+/// Arguments of `issue`.
 #[derive(Debug, Args)]
-pub(crate) struct Issue {
+pub struct Issue {
     /// The name, for instance `spiffe://dev.local/server`.
     id: SpiffeId,
     /// The authority's directory.
@@ -60,7 +63,8 @@ enum KeyTypeName {
 }
 
 impl DevCaCommand {
-    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+    /// Carries it out.
+    pub fn run(self) -> Result<(), Box<dyn Error>> {
         match self {
             Self::Init(init) => init.run(),
             Self::Issue(issue) => issue.run(),
@@ -102,7 +106,7 @@ impl Issue {
 fn explain(fault: DevCaError, dir: &Path) -> Box<dyn Error> {
     match fault {
         DevCaError::File { kind: std::io::ErrorKind::NotFound, .. } => format!(
-            "no authority in {}: run `alts-handshaker dev-ca init` first, or name its directory with --dir",
+            "no authority in {}: run `dev-ca init` first, or name its directory with --dir",
             dir.display()
         )
         .into(),

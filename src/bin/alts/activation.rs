@@ -1,0 +1,60 @@
+//! Sockets that systemd opened: `sd_listen_fds(3)`.
+
+use std::env;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+
+use listenfd::ListenFd;
+
+/// A listening socket that systemd passed.
+#[derive(Debug)]
+pub(crate) enum Activated {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// The sockets that systemd passed to this process, by the names of their units. Each can be taken once.
+pub(crate) struct Activation {
+    names: Vec<String>,
+    sockets: ListenFd,
+}
+
+impl Activation {
+    /// Looks at `LISTEN_FDS`, `LISTEN_FDNAMES` and `LISTEN_PID`.
+    pub(crate) fn from_env() -> Self {
+        let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let names = names.split(':').map(str::to_owned).collect();
+        Self { names, sockets: ListenFd::from_env() }
+    }
+
+    /// Takes all sockets called `name`; a socket unit may have several addresses.
+    pub(crate) fn take(&mut self, name: &str) -> Result<Vec<Activated>, String> {
+        if self.sockets.len() == 0 {
+            return Err(format!(
+                "systemd:{name}: systemd passed no sockets. Start this program by a .socket unit with FileDescriptorName={name}"
+            ));
+        }
+        let mut taken = Vec::new();
+        for index in 0..self.sockets.len() {
+            if self.names.get(index).is_none_or(|found| found != name) {
+                continue;
+            }
+            if let Ok(Some(listener)) = self.sockets.take_tcp_listener(index) {
+                taken.push(Activated::Tcp(listener));
+            } else if let Ok(Some(listener)) = self.sockets.take_unix_listener(index) {
+                taken.push(Activated::Unix(listener));
+            } else {
+                return Err(format!(
+                    "systemd:{name}: it is not a listening stream socket, or is used twice"
+                ));
+            }
+        }
+        if taken.is_empty() {
+            return Err(format!(
+                "systemd:{name}: systemd passed no socket of this name, only {}",
+                self.names.join(", ")
+            ));
+        }
+        Ok(taken)
+    }
+}

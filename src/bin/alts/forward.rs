@@ -1,0 +1,98 @@
+//! `alts relay`: plain to plain.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use alts::relay::{RelayEnd, relay};
+use clap::Args;
+
+use crate::address::{ListenAddress, TargetAddress};
+use crate::dial::dial;
+use crate::plain::PlainStream;
+use crate::proxy_protocol::{self, ProxyProtocol};
+use crate::serving::{Common, Program, ServingArguments, peer_name};
+
+/// Arguments of `alts relay`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Forward {
+    /// Where to accept connections: HOST:PORT, unix:PATH, or systemd:NAME. Can be repeated.
+    #[arg(long, value_name = "ADDRESS", required = true, help_heading = "Addresses")]
+    listen: Vec<ListenAddress>,
+    /// Where to pass them on to: HOST:PORT or unix:PATH.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
+    target: TargetAddress,
+    /// Send the target a PROXY protocol header first, with the client's address.
+    #[arg(long, value_enum, help_heading = "Addresses")]
+    proxy_protocol: Option<ProxyProtocol>,
+    #[command(flatten)]
+    serving: ServingArguments,
+}
+
+const EXAMPLES: &str = "\
+Example:
+  alts relay --listen localhost:8080 --target unix:/run/app.sock";
+
+impl Forward {
+    pub(crate) fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+        let Self { listen, target, proxy_protocol, serving } = self;
+        serving.run(&listen, None, |common| {
+            Forwarding(Arc::new(Shared { common, target, proxy_protocol }))
+        })
+    }
+}
+
+struct Forwarding(Arc<Shared>);
+
+struct Shared {
+    common: Arc<Common>,
+    target: TargetAddress,
+    proxy_protocol: Option<ProxyProtocol>,
+}
+
+impl Program for Forwarding {
+    fn pass(&self, stream: PlainStream) -> impl Future<Output = ()> + Send + 'static {
+        let shared = Arc::clone(&self.0);
+        async move {
+            let start = Instant::now();
+            let common = &shared.common;
+            // What is needed at the end only, or not for long, is in boxes: a quiet connection keeps room for the rest.
+            let target = match Box::pin(reach(&shared, &stream)).await {
+                Ok(target) => target,
+                Err(error) => {
+                    common.log_failure(&peer_name(&stream), "", "no_target", &error);
+                    return stream.abort();
+                }
+            };
+            let peer: Box<str> = peer_name(&stream).into();
+            match common.limited(relay(stream, target, &common.relay)).await {
+                Some(summary) => common.log_end(&peer, "", &summary, start),
+                None => {
+                    common.log_failure(&peer, "", "max_lifetime", "it lasted for --max-lifetime");
+                }
+            }
+        }
+    }
+}
+
+/// Connects to the target and introduces the connection.
+async fn reach(shared: &Shared, from: &PlainStream) -> Result<PlainStream, String> {
+    let mut target = dial(&shared.target, shared.common.connect_timeout).await?;
+    target.tune(shared.common.keepalive);
+    if let Some(version) = shared.proxy_protocol {
+        let addresses = from.peer_addr().zip(from.local_addr());
+        introduce(&mut target, &proxy_protocol::header(version, addresses, None)).await?;
+    }
+    Ok(target)
+}
+
+/// Sends the header of the PROXY protocol, which fits any socket's buffer.
+pub(crate) async fn introduce(target: &mut PlainStream, header: &[u8]) -> Result<(), String> {
+    use tokio::io::AsyncWriteExt;
+    target
+        .write_all(header)
+        .await
+        .map_err(|error| format!("cannot send the PROXY protocol header to the target: {error}"))
+}

@@ -1,0 +1,356 @@
+//! What `tunnel` and `relay` have in common: they accept connections, hand each to its own task, and end in order.
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use alts::handshaker::cli::{DurationLimit, PositiveDuration, notify};
+use alts::handshaker::identity::IdentityFiles;
+use alts::relay::{RelayOptions, Summary};
+use clap::Args;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::activation::Activation;
+use crate::address::ListenAddress;
+use crate::listener::{ListenOptions, Listener};
+use crate::logging::{LogArguments, Quiet};
+use crate::metrics::Metrics;
+use crate::plain::PlainStream;
+use crate::status::Status;
+
+/// Of the descriptors that a process may have, the share for connections, each of which needs two.
+const CONNECTION_SHARE: (u64, u64) = (9, 10);
+/// What tasks get to reset their connections when the process ends.
+const RESET_TIME: Duration = Duration::from_secs(1);
+
+/// Flags of every program that accepts connections.
+#[derive(Debug, Args)]
+pub(crate) struct ServingArguments {
+    /// Permissions of a Unix socket that is listened on.
+    #[arg(long, value_name = "OCTAL", default_value = "0660", value_parser = octal, help_heading = "Addresses")]
+    socket_mode: u32,
+    /// Let several processes listen on one TCP address, so that a new one can start before an old one ends.
+    #[arg(long, help_heading = "Addresses")]
+    reuse_port: bool,
+    /// Where to answer /healthz, /readyz and /metrics (Prometheus): HOST:PORT on the loopback, or unix:PATH.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
+    status: Option<ListenAddress>,
+    /// Allow --status on an address that other machines reach.
+    #[arg(long, requires = "status", help_heading = "Addresses")]
+    unsafe_status: bool,
+
+    /// Connections at a time; more wait to be accepted [default: what the limit on open files allows].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    max_connections: Option<u32>,
+    /// The longest that connecting to the target may take, and a handshake.
+    #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
+    pub(crate) connect_timeout: PositiveDuration,
+    /// The longest without a byte after one side has ended its direction; 0 for no limit.
+    #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = "Limits")]
+    close_timeout: DurationLimit,
+    /// The longest without a byte in either direction; 0 for no limit.
+    #[arg(long, value_name = "DURATION", default_value = "0", help_heading = "Limits")]
+    idle_timeout: DurationLimit,
+    /// The longest that a connection may last; 0 for no limit.
+    #[arg(long, value_name = "DURATION", default_value = "0", help_heading = "Limits")]
+    max_lifetime: DurationLimit,
+    /// How long a TCP connection is silent before the system asks whether the peer is alive; 0 for never.
+    #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = "Limits")]
+    tcp_keepalive: DurationLimit,
+    /// The longest that open connections may go on after SIGTERM or SIGINT. A second signal ends them at once.
+    #[arg(long, value_name = "DURATION", default_value = "30s", help_heading = "Limits")]
+    shutdown_timeout: PositiveDuration,
+    #[command(flatten)]
+    log: LogArguments,
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("not an octal mode such as 0660".to_owned()),
+    }
+}
+
+/// What every connection's task knows.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) relay: RelayOptions,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) keepalive: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    quiet: HashSet<Quiet>,
+}
+
+impl Common {
+    /// One line at the end of a connection.
+    pub(crate) fn log_end(&self, peer: &str, identity: &str, summary: &Summary, start: Instant) {
+        self.metrics.relayed(summary);
+        let (forward, backward) = (summary.a_to_b, summary.b_to_a);
+        let seconds = start.elapsed().as_secs_f64();
+        let path = summary.path;
+        if summary.is_clean() {
+            if !self.quiet.contains(&Quiet::Conns) {
+                tracing::info!(
+                    peer, identity, forward = forward.bytes, backward = backward.bytes, %path, seconds,
+                    "connection ended"
+                );
+            }
+        } else if !self.quiet.contains(&Quiet::ConnErrs) {
+            tracing::info!(
+                peer, identity, forward = forward.bytes, backward = backward.bytes, %path, seconds,
+                forward_end = %forward.end, backward_end = %backward.end,
+                "connection cut off"
+            );
+        }
+    }
+
+    /// A connection that came to nothing.
+    pub(crate) fn log_failure(
+        &self,
+        peer: &str,
+        identity: &str,
+        reason: &'static str,
+        error: &str,
+    ) {
+        self.metrics.ended(reason);
+        if !self.quiet.contains(&Quiet::ConnErrs) {
+            tracing::warn!(peer, identity, error, "connection failed");
+        }
+    }
+
+    /// Ends a relay after the longest time that a connection may last.
+    pub(crate) async fn limited<F: Future<Output = Summary>>(&self, relay: F) -> Option<Summary> {
+        match self.max_lifetime {
+            None => Some(relay.await),
+            // In a box, so that connections without the limit do not keep room for the timer.
+            Some(limit) => Box::pin(timeout(limit, relay)).await.ok(),
+        }
+    }
+}
+
+/// The peer of a connection, for log lines.
+pub(crate) fn peer_name(stream: &PlainStream) -> String {
+    stream.peer_addr().map_or_else(|| "unix".to_owned(), |address| address.to_string())
+}
+
+/// A program that passes connections on.
+pub(crate) trait Program: Send + Sync + 'static {
+    /// Passes one connection on until its end.
+    fn pass(&self, stream: PlainStream) -> impl Future<Output = ()> + Send + 'static;
+}
+
+impl ServingArguments {
+    /// Runs `program` on what listens at `listen` until a signal ends it.
+    ///
+    /// `make` is called within the runtime, before any connection is accepted.
+    pub(crate) fn run<P: Program>(
+        &self,
+        listen: &[ListenAddress],
+        identity: Option<IdentityFiles>,
+        make: impl FnOnce(Arc<Common>) -> P,
+    ) -> Result<ExitCode, Box<dyn Error>> {
+        self.log.init()?;
+        if let Some(status) = &self.status
+            && !status.is_local()
+            && !self.unsafe_status
+        {
+            return Err(format!(
+                "--status {status}: anybody who reaches this address can read the metrics. Use localhost:PORT or unix:PATH, or say --unsafe-status"
+            )
+            .into());
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let drained = runtime.block_on(self.serve(listen, identity, make));
+        // Relays that are still under way reset their connections when their tasks are dropped.
+        runtime.shutdown_timeout(RESET_TIME);
+        Ok(if drained? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Answers whether all connections had ended by themselves.
+    async fn serve<P: Program>(
+        &self,
+        listen: &[ListenAddress],
+        identity: Option<IdentityFiles>,
+        make: impl FnOnce(Arc<Common>) -> P,
+    ) -> Result<bool, Box<dyn Error>> {
+        let mut relay = RelayOptions::default();
+        relay.idle_timeout = self.idle_timeout.0;
+        relay.close_timeout = self.close_timeout.0;
+        let metrics = Arc::new(Metrics::new(&mut relay, identity.clone()));
+        let common = Arc::new(Common {
+            relay,
+            metrics: Arc::clone(&metrics),
+            connect_timeout: self.connect_timeout.0,
+            keepalive: self.tcp_keepalive.0,
+            max_lifetime: self.max_lifetime.0,
+            quiet: self.log.quiet(),
+        });
+        let program = Arc::new(make(Arc::clone(&common)));
+
+        // Signals from here on are not lost: a program that has read the ready line may send one.
+        let mut stop = Stop::new()?;
+        let mut activation = Activation::from_env();
+        let options = ListenOptions { socket_mode: self.socket_mode, reuse_port: self.reuse_port };
+        let mut listeners = Vec::new();
+        for address in listen {
+            listeners.extend(Listener::bind(address, options, &mut activation).await?);
+        }
+        let mut ready = String::from("ready");
+        for listener in &listeners {
+            ready = format!("{ready} listen={}", listener.describe());
+        }
+        let draining = Arc::new(AtomicBool::new(false));
+        if let Some(address) = &self.status {
+            let listeners = Listener::bind(address, options, &mut activation).await?;
+            for listener in &listeners {
+                ready = format!("{ready} status={}", listener.describe());
+            }
+            Status { metrics: Arc::clone(&metrics), draining: Arc::clone(&draining) }
+                .spawn(listeners);
+        }
+        let most = self.max_connections();
+        let places = Arc::new(Semaphore::new(most as usize));
+        let mut accepting = JoinSet::new();
+        for listener in listeners {
+            accepting.spawn(accept(
+                listener,
+                Arc::clone(&program),
+                Arc::clone(&common),
+                Arc::clone(&places),
+            ));
+        }
+        {
+            let mut stdout = io::stdout().lock();
+            writeln!(stdout, "{ready}")?;
+            stdout.flush()?;
+        }
+        notify::ready();
+        tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, identity));
+        if let Some(interval) = notify::watchdog_interval() {
+            tokio::spawn(async move {
+                loop {
+                    notify::watchdog();
+                    sleep(interval).await;
+                }
+            });
+        }
+
+        stop.signalled().await;
+        draining.store(true, Ordering::Relaxed);
+        notify::stopping();
+        accepting.shutdown().await;
+        let open = most - places.available_permits() as u32;
+        tracing::info!(open, "shutting down");
+        let drained = async {
+            // An error is a closed semaphore, and nothing closes it.
+            let _ = places.acquire_many(most).await;
+        };
+        let drained = tokio::select! {
+            finished = timeout(self.shutdown_timeout.0, drained) => finished.is_ok(),
+            () = stop.signalled() => false,
+        };
+        if !drained {
+            let open = most - places.available_permits() as u32;
+            tracing::warn!(open, "connections are cut off");
+        }
+        Ok(drained)
+    }
+
+    /// Raises the limit on open files as far as the system allows, and answers how many connections fit.
+    fn max_connections(&self) -> u32 {
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!(%error, "cannot raise the limit on open files");
+        }
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        // A semaphore takes no more than this at once, and no machine has as many descriptors.
+        let fitting = files.min(1 << 28) * CONNECTION_SHARE.0 / CONNECTION_SHARE.1 / 2;
+        let fitting = fitting.max(1) as u32;
+        match self.max_connections {
+            None => fitting,
+            Some(wanted) => {
+                if wanted > fitting {
+                    tracing::warn!(
+                        wanted,
+                        open_files = files,
+                        "--max-connections is more than the limit on open files allows: accepting will fail before it is reached"
+                    );
+                }
+                wanted.min(1 << 28)
+            }
+        }
+    }
+}
+
+/// Accepts connections as long as there is room for them. One that was accepted waits for its place; none is kept meanwhile.
+async fn accept<P: Program>(
+    mut listener: Listener,
+    program: Arc<P>,
+    common: Arc<Common>,
+    places: Arc<Semaphore>,
+) {
+    loop {
+        let stream = listener.accept().await;
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        stream.tune(common.keepalive);
+        common.metrics.accepted();
+        let passing = program.pass(stream);
+        let metrics = Arc::clone(&common.metrics);
+        tokio::spawn(async move {
+            passing.await;
+            metrics.open.dec();
+            drop(place);
+        });
+    }
+}
+
+/// SIGHUP has the identity's files read again at once. A failure is logged where it arises; the old identity stays then.
+async fn reload_on_hangup(mut hangup: Signal, identity: Option<IdentityFiles>) {
+    while hangup.recv().await.is_some() {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1000;
+        notify::reloading(micros);
+        if let Some(files) = identity.clone() {
+            // Reads files: not on the threads that move bytes.
+            let reloaded =
+                tokio::task::spawn_blocking(move || files.reload_if_changed(SystemTime::now()));
+            if let Ok(Ok(changed)) = reloaded.await {
+                tracing::info!(changed, "identity files were read again");
+            }
+        }
+        notify::ready();
+    }
+}
+
+/// The signals that end the program.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn signalled(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Health and metrics over HTTP.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::listener::Listener;
+use crate::metrics::Metrics;
+
+/// Connections at a time. Prometheus and a kubelet need one each.
+const MAX_CONNECTIONS: usize = 16;
+/// How long a request may take to arrive, and a connection may last.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(300);
+/// What Prometheus knows the text of `OpenMetrics` by.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) draining: Arc<AtomicBool>,
+}
+
+impl Status {
+    /// Answers until the process ends, so that the last of a drain can be seen.
+    pub(crate) fn spawn(self, listeners: Vec<Listener>) {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        for mut listener in listeners {
+            let (status, places) = (self.clone(), Arc::clone(&places));
+            tokio::spawn(async move {
+                loop {
+                    let socket = listener.accept().await;
+                    let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+                    let status = status.clone();
+                    tokio::spawn(async move {
+                        let _place = place;
+                        let answer = service_fn(move |request| {
+                            let response = status.answer(&request);
+                            async { Ok::<_, Infallible>(response) }
+                        });
+                        let connection = hyper::server::conn::http1::Builder::new()
+                            .timer(TokioTimer::new())
+                            .header_read_timeout(REQUEST_TIMEOUT)
+                            .serve_connection(TokioIo::new(socket), answer);
+                        // A client's mistakes are its own affair.
+                        let _ = timeout(CONNECTION_TIMEOUT, connection).await;
+                    });
+                }
+            });
+        }
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if request.method() != Method::GET {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+        }
+        match request.uri().path() {
+            "/metrics" => match self.metrics.text() {
+                Ok(text) => {
+                    let mut response = Response::new(Full::from(text));
+                    let format = HeaderValue::from_static(OPEN_METRICS);
+                    response.headers_mut().insert(CONTENT_TYPE, format);
+                    response
+                }
+                Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "cannot write the metrics\n"),
+            },
+            "/readyz" if self.draining.load(Ordering::Relaxed) => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+            }
+            "/healthz" | "/readyz" => plain(StatusCode::OK, "ok\n"),
+            _ => plain(StatusCode::NOT_FOUND, "/metrics, /healthz or /readyz\n"),
+        }
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response
+}

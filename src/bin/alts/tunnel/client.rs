@@ -1,0 +1,124 @@
+//! `alts tunnel client`.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use alts::connect::Settings;
+use alts::handshaker::LocalHandshaker;
+use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
+use alts::handshaker::identity::Rule;
+use alts::relay::{RelayEnd, relay};
+use alts::{AltsStream, Connector};
+use clap::Args;
+
+use crate::address::{ListenAddress, TargetAddress};
+use crate::dial::dial;
+use crate::plain::PlainStream;
+use crate::serving::{Common, Program, ServingArguments, peer_name};
+
+/// Arguments of `alts tunnel client`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Client {
+    /// Where to accept plain connections: HOST:PORT on this machine, unix:PATH, or systemd:NAME. Can be repeated.
+    #[arg(long, value_name = "ADDRESS", required = true, help_heading = "Addresses")]
+    listen: Vec<ListenAddress>,
+    /// Allow to listen where other machines connect. Whoever reaches it acts in this side's name.
+    #[arg(long, help_heading = "Addresses")]
+    unsafe_listen: bool,
+    /// The secured server: HOST:PORT or unix:PATH.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
+    target: TargetAddress,
+
+    /// Who the server has to be: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`, `spiffe://DOMAIN`, or `own-trust-domain`.
+    /// Can be repeated.
+    #[arg(long, value_name = "RULE", required = true, help_heading = "Who the server is")]
+    server: Vec<AllowedPeer>,
+    /// Who the server may not be, whatever else allows it. Can be repeated.
+    #[arg(long, value_name = "RULE", help_heading = "Who the server is")]
+    deny: Vec<Rule>,
+
+    #[command(flatten)]
+    identity: IdentityArguments,
+    #[command(flatten)]
+    serving: ServingArguments,
+}
+
+const EXAMPLES: &str = "\
+Example:
+  alts tunnel client --listen localhost:5432 --target db.example.org:5433 \\
+    --cert shop/chain.pem --key shop/key.pem --bundle example.org=ca.pem \\
+    --server spiffe://example.org/db";
+
+impl Client {
+    pub(crate) fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+        if let Some(address) = self.listen.iter().find(|address| !address.is_local())
+            && !self.unsafe_listen
+        {
+            return Err(format!(
+                "--listen {address}: whoever connects there acts in this side's name, so it has to be on this machine. Use localhost:PORT or unix:PATH, or say --unsafe-listen"
+            )
+            .into());
+        }
+        let policy = AllowedPeer::policy(&self.server, &self.deny);
+        let files = self.identity.load()?;
+        let Self { listen, target, serving, .. } = self;
+        serving.run(&listen, Some(files.clone()), |common| {
+            super::log_identity(&files);
+            let handshaker = LocalHandshaker::builder(files).server_policy(policy).build();
+            let mut settings = Settings::default();
+            settings.pool = common.relay.pool.clone();
+            settings.handshake_timeout = common.connect_timeout;
+            let connector = Connector::with_settings(handshaker, settings);
+            Serving(Arc::new(Shared { common, connector, target }))
+        })
+    }
+}
+
+struct Serving(Arc<Shared>);
+
+struct Shared {
+    common: Arc<Common>,
+    connector: Connector,
+    target: TargetAddress,
+}
+
+impl Program for Serving {
+    fn pass(&self, stream: PlainStream) -> impl Future<Output = ()> + Send + 'static {
+        let shared = Arc::clone(&self.0);
+        let start = Instant::now();
+        async move {
+            let common = &shared.common;
+            let peer: Box<str> = peer_name(&stream).into();
+            let Ok(target) = Box::pin(reach(&shared, &peer)).await else { return stream.abort() };
+            let server = Arc::clone(&target.negotiated().peer);
+            match common.limited(relay(stream, target, &common.relay)).await {
+                Some(summary) => common.log_end(&peer, server.name(), &summary, start),
+                None => {
+                    common.log_failure(
+                        &peer,
+                        server.name(),
+                        "max_lifetime",
+                        "it lasted for --max-lifetime",
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Connects to the server and makes sure who it is; what goes wrong is logged.
+async fn reach(shared: &Shared, peer: &str) -> Result<AltsStream<PlainStream>, ()> {
+    let common = &shared.common;
+    let socket = dial(&shared.target, common.connect_timeout).await.map_err(|error| {
+        common.log_failure(peer, "", "no_target", &error);
+    })?;
+    socket.tune(common.keepalive);
+    let start = Instant::now();
+    let result = shared.connector.connect(socket).await;
+    common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));
+    // The handshake has logged what went wrong.
+    result.map_err(|_| common.metrics.ended("no_handshake"))
+}

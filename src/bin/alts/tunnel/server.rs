@@ -1,0 +1,149 @@
+//! `alts tunnel server`.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use alts::connect::Settings;
+use alts::handshaker::LocalHandshaker;
+use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
+use alts::handshaker::identity::Rule;
+use alts::relay::relay;
+use alts::{Acceptor, AltsStream};
+use clap::{ArgGroup, Args};
+
+use crate::address::{ListenAddress, TargetAddress};
+use crate::dial::dial;
+use crate::forward::introduce;
+use crate::plain::PlainStream;
+use crate::proxy_protocol::{self, ProxyProtocol};
+use crate::serving::{Common, Program, ServingArguments, peer_name};
+
+/// Arguments of `alts tunnel server`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+#[command(group = ArgGroup::new("clients").required(true).args(["allow", "allow_all"]))]
+pub(crate) struct Server {
+    /// Where to accept secured connections: HOST:PORT, unix:PATH, or systemd:NAME. Can be repeated.
+    #[arg(long, value_name = "ADDRESS", required = true, help_heading = "Addresses")]
+    listen: Vec<ListenAddress>,
+    /// The server to pass them on to in plaintext: HOST:PORT on this machine, or unix:PATH.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
+    target: TargetAddress,
+    /// Allow a target on another machine. What is sent there can be read and changed on the way.
+    #[arg(long, help_heading = "Addresses")]
+    unsafe_target: bool,
+    /// Send the target a PROXY protocol header first, with the client's address; v2 has its identity, too (type 0xE0).
+    #[arg(long, value_enum, help_heading = "Addresses")]
+    proxy_protocol: Option<ProxyProtocol>,
+
+    /// Who may connect: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`, `spiffe://DOMAIN`, or `own-trust-domain`. Can be
+    /// repeated.
+    #[arg(long, value_name = "RULE", help_heading = "Who may connect")]
+    allow: Vec<AllowedPeer>,
+    /// Who may not connect, whatever else allows it. Can be repeated.
+    #[arg(long, value_name = "RULE", help_heading = "Who may connect")]
+    deny: Vec<Rule>,
+    /// Let everybody connect whom an authority of a --bundle vouches for.
+    #[arg(long, conflicts_with = "allow", help_heading = "Who may connect")]
+    allow_all: bool,
+
+    #[command(flatten)]
+    identity: IdentityArguments,
+    #[command(flatten)]
+    serving: ServingArguments,
+}
+
+const EXAMPLES: &str = "\
+Example:
+  alts tunnel server --listen 0.0.0.0:5433 --target localhost:5432 \\
+    --cert db/chain.pem --key db/key.pem --bundle example.org=ca.pem \\
+    --allow 'spiffe://example.org/ns/shop/*'";
+
+impl Server {
+    pub(crate) fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+        if !self.target.is_local() && !self.unsafe_target {
+            return Err(format!(
+                "--target {}: the target gets plaintext, so it has to be on this machine. Use localhost:PORT or unix:PATH, or say --unsafe-target",
+                self.target
+            )
+            .into());
+        }
+        let policy = if self.allow_all {
+            let domains = self.identity.trust.bundle.iter();
+            let allowed: Vec<_> =
+                domains.map(|bundle| AllowedPeer::Rule(bundle.key.clone().into())).collect();
+            AllowedPeer::policy(&allowed, &self.deny)
+        } else {
+            AllowedPeer::policy(&self.allow, &self.deny)
+        };
+        let files = self.identity.load()?;
+        let Self { listen, target, proxy_protocol, serving, .. } = self;
+        serving.run(&listen, Some(files.clone()), |common| {
+            super::log_identity(&files);
+            let handshaker = LocalHandshaker::builder(files).client_policy(policy).build();
+            let mut settings = Settings::default();
+            settings.pool = common.relay.pool.clone();
+            settings.handshake_timeout = common.connect_timeout;
+            let acceptor = Acceptor::with_settings(handshaker, settings);
+            Serving(Arc::new(Shared { common, acceptor, target, proxy_protocol }))
+        })
+    }
+}
+
+struct Serving(Arc<Shared>);
+
+struct Shared {
+    common: Arc<Common>,
+    acceptor: Acceptor,
+    target: TargetAddress,
+    proxy_protocol: Option<ProxyProtocol>,
+}
+
+impl Program for Serving {
+    fn pass(&self, stream: PlainStream) -> impl Future<Output = ()> + Send + 'static {
+        let shared = Arc::clone(&self.0);
+        let start = Instant::now();
+        let peer: Box<str> = peer_name(&stream).into();
+        // Begun here and moved in: a task that was given the socket would keep room for it.
+        let handshake = shared.acceptor.accept(stream);
+        async move {
+            let common = &shared.common;
+            let result = handshake.await;
+            common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));
+            // The handshake has logged what went wrong.
+            let Ok(stream) = result else { return common.metrics.ended("no_handshake") };
+            let client = Arc::clone(&stream.negotiated().peer);
+            let target = match Box::pin(reach(&shared, &stream)).await {
+                Ok(target) => target,
+                // Without the authenticated close: the client is not to take this for an empty answer.
+                Err(error) => return common.log_failure(&peer, client.name(), "no_target", &error),
+            };
+            match common.limited(relay(stream, target, &common.relay)).await {
+                Some(summary) => common.log_end(&peer, client.name(), &summary, start),
+                None => {
+                    common.log_failure(
+                        &peer,
+                        client.name(),
+                        "max_lifetime",
+                        "it lasted for --max-lifetime",
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Connects to the target and introduces the client, which is authorized by now.
+async fn reach(shared: &Shared, client: &AltsStream<PlainStream>) -> Result<PlainStream, String> {
+    let mut target = dial(&shared.target, shared.common.connect_timeout).await?;
+    target.tune(shared.common.keepalive);
+    if let Some(version) = shared.proxy_protocol {
+        let socket = client.get_ref();
+        let addresses = socket.peer_addr().zip(socket.local_addr());
+        let header = proxy_protocol::header(version, addresses, Some(client.peer().name()));
+        introduce(&mut target, &header).await?;
+    }
+    Ok(target)
+}

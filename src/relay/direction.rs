@@ -1,0 +1,251 @@
+//! One direction of a relay.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::end::RelayEnd;
+use super::options::RelayOptions;
+use super::summary::{CopyReason, End};
+use crate::pool::{BufferPool, PooledBuf, Ticket};
+
+/// Bytes moved before other tasks, and the other direction, get a turn.
+const TURN: u64 = 1 << 20;
+
+/// What is on its way from one side to the other.
+///
+/// ```text
+///            readable                    written                       source ended
+///  Waiting ───────────► Piped, Buffered ─────────► Waiting ── … ── Waiting ───────────► Ending ─► Ended
+/// ```
+#[derive(Debug)]
+pub(super) struct Direction {
+    state: State,
+    pub(super) bytes: u64,
+    /// Its place in the queue for a buffer.
+    ticket: Option<Ticket>,
+    /// The receiver may keep what it took, until it is flushed.
+    unflushed: bool,
+    /// Why bytes were not spliced, if any were not.
+    pub(super) copied: Option<CopyReason>,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting,
+    #[cfg(target_os = "linux")]
+    Piped(super::pipe::Lease),
+    Buffered(PooledBuf),
+    /// Out of the pool, so that a receiver that has stopped does not keep a buffer from others; and how much of it is written.
+    Parked(Box<[u8]>, usize),
+    Ending,
+    Ended(End),
+}
+
+impl Direction {
+    pub(super) fn new() -> Self {
+        Self { state: State::Waiting, bytes: 0, ticket: None, unflushed: false, copied: None }
+    }
+
+    pub(super) fn end(&self) -> Option<End> {
+        match self.state {
+            State::Ended(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Ends it from outside, unless it has ended. What is under way is dropped.
+    pub(super) fn stop(&mut self, end: End) {
+        if self.end().is_none() {
+            self.state = State::Ended(end);
+            self.ticket = None;
+        }
+    }
+
+    /// Moves bytes as long as both sides allow, and answers how it ended.
+    pub(super) fn poll<A: RelayEnd, B: RelayEnd>(
+        &mut self,
+        from: &mut A,
+        to: &mut B,
+        options: &RelayOptions,
+        cx: &mut Context<'_>,
+    ) -> Poll<End> {
+        let turn_end = self.bytes.saturating_add(TURN);
+        loop {
+            if let State::Ended(end) = self.state {
+                return Poll::Ready(end);
+            }
+            if self.bytes >= turn_end {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let stepped = match &self.state {
+                State::Waiting => self.poll_receive(from, to, options, cx),
+                State::Ending => Pin::new(&mut *to).poll_shutdown(cx).map(|result| {
+                    // A receiver that is gone needs no end; it had everything before.
+                    let gone =
+                        result.err().filter(|error| error.kind() != io::ErrorKind::NotConnected);
+                    Err(gone.map_or(End::Clean, |error| End::WriteFailed(error.kind())))
+                }),
+                _ => self.poll_send(to, &options.pool, cx),
+            };
+            match stepped {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(end)) => self.state = State::Ended(end),
+            }
+        }
+    }
+
+    /// Waits for bytes with nothing in hand.
+    fn poll_receive<A: RelayEnd, B: RelayEnd>(
+        &mut self,
+        from: &mut A,
+        to: &mut B,
+        options: &RelayOptions,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), End>> {
+        let received = self.poll_take(from, to, options, cx);
+        if received.is_pending() && self.unflushed {
+            match Pin::new(to).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(End::WriteFailed(error.kind()))),
+            }
+        }
+        match ready!(received) {
+            Ok(Some(state)) => self.state = state,
+            Ok(None) if from.ended_cleanly() => self.state = State::Ending,
+            Ok(None) => return Poll::Ready(Err(End::Truncated)),
+            Err(error) => return Poll::Ready(Err(End::ReadFailed(error.kind()))),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What has arrived, in a pipe or a buffer; `None` at the end of the stream.
+    fn poll_take<A: RelayEnd, B: RelayEnd>(
+        &mut self,
+        from: &mut A,
+        to: &B,
+        options: &RelayOptions,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<State>>> {
+        #[cfg(target_os = "linux")]
+        if let Some(taken) = self.poll_splice(from, to, options, cx) {
+            return taken;
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = to;
+            self.copied = Some(CopyReason::Disabled);
+        }
+        let taken = ready!(from.poll_read_on_ready(cx, &options.pool, &mut self.ticket));
+        Poll::Ready(taken.map(|buf| buf.map(State::Buffered)))
+    }
+
+    /// As `poll_take`, by splice; `None` if the bytes have to be copied.
+    #[cfg(target_os = "linux")]
+    fn poll_splice<A: RelayEnd, B: RelayEnd>(
+        &mut self,
+        from: &A,
+        to: &B,
+        options: &RelayOptions,
+        cx: &mut Context<'_>,
+    ) -> Option<Poll<io::Result<Option<State>>>> {
+        if self.copied == Some(CopyReason::Refused) {
+            return None;
+        }
+        let (Some(from), Some(_), Some(pipes)) = (from.bare(), to.bare(), &options.pipes) else {
+            let disabled = options.pipes.is_none();
+            self.copied = Some(if disabled { CopyReason::Disabled } else { CopyReason::NotBare });
+            return None;
+        };
+        loop {
+            match from.poll_readable(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
+                Poll::Pending => return Some(Poll::Pending),
+            }
+            let Some(mut pipe) = pipes.take() else {
+                self.copied = Some(CopyReason::NoPipe);
+                return None;
+            };
+            return match from.fill(&mut pipe) {
+                Ok(0) => Some(Poll::Ready(Ok(None))),
+                Ok(_) => Some(Poll::Ready(Ok(Some(State::Piped(pipe))))),
+                // The readiness was false, and is cleared now.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) if super::splice::is_refused(&error) => {
+                    self.copied = Some(CopyReason::Refused);
+                    None
+                }
+                Err(error) => Some(Poll::Ready(Err(error))),
+            };
+        }
+    }
+
+    /// Writes what is under way.
+    fn poll_send<B: RelayEnd>(
+        &mut self,
+        to: &mut B,
+        pool: &BufferPool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), End>> {
+        let sent = match &mut self.state {
+            #[cfg(target_os = "linux")]
+            State::Piped(pipe) => {
+                let Some(to) = to.bare() else { return Poll::Ready(Err(End::Aborted)) };
+                ready!(to.poll_writable(cx)).and_then(|()| to.drain(pipe))
+            }
+            State::Buffered(buf) => match Pin::new(to).poll_write(cx, buf) {
+                Poll::Ready(result) => result,
+                Poll::Pending => {
+                    if is_scarce(pool) {
+                        self.state = State::Parked(buf[..].into(), 0);
+                    }
+                    return Poll::Pending;
+                }
+            },
+            State::Parked(rest, written) => ready!(Pin::new(to).poll_write(cx, &rest[*written..])),
+            State::Waiting | State::Ending | State::Ended(_) => return Poll::Ready(Ok(())),
+        };
+        match sent {
+            Ok(0) => Poll::Ready(Err(End::WriteFailed(io::ErrorKind::WriteZero))),
+            Ok(count) => {
+                self.sent(count);
+                Poll::Ready(Ok(()))
+            }
+            // A readiness that was false: asking again registers the waker.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(End::WriteFailed(error.kind()))),
+        }
+    }
+
+    fn sent(&mut self, count: usize) {
+        self.bytes += count as u64;
+        let done = match &mut self.state {
+            #[cfg(target_os = "linux")]
+            State::Piped(pipe) => pipe.filled == 0,
+            State::Buffered(buf) => {
+                buf.advance(count);
+                self.unflushed = true;
+                buf.is_empty()
+            }
+            State::Parked(rest, written) => {
+                *written += count;
+                self.unflushed = true;
+                *written == rest.len()
+            }
+            State::Waiting | State::Ending | State::Ended(_) => false,
+        };
+        if done {
+            self.state = State::Waiting;
+        }
+    }
+}
+
+/// Whether more than half of the pool's cap is in use.
+fn is_scarce(pool: &BufferPool) -> bool {
+    let stats = pool.stats();
+    stats.in_use_bytes > stats.cap_bytes / 2
+}

@@ -1,0 +1,171 @@
+//! From the connection to the protocol, whatever the pool has to spare.
+
+use std::task::{Context, Poll};
+
+use crate::pool::{BufferPool, Ticket};
+use crate::ready::ReadyReader;
+use crate::yamux::error::Error;
+use crate::yamux::limits;
+use crate::yamux::session::{Moment, Rest, Stalled};
+use crate::yamux::shared::Shared;
+
+/// How the driver reads.
+pub(super) struct Reading {
+    /// Its nominal size is that of the next read.
+    pool: BufferPool,
+    /// What is there only at the pool's cap.
+    slow: Option<Box<Slow>>,
+}
+
+#[derive(Default)]
+struct Slow {
+    /// The place in the pool's line.
+    ticket: Option<Ticket>,
+    /// One small buffer of this session's, so that frames without a body are read even when the pool has none.
+    reserve: Option<BufferPool>,
+    /// A body that waits for a buffer, and since when.
+    stalled: Option<(Stalled, Moment)>,
+}
+
+impl Reading {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { pool: shared.with(|core, _| core.pool().clone()), slow: None }
+    }
+
+    /// Nothing that was read is looked at any more.
+    pub(super) fn stop(&mut self) {
+        self.slow = None;
+    }
+
+    /// When a body has waited long enough.
+    pub(super) fn next_timeout(&self, shared: &Shared) -> Option<Moment> {
+        let (_, since) = self.slow.as_ref()?.stalled.as_ref()?;
+        Some(since.after(shared.with(|core, _| core.config().memory_patience)))
+    }
+
+    /// Reads once. `false` is the end of the connection.
+    pub(super) fn poll(
+        &mut self,
+        io: &mut (impl ReadyReader + Unpin),
+        shared: &Shared,
+        cx: &mut Context<'_>,
+        now: Moment,
+    ) -> Result<Poll<bool>, Error> {
+        if let Some(slow) = &mut self.slow
+            && let Some((stalled, since)) = slow.stalled.take()
+        {
+            return self.resume(stalled, since, shared, cx, now);
+        }
+        let wants_input = shared.with(|core, _| {
+            let wants = core.wants_input();
+            if !wants {
+                core.excuse_silence(now);
+            }
+            wants
+        });
+        if !wants_input {
+            return Ok(Poll::Pending);
+        }
+        let mut ticket = self.slow.as_mut().and_then(|slow| slow.ticket.take());
+        let read = io.poll_read_on_ready(cx, &self.pool, &mut ticket);
+        let rest = match read {
+            Poll::Ready(Ok(Some(buffer))) => {
+                self.slow = None;
+                self.adapt(buffer.len());
+                Rest::Pooled(buffer)
+            }
+            Poll::Ready(Ok(None)) => return Ok(Poll::Ready(false)),
+            Poll::Ready(Err(error)) => return Err(error.into()),
+            Poll::Pending if ticket.is_none() => return Ok(Poll::Pending),
+            Poll::Pending => {
+                // The pool is at its cap, or the connection has nothing to say.
+                let slow = self.slow.get_or_insert_default();
+                let reserve = match &slow.reserve {
+                    Some(reserve) => reserve,
+                    None => slow.reserve.insert(reserve()?),
+                };
+                match io.poll_read_on_ready(cx, reserve, &mut None) {
+                    Poll::Ready(Ok(Some(buffer))) => {
+                        slow.ticket = ticket;
+                        Rest::Copied(buffer.to_vec())
+                    }
+                    Poll::Ready(Ok(None)) => return Ok(Poll::Ready(false)),
+                    Poll::Ready(Err(error)) => return Err(error.into()),
+                    Poll::Pending => return Ok(Poll::Pending),
+                }
+            }
+        };
+        let stalled = shared.with(|core, after| core.receive(rest, now, after))?;
+        self.stall(stalled, now);
+        Ok(Poll::Ready(true))
+    }
+
+    fn stall(&mut self, stalled: Option<Stalled>, now: Moment) {
+        if let Some(stalled) = stalled {
+            let slow = self.slow.get_or_insert_default();
+            slow.ticket = None;
+            slow.stalled = Some((stalled, now));
+        }
+    }
+
+    /// Goes on with a body, if there is a buffer for it or it has waited long enough.
+    fn resume(
+        &mut self,
+        stalled: Stalled,
+        since: Moment,
+        shared: &Shared,
+        cx: &mut Context<'_>,
+        now: Moment,
+    ) -> Result<Poll<bool>, Error> {
+        let slow = self.slow.get_or_insert_default();
+        let taken = self.pool.poll_take(cx, &mut slow.ticket, stalled.need);
+        let next = shared.with(|core, after| {
+            match taken {
+                Poll::Ready(Ok(buffer)) => core.supply(buffer),
+                Poll::Pending if now < since.after(core.config().memory_patience) => {
+                    // It may be saying something, but nobody is listening.
+                    core.excuse_silence(now);
+                    return Ok(Err(stalled));
+                }
+                Poll::Pending | Poll::Ready(Err(_)) => core.give_up_body(after),
+            }
+            core.receive(stalled.rest, now, after).map(Ok)
+        })?;
+        match next {
+            Ok(stalled) => {
+                slow.ticket = None;
+                self.stall(stalled, now);
+                Ok(Poll::Ready(true))
+            }
+            Err(stalled) => {
+                slow.stalled = Some((stalled, since));
+                Ok(Poll::Pending)
+            }
+        }
+    }
+
+    /// The next read is larger if this one was full, and smaller if it was almost empty.
+    fn adapt(&mut self, len: usize) {
+        let size = self.pool.buffer_size();
+        let next = if len >= size && size < limits::MAX_READ {
+            size * 2
+        } else if len < size / 8 && size > limits::MIN_READ {
+            size / 2
+        } else {
+            return;
+        };
+        // A pool that is too small for it goes on with what it has.
+        if let Ok(pool) = self.pool.with_buffer_size(next) {
+            self.pool = pool;
+        }
+    }
+}
+
+/// A pool with one buffer of the smallest size.
+fn reserve() -> Result<BufferPool, Error> {
+    let size = 4 << 10;
+    let builder =
+        BufferPool::builder().buffer_size(size).retention(crate::pool::Retention::NeverKeep);
+    let cap = BufferPool::capacity_for(size).unwrap_or(size);
+    builder.cap(cap).build().map_err(|_| Error::Memory)
+}

@@ -1,0 +1,446 @@
+//! Receiving: frames apart, bodies to their streams.
+
+use super::marks::Marks;
+use super::table::{Cut, NONE, Stream};
+use super::{After, Closing, Core, Moment};
+use crate::pool::{PoolError, PooledBuf};
+use crate::yamux::error::{Error, Violation};
+use crate::yamux::header::{self, Flags, Header};
+use crate::yamux::limits;
+
+/// The body of a Data frame that has not arrived in whole.
+pub(super) struct Body {
+    /// Whose it is; [`NONE`]: nobody's, it is skipped.
+    slot: u32,
+    left: u32,
+    /// The direction ends with it.
+    fin: bool,
+}
+
+/// Bytes of one stream that stay in the buffer in which they were read, packed together.
+#[derive(Clone, Copy)]
+pub(super) struct Kept {
+    slot: u32,
+    from: usize,
+    to: usize,
+}
+
+/// Received bytes that nobody looks at before there is a buffer for what they begin with.
+pub(in crate::yamux) struct Stalled {
+    pub(in crate::yamux) rest: Rest,
+    /// The buffer that is needed, in bytes.
+    pub(in crate::yamux) need: usize,
+}
+
+/// Where they are.
+pub(in crate::yamux) enum Rest {
+    Pooled(PooledBuf),
+    Copied(Vec<u8>),
+}
+
+/// What became of bytes for a stream.
+enum Stored {
+    All,
+    /// Only so many; for the rest there is no buffer now, of so many bytes.
+    NoBuffer {
+        done: usize,
+        need: usize,
+    },
+    /// The session holds too much, or no wait would help.
+    TooMuch,
+}
+
+impl Core {
+    /// Whether received bytes can be looked at. Otherwise answers wait to be sent first.
+    pub(in crate::yamux) fn wants_input(&self) -> bool {
+        self.replies.len() < limits::MAX_REPLIES
+    }
+
+    /// The peer is not heard for a reason of this side.
+    pub(in crate::yamux) fn excuse_silence(&mut self, now: Moment) {
+        self.heard_at = now;
+    }
+
+    /// Takes in what was read. What cannot go on for want of a buffer comes back.
+    pub(in crate::yamux) fn receive(
+        &mut self,
+        rest: Rest,
+        now: Moment,
+        after: &mut After,
+    ) -> Result<Option<Stalled>, Error> {
+        self.heard(now);
+        let stalled = self.receive_rest(rest, now, after);
+        after.buffer(self.spare.take());
+        stalled
+    }
+
+    fn receive_rest(
+        &mut self,
+        rest: Rest,
+        now: Moment,
+        after: &mut After,
+    ) -> Result<Option<Stalled>, Error> {
+        match rest {
+            Rest::Copied(mut bytes) => {
+                let (at, need) = self.parse(&mut bytes, None, now, after)?;
+                Ok(need.map(|need| Stalled { rest: Rest::Copied(bytes.split_off(at)), need }))
+            }
+            Rest::Pooled(mut buffer) => {
+                let (start, len, capacity) =
+                    (buffer.range().start, buffer.len(), buffer.capacity());
+                let parsed = self.parse(&mut buffer, Some(capacity), now, after);
+                let kept = self.kept.take();
+                let (at, need) = parsed?;
+                let Some(kept) = kept else {
+                    let Some(need) = need else {
+                        after.drop_buffer(buffer);
+                        return Ok(None);
+                    };
+                    buffer.advance(at);
+                    return Ok(Some(Stalled { rest: Rest::Pooled(buffer), need }));
+                };
+                let stalled = need.map(|need| {
+                    let rest = buffer[at..len].to_vec();
+                    Stalled { rest: Rest::Copied(rest), need }
+                });
+                buffer.set_range(start + kept.from..start + kept.to);
+                self.chunks.push(&mut self.table[kept.slot].inbox, buffer);
+                Ok(stalled)
+            }
+        }
+    }
+
+    /// Brings the buffer that [`Stalled`] asked for.
+    pub(in crate::yamux) fn supply(&mut self, buffer: PooledBuf) {
+        self.spare = Some(buffer);
+    }
+
+    /// No buffer came in time: the stream whose body it is ends, so that what is behind it can be read.
+    pub(in crate::yamux) fn give_up_body(&mut self, after: &mut After) {
+        if let Some(Body { slot, .. }) = self.body
+            && slot != NONE
+        {
+            self.cut(slot, Cut::Memory, after);
+        }
+    }
+
+    /// How far the bytes were understood, and the size of the buffer without which it does not go on. `capacity` is that of the
+    /// buffer they are in, if it may be kept.
+    fn parse(
+        &mut self,
+        bytes: &mut [u8],
+        capacity: Option<usize>,
+        now: Moment,
+        after: &mut After,
+    ) -> Result<(usize, Option<usize>), Error> {
+        let mut at = 0;
+        loop {
+            if let Some(body) = &self.body {
+                let (slot, here) = (body.slot, (bytes.len() - at).min(body.left as usize));
+                let stored = match slot {
+                    NONE => Stored::All,
+                    slot => self.store(slot, bytes, at, here, capacity)?,
+                };
+                let (done, need) = match stored {
+                    Stored::All => (here, None),
+                    Stored::NoBuffer { done, need } => (done, Some(need)),
+                    Stored::TooMuch => {
+                        self.cut(slot, Cut::Memory, after);
+                        (here, None)
+                    }
+                };
+                at += done;
+                self.advance_body(slot, done, after);
+                if need.is_some() {
+                    return Ok((at, need));
+                }
+                if self.body.is_some() {
+                    return Ok((at, None));
+                }
+            }
+            let had = usize::from(self.header_len);
+            let count = (header::LEN - had).min(bytes.len() - at);
+            self.header[had..had + count].copy_from_slice(&bytes[at..at + count]);
+            at += count;
+            if had + count < header::LEN {
+                self.header_len = (had + count) as u8;
+                return Ok((at, None));
+            }
+            self.header_len = 0;
+            let header = Header::decode(self.header)?;
+            self.on_frame(header, now, after)?;
+        }
+    }
+
+    /// Bytes of the body were stored or skipped.
+    fn advance_body(&mut self, slot: u32, count: usize, after: &mut After) {
+        let Some(body) = &mut self.body else { return };
+        body.left -= count as u32;
+        let (skipped, fin, over) = (body.slot == NONE, body.fin, body.left == 0);
+        if over {
+            self.body = None;
+        }
+        if skipped || slot == NONE {
+            return;
+        }
+        if count > 0 {
+            self.counts.received += count as u64;
+            self.empty_frames = 0;
+            after.wake(&mut self.table[slot].reader);
+        }
+        if over && fin {
+            self.fin_in(slot, after);
+        }
+    }
+
+    /// Keeps `count` bytes from `at` for a stream: behind what is packed already, at the end of its last chunk, in the buffer they
+    /// were read into if they are a good part of it, or in a chunk of their own.
+    fn store(
+        &mut self,
+        slot: u32,
+        bytes: &mut [u8],
+        at: usize,
+        count: usize,
+        capacity: Option<usize>,
+    ) -> Result<Stored, Error> {
+        if let Some(kept) = &mut self.kept
+            && kept.slot == slot
+        {
+            bytes.copy_within(at..at + count, kept.to);
+            kept.to += count;
+            return Ok(Stored::All);
+        }
+        let stream = &mut self.table[slot];
+        if stream.marks.has(Marks::NO_READER) && !stream.marks.has(Marks::QUEUED) {
+            // Nobody reads it. It was paid for, and no credit is given for it.
+            return Ok(Stored::All);
+        }
+        // Not what the header claims counts, but what is here.
+        let claimed = self.body.as_ref().map_or(0, |body| body.left);
+        let buffered = stream.receive.unread().saturating_sub(claimed) as usize;
+        let mut done = self.chunks.append(stream.inbox, &bytes[at..at + count]);
+        while done < count {
+            let rest = &bytes[at + done..at + count];
+            let stay = self.kept.is_none() && capacity.is_some_and(|size| rest.len() * 4 >= size);
+            let size = match capacity {
+                Some(capacity) if stay => capacity,
+                _ => rest.len().max(buffered.min(limits::MAX_CHUNK)).min(self.pool.buffer_size()),
+            };
+            if self.chunks.held() + size > self.config.max_held {
+                return Ok(Stored::TooMuch);
+            }
+            if stay {
+                self.kept = Some(Kept { slot, from: at + done, to: at + count });
+                return Ok(Stored::All);
+            }
+            let mut chunk = match self.spare.take().map_or_else(|| self.pool.take(size), Ok) {
+                Ok(chunk) => chunk,
+                Err(PoolError::AtCap) => return Ok(Stored::NoBuffer { done, need: size }),
+                Err(PoolError::TooLarge { .. }) => return Ok(Stored::TooMuch),
+                Err(error) => return Err(Error::Pool(error)),
+            };
+            let here = rest.len().min(chunk.capacity());
+            chunk.whole_mut()[..here].copy_from_slice(&rest[..here]);
+            chunk.set_range(0..here);
+            self.chunks.push(&mut stream.inbox, chunk);
+            done += here;
+        }
+        Ok(Stored::All)
+    }
+
+    /// A stream is over: no bytes are kept for it.
+    pub(super) fn stop_storing(&mut self, slot: u32) {
+        if let Some(body) = &mut self.body
+            && body.slot == slot
+        {
+            body.slot = NONE;
+        }
+        if self.kept.is_some_and(|kept| kept.slot == slot) {
+            self.kept = None;
+        }
+    }
+
+    fn on_frame(&mut self, header: Header, now: Moment, after: &mut After) -> Result<(), Error> {
+        match header {
+            Header::Data { stream, flags, len } => self.on_data(stream, flags, len, now, after),
+            Header::WindowUpdate { stream, flags, delta } => {
+                self.on_window_update(stream, flags, delta, now, after)
+            }
+            Header::Ping { value } => {
+                self.reply(Header::Pong { value }, after);
+                self.empty_frame(now)
+            }
+            Header::Pong { value } => {
+                self.pings.answered(value, now, after);
+                self.empty_frame(now)
+            }
+            Header::GoAway { code: 0 } => {
+                self.peer_away = true;
+                self.wake_waiters(after);
+                self.wake_driver(after);
+                self.empty_frame(now)
+            }
+            Header::GoAway { code } => Err(Error::GoAway { code }),
+        }
+    }
+
+    /// Counts a frame that moved nothing.
+    fn empty_frame(&mut self, now: Moment) -> Result<(), Error> {
+        if now.0.saturating_sub(self.empty_since.0) >= 1_000_000 {
+            self.empty_since = now;
+            self.empty_frames = 0;
+        }
+        self.empty_frames += 1;
+        match self.empty_frames > limits::MAX_EMPTY_FRAMES {
+            true => Err(Violation::Flood.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// What Data and window updates have in common: SYN, ACK and RST. The stream, if the frame means one that is there.
+    fn on_stream(
+        &mut self,
+        id: u32,
+        flags: Flags,
+        code: u32,
+        now: Moment,
+        after: &mut After,
+    ) -> Result<Option<u32>, Error> {
+        if flags.has(Flags::SYN) && !self.on_syn(id, flags, after)? {
+            self.empty_frame(now)?;
+            return Ok(None);
+        }
+        let Some(slot) = self.table.find(id) else {
+            self.empty_frame(now)?;
+            return Ok(None);
+        };
+        if flags.has(Flags::RST) {
+            self.counts.resets_in += 1;
+            self.cut(slot, Cut::ByPeer(code), after);
+            return Ok(None);
+        }
+        if self.table[slot].marks.take(Marks::UNACKED) {
+            self.unacked -= 1;
+            self.wake_waiters(after);
+        }
+        Ok(Some(slot))
+    }
+
+    /// Whether there is a new stream.
+    fn on_syn(&mut self, id: u32, flags: Flags, after: &mut After) -> Result<bool, Error> {
+        if id == 0 || self.is_ours(id) {
+            return Err(Violation::SynOfThisSide { stream: id }.into());
+        }
+        if self.table.find(id).is_some() {
+            return Err(Violation::SynTwice { stream: id }.into());
+        }
+        if flags.has(Flags::RST) {
+            return Ok(false);
+        }
+        let refuse = self.away
+            || self.closing != Closing::No
+            || self.handles == 0
+            || self.incoming >= self.config.max_incoming
+            || self.queued >= self.config.backlog;
+        if refuse {
+            self.counts.refused += 1;
+            let reset = Header::WindowUpdate { stream: id, flags: Flags::RST, delta: 0 };
+            self.reply(reset, after);
+            return Ok(false);
+        }
+        let marks = Marks::QUEUED.and(Marks::NO_READER).and(Marks::NO_WRITER);
+        let slot = self.table.insert(Stream::new(id, marks, self.config.window));
+        self.incoming += 1;
+        self.queued += 1;
+        self.accepting.push(&mut self.table, slot);
+        after.wake(&mut self.accepter);
+        Ok(true)
+    }
+
+    fn on_data(
+        &mut self,
+        id: u32,
+        flags: Flags,
+        len: u32,
+        now: Moment,
+        after: &mut After,
+    ) -> Result<(), Error> {
+        let slot = self.on_stream(id, flags, 0, now, after)?;
+        let mut body = Body { slot: NONE, left: len, fin: false };
+        if let Some(slot) = slot {
+            let stream = &mut self.table[slot];
+            let credit = stream.receive.credit();
+            if len > 0 && stream.marks.has(Marks::FIN_IN) {
+                // It ended its direction: what is this, then?
+                self.cut(slot, Cut::Here(0), after);
+            } else if !stream.receive.receive(len) {
+                return Err(Violation::CreditExceeded { stream: id, len, credit }.into());
+            } else if len > 0 && stream.marks.has(Marks::ORPHAN) {
+                self.cut(slot, Cut::Here(0), after);
+            } else {
+                body = Body { slot, left: len, fin: flags.has(Flags::FIN) };
+            }
+        }
+        if len > 0 {
+            self.body = Some(body);
+        } else if body.fin {
+            self.fin_in(body.slot, after);
+        } else {
+            self.empty_frame(now)?;
+        }
+        Ok(())
+    }
+
+    fn on_window_update(
+        &mut self,
+        id: u32,
+        flags: Flags,
+        delta: u32,
+        now: Moment,
+        after: &mut After,
+    ) -> Result<(), Error> {
+        let Some(slot) = self.on_stream(id, flags, delta, now, after)? else { return Ok(()) };
+        let stream = &mut self.table[slot];
+        if !stream.send.add(delta) {
+            return Err(Violation::CreditOverflow { stream: id }.into());
+        }
+        if delta > 0 {
+            after.wake(&mut stream.writer);
+        }
+        if flags.has(Flags::FIN) {
+            self.fin_in(slot, after);
+        } else if delta == 0 && flags == Flags::NONE {
+            self.empty_frame(now)?;
+        }
+        Ok(())
+    }
+
+    /// The peer has ended its direction. A second time means nothing.
+    fn fin_in(&mut self, slot: u32, after: &mut After) {
+        let stream = &mut self.table[slot];
+        if stream.marks.has(Marks::FIN_IN) {
+            return;
+        }
+        stream.marks.set(Marks::FIN_IN);
+        after.wake(&mut stream.reader);
+        if stream.marks.has(Marks::FIN_OUT) {
+            self.off_wire(slot, after);
+        }
+    }
+
+    /// The connection has ended. Whether that was to be expected.
+    pub(in crate::yamux) fn end_of_connection(&mut self, after: &mut After) -> Result<(), Error> {
+        let mid_frame = self.header_len > 0 || self.body.is_some();
+        let error = match mid_frame {
+            true => Error::Truncated,
+            false => Error::Lost,
+        };
+        // Those that were closed here and not by the peer concern nobody any more.
+        let clean = !mid_frame && self.table.on_wire() == self.orphans;
+        self.end(if clean { Error::GoAway { code: 0 } } else { error.clone() }, after);
+        match clean {
+            true => Ok(()),
+            false => Err(error),
+        }
+    }
+}
