@@ -165,10 +165,9 @@ fn status(error: CallError) -> Status {
 fn code(error: &Error) -> Code {
     match (error.reason(), error.scope()) {
         (Reason::Timeout(_), Scope::Stream) => Code::DeadlineExceeded,
-        (Reason::Unprocessed, _) => Code::Unavailable,
         (Reason::Misuse(_), _) => Code::Internal,
-        // The connection is gone, and the call with it.
-        (_, Scope::Connection) => Code::Unavailable,
+        // The call was not processed, or its connection is gone.
+        (Reason::Unprocessed, _) | (_, Scope::Connection) => Code::Unavailable,
         (_, Scope::Stream) => match error.code() {
             ErrorCode::REFUSED_STREAM => Code::Unavailable,
             ErrorCode::CANCEL => Code::Cancelled,

@@ -140,8 +140,8 @@ impl Connection {
             return Ok(());
         }
         state.borrow_output();
-        self.open(&mut state, request, slot, &mut over);
-        let alone = state.core.open_streams() == 1 && state.unfed.is_empty();
+        let more = self.open(&mut state, request, slot, &mut over);
+        let alone = state.core.open_streams() == 1 && state.unfed.is_empty() && !more;
         let written = match state.driver.clone() {
             // What cannot be written now wakes the driver. So do the timers of keepalive, which begin with the first call.
             Some(driver) if alone && self.options.keepalive.is_none() => {
@@ -161,8 +161,8 @@ impl Connection {
         (self.now(), &self.options)
     }
 
-    /// Opens a stream for a request, whose content goes out as far as the windows let it.
-    fn open(&self, state: &mut State, request: Request, slot: &Arc<Slot>, over: &mut Over) {
+    /// Opens a stream for a request, whose content goes out as far as the windows let it. Whether there is more than one output holds.
+    fn open(&self, state: &mut State, request: Request, slot: &Arc<Slot>, over: &mut Over) -> bool {
         let (now, options) = self.turn();
         let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
         let end = matches!(request.body, Start::Empty);
@@ -171,7 +171,8 @@ impl Connection {
             Ok(id) => id,
             Err(error) => {
                 over.outcomes.extend(slot.complete(Outcome::Failed(error.into())));
-                return over.requests.push(request);
+                over.requests.push(request);
+                return false;
             }
         };
         slot.opened(id);
@@ -191,15 +192,14 @@ impl Connection {
                 }
             }
         }
-        if let Some(content) = content {
-            state.core.send(id, content, true);
-            let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
-            state.core.flush(UNSENT, turn);
-        }
+        let Some(content) = content else { return false };
+        state.core.send(id, content, true);
+        let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
+        state.core.flush(UNSENT, turn)
     }
 
     /// Ends a call that nobody waits for.
-    pub(super) fn cancel(&self, slot: &Slot) {
+    pub(super) fn cancel(&self, slot: &Arc<Slot>) {
         let mut over = Over::default();
         let mut state = self.state();
         // Streams are opened under the same lock, so that none is after this.
@@ -214,7 +214,7 @@ impl Connection {
             state.return_output();
             state.wake_driver();
         } else if let Some(at) =
-            state.waiting.iter().position(|(_, other)| std::ptr::eq(&**other, slot))
+            state.waiting.iter().position(|(_, other)| Arc::ptr_eq(other, slot))
         {
             over.requests.extend(state.waiting.remove(at).map(|(request, _)| request));
         }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use alts::tonic::Channel;
 use clap::ValueEnum;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -61,6 +62,10 @@ impl Client {
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
         let uri = format!("http://{}", self.server);
         match self.stack {
+            Stack::Alts => {
+                let client = Channel::builder(uri.parse()?).connect().await?;
+                self.cases(Channel::from(client)).await
+            }
             Stack::Hyper => {
                 let channel = tonic::transport::Endpoint::new(uri)?.connect().await?;
                 self.cases(channel).await

@@ -28,6 +28,7 @@ enum Command {
 /// Whose HTTP/2 it is.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Stack {
+    Alts,
     Hyper,
 }
 

@@ -37,6 +37,7 @@ impl Server {
         println!("{}", listener.local_addr()?);
         let routes = Routes::new(TestServiceServer::new(Service));
         match self.stack {
+            Stack::Alts => return Err("not yet".into()),
             Stack::Hyper => {
                 tonic::transport::Server::builder()
                     .layer(tower::layer::layer_fn(Echo))
