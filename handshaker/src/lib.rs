@@ -73,7 +73,7 @@ mod session;
 pub use engine::{Handshake, Suite};
 pub use error::{AlertCode, Error, ForeignProtocol};
 #[cfg(feature = "tokio")]
-pub use limits::{CorePermit, HalfOpen, HandshakeLimits, LimitOptions};
+pub use limits::{Arrival, CorePermit, HalfOpen, HandshakeLimits, LimitOptions, RefusalPermit};
 pub use local::{LocalHandshaker, LocalHandshakerBuilder};
 #[cfg(feature = "remote")]
 pub use remote::{RemoteHandshaker, RemoteHandshakerBuilder};

@@ -12,8 +12,8 @@ use super::handshaking::Handshaking;
 use super::socket::Socket;
 use crate::ready::{Polled, into_poll};
 
-/// Sends the alert, if there is one, as long as it takes no patience beyond the handshake's own, or a moment after it. Then what the
-/// peer has under way is awaited and thrown away: a socket closed over unread bytes would take the alert back.
+/// Sends the alert, if there is one, within the handshake's deadline or shortly after it. Then the bytes that the peer has under way
+/// are read and dropped: a socket closed over unread bytes would take the alert back.
 pub(super) async fn tell<S: Socket>(handshaking: &mut Handshaking, io: &mut S, deadline: Instant) {
     const A_MOMENT: Duration = Duration::from_millis(100);
     /// What a client may have sent before it learned of its refusal: about what sockets buffer.

@@ -19,13 +19,14 @@ const FIRST_BYTES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Handshaking {
     session: Box<dyn HandshakeSession>,
+    role: Role,
     /// A client begins without input.
     begun: bool,
     out: Vec<u8>,
     sent: usize,
     received: usize,
     input: Option<PooledBuf>,
-    place: Option<Ticket>,
+    ticket: Option<Ticket>,
     result: Option<HandshakeResult>,
 }
 
@@ -36,12 +37,13 @@ impl Handshaking {
     ) -> Result<Self, Error> {
         Ok(Self {
             session: endpoint.handshaker.start(endpoint.role, options)?,
+            role: endpoint.role,
             begun: endpoint.role == Role::Server,
             out: Vec::new(),
             sent: 0,
             received: 0,
             input: None,
-            place: None,
+            ticket: None,
             result: None,
         })
     }
@@ -75,12 +77,22 @@ impl Handshaking {
         if !self.begun || self.input.is_some() {
             return Ok(());
         }
-        let Some(input) = ready::read_on_ready(source, pool, &mut self.place)? else {
-            let at = match self.received {
-                0 => Truncation::BeforeHandshake,
-                _ => Truncation::Handshake,
-            };
-            return Err(Error::Truncated { at }.into());
+        let read = ready::read_on_ready(source, pool, &mut self.ticket);
+        let input = match read {
+            Ok(Some(input)) => input,
+            Ok(None) if self.received > 0 => {
+                return Err(Error::Truncated { at: Truncation::Handshake }.into());
+            }
+            Ok(None) => return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into()),
+            // Checks of a port may end this way, too.
+            Err(error)
+                if error.kind() == io::ErrorKind::ConnectionReset
+                    && self.received == 0
+                    && self.role == Role::Server =>
+            {
+                return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into());
+            }
+            Err(error) => return Err(error),
         };
         self.received = self.received.saturating_add(input.len());
         self.input = Some(input);
@@ -90,6 +102,15 @@ impl Handshaking {
     /// Whether the handshake itself is over.
     pub(super) fn has_result(&self) -> bool {
         self.result.is_some()
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether it waits for a buffer, not for the peer.
+    pub(super) fn awaits_buffer(&self) -> bool {
+        self.ticket.is_some()
     }
 
     /// Whether the peer has yet to show that it speaks.
