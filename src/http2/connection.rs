@@ -386,7 +386,13 @@ impl<T: Default> Core<T> {
             active.ring.retain(|queued| *queued != id);
         }
         let head = stream.head.take().filter(|_| error.is_none());
-        let message = head.map(|head| (head, Body::complete(std::mem::take(&mut stream.inbox))));
+        let message = head.map(|head| {
+            let body = match stream.link.take() {
+                Some(link) => Body::live(link),
+                None => Body::complete(std::mem::take(&mut stream.inbox)),
+            };
+            (head, body)
+        });
         active.events.push_back(Event::Closed { id, data: stream.data, message, error });
         true
     }

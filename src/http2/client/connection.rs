@@ -11,7 +11,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use super::error::CallError;
 use super::options::Options;
