@@ -187,10 +187,9 @@ impl fmt::Debug for EpochKey {
 }
 
 /// Secrets do not outlive what holds them. The memory is looked at from outside, as a debugger would.
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
-    #![cfg(target_os = "linux")]
-
     use std::fs::File;
     use std::os::unix::fs::FileExt;
 

@@ -201,7 +201,7 @@ fn sealed(sealer: &mut Sealer, text: &[u8]) -> Vec<u8> {
 #[test]
 fn expanded_keys_go_with_the_connection() {
     let (mut whole, _, _) = stream(REKEY, Role::Client, 0);
-    whole.write(b"something").unwrap();
+    whole.write_all(b"something").unwrap();
     assert_eq!(Moving::kept_by_thread(), 1);
     drop(whole);
     assert_eq!(Moving::kept_by_thread(), 0);
@@ -214,8 +214,8 @@ fn expanded_keys_go_with_the_connection() {
     let record = sealed(&mut peer.1, b"an answer");
     peer.0.io.incoming.extend(record);
     assert_eq!(peer.0.read(&mut [0; 100]).unwrap(), 9);
-    peer.0.write(b"something").unwrap();
-    whole.write(b"something").unwrap();
+    peer.0.write_all(b"something").unwrap();
+    whole.write_all(b"something").unwrap();
     assert_eq!(Moving::kept_by_thread(), 2);
     drop(peer);
     assert_eq!(Moving::kept_by_thread(), 1);
