@@ -48,6 +48,7 @@ use self::alert::Alerts;
 use self::inbox::{Expected, Inbox};
 use self::protocol::FrameKind;
 use crate::error::{AlertCode, Error};
+use crate::identity::IdentityError;
 use crate::session::{HandshakeResult, HandshakeSession, Role, Step};
 
 pub use self::key_share::Suite;
@@ -106,6 +107,13 @@ impl Handshake {
         Ok(Self { role, inbox: Inbox::default(), alerts: Alerts::clear(), state })
     }
 
+    /// A server without an identity. It reads the client's offer, and refuses it with an alert.
+    pub(crate) fn refusing(error: IdentityError) -> Self {
+        let state = server::AwaitClientInit::refusing(error.into());
+        let state = State::Waiting(Waiting::ClientInit(Box::new(state)));
+        Self { role: Role::Server, inbox: Inbox::default(), alerts: Alerts::clear(), state }
+    }
+
     /// Which side this is.
     pub fn role(&self) -> Role {
         self.role
@@ -154,7 +162,7 @@ impl Handshake {
             let over = State::Over(Error::misuse("the handshake is over"));
             let waiting = match mem::replace(&mut self.state, over) {
                 State::Over(error) => return Err(error),
-                State::Start(start) => Waiting::ServerInit(Box::new(start.offer(out)?)),
+                State::Start(start) => Waiting::ServerInit(Box::new(start.offer(now, out)?)),
                 State::Waiting(waiting) => waiting,
             };
             let Some(mut frame) = self.inbox.fill(rest, waiting.expected(&self.alerts))? else {
@@ -177,7 +185,7 @@ impl Handshake {
                     return Ok(Some(HandshakeResult { late_alert, ..result }));
                 }
                 Waiting::ClientInit(state) => {
-                    let (state, alerts) = state.client_init(&frame, out)?;
+                    let (state, alerts) = state.client_init(&frame, now, out)?;
                     self.alerts = alerts;
                     Waiting::ClientFinished(Box::new(state))
                 }
