@@ -10,9 +10,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tower_service::Service;
 
-use crate::server::{
-    CANCEL, DATA, END_STREAM, HEADERS, REFUSED_STREAM, RST_STREAM, client,
-};
+use crate::server::{CANCEL, DATA, END_STREAM, HEADERS, REFUSED_STREAM, RST_STREAM, client};
 use crate::{call, spawn};
 
 #[tokio::test]

@@ -58,15 +58,17 @@ impl Driver {
         let now = self.connection.now();
         let error = {
             let mut state = self.connection.state();
-            let silent = state.pinged.is_some_and(|due| due <= now);
+            let due = state.pinged.filter(|due| *due <= now);
             let ticks = self.connection.options.keepalive_ticks();
             let (interval, timeout) = ticks.unwrap_or((u32::MAX, u32::MAX));
+            // Not a word since the PING.
+            let dead = due.is_some_and(|due| state.heard.saturating_add(timeout) < due);
             if !state.core.is_acknowledged() && now >= SETTINGS_SECONDS * SECOND {
                 Some(Error::timeout("the server did not acknowledge the settings"))
-            } else if silent && now.saturating_sub(state.heard) >= timeout {
+            } else if dead {
                 Some(Error::timeout("the server did not answer a PING"))
             } else {
-                if silent {
+                if due.is_some() {
                     // Something else has come since.
                     state.pinged = None;
                 }
