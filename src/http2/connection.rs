@@ -68,8 +68,11 @@ pub(crate) enum Event<T> {
     Writable(u32),
     /// A stream is over.
     Closed {
+        #[cfg_attr(not(test), expect(dead_code, reason = "shells find what they need in `data`"))]
         id: u32,
         data: T,
+        /// A message that ended before its head was [taken](Core::take_head), whole.
+        message: Option<(Head, Body)>,
         /// `None` if both directions ended in order.
         error: Option<Error>,
     },
@@ -77,8 +80,8 @@ pub(crate) enum Event<T> {
     Limits,
     /// A PING of ours was answered.
     Pong([u8; 8]),
-    /// The peer takes no new streams. Those above `last_stream` have been closed as unprocessed.
-    GoAway { last_stream: u32, error: Error },
+    /// The peer takes no new streams. Those that it will not process have been closed as unprocessed.
+    GoAway(Error),
 }
 
 /// What has come of the peer's greeting.
@@ -163,6 +166,9 @@ impl<T> Default for Active<T> {
         }
     }
 }
+
+/// A client replaces a connection when half of the identifiers are used, while it still works.
+const LAST_OWN: u32 = 1 << 30;
 
 impl<T> Active<T> {
     fn place(&self, id: u32) -> Result<usize, usize> {
@@ -365,6 +371,12 @@ impl<T: Default> Core<T> {
         self.progress.peer_closing
     }
 
+    /// Whether this side may ever open another stream. [`can_open`](Self::can_open) says whether it may now.
+    pub(crate) fn takes_streams(&self) -> bool {
+        let used_up = self.last + 1 >= LAST_OWN;
+        !self.progress.peer_closing && !self.progress.closing && !used_up
+    }
+
     /// Takes no new streams from now on. Those that are open go on.
     pub(crate) fn close(&mut self, code: ErrorCode, debug: &str, turn: &mut Turn<'_>) {
         if !self.progress.closing {
@@ -415,7 +427,15 @@ impl<T: Default> Core<T> {
         if stream.queued {
             active.ring.retain(|queued| *queued != id);
         }
-        active.events.push_back(Event::Closed { id, data: stream.data, error });
+        let head = stream.head.take().filter(|_| error.is_none());
+        let message = head.map(|head| {
+            let body = match stream.link.take() {
+                Some(link) => Body::live(link),
+                None => Body::complete(std::mem::take(&mut stream.inbox)),
+            };
+            (head, body)
+        });
+        active.events.push_back(Event::Closed { id, data: stream.data, message, error });
         true
     }
 

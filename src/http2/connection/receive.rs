@@ -36,6 +36,10 @@ impl<T: Default> Core<T> {
         turn: &mut Turn<'_>,
     ) -> Result<(), Error> {
         let mut at = 0;
+        if self.progress.greeting < Greeting::Settings && received.bytes().starts_with(b"HTTP/1") {
+            let what = "it answered with HTTP/1; HTTP/2 is spoken here by prior knowledge only";
+            return Err(Error::ending(Reason::Foreign(what), ErrorCode::PROTOCOL_ERROR));
+        }
         while at < received.bytes().len() {
             let len = received.bytes().len();
             if self.active().content.is_some() {
@@ -321,7 +325,7 @@ impl<T: Default> Core<T> {
                 self.remove(id, Some(Error::unprocessed(code)));
             }
         }
-        self.active().events.push_back(Event::GoAway { last_stream, error });
+        self.active().events.push_back(Event::GoAway(error));
         Ok(())
     }
 }
