@@ -94,7 +94,7 @@ impl IdentityFiles {
         let contents = paths.read();
         let mut domains = Domains::default();
         domains.update(&paths.trust, &contents.trust, &paths.template);
-        // This is a mistake of whoever chose the settings, and no file will mend it.
+        // The settings are wrong, and no change of a file can correct that.
         let is_forbidden =
             |fault: &IdentityError| matches!(fault.fault(), IdentityError::DevelopmentDomain(_));
         if let Some((_, fault)) = domains.faults().find(|(_, fault)| is_forbidden(fault)) {
@@ -239,7 +239,7 @@ impl Shared {
         changed
     }
 
-    /// That this side's bundle does not vouch for this side, unless the bundle has a fault of its own.
+    /// The fault that this side's bundle does not vouch for this side, unless the bundle itself has a fault.
     fn doubt(&self, state: &State) -> Option<IdentityError> {
         let current = self.current();
         let domain = current.id().trust_domain();

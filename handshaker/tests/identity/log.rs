@@ -8,7 +8,7 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
+        self.0.lock().expect("no other thread").extend(bytes);
         Ok(bytes.len())
     }
 
@@ -27,5 +27,6 @@ pub(crate) fn logged(work: impl FnOnce()) -> String {
         .with_writer(move || writer.clone())
         .finish();
     tracing::subscriber::with_default(subscriber, work);
-    String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    let lines = lines.0.lock().expect("no other thread").clone();
+    String::from_utf8(lines).expect("logs are text")
 }

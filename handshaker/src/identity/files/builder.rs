@@ -112,7 +112,7 @@ impl Paths {
         let trust = domains.bundles(&self.template);
         let new = |trust| Identity::new(chain.clone(), Arc::clone(&signer), trust, now);
         let identity = match new(trust.clone()) {
-            // A new chain is not kept waiting by a bundle that cannot be read. The last one that could be vouches for it.
+            // A bundle that cannot be read must not delay a renewed chain. It is verified with the last bundle that was good.
             Err(IdentityError::NoOwnBundle(domain)) => {
                 let last = domains.last_good(&domain);
                 last.ok_or(IdentityError::NoOwnBundle(domain.clone())).and_then(|bundle| {
@@ -124,7 +124,7 @@ impl Paths {
             identity => identity,
         };
         identity.map_err(|fault| match fault {
-            // The bundle's own fault says more.
+            // The bundle's fault is the cause.
             IdentityError::NoOwnBundle(domain) => match domains.fault(&domain) {
                 Some(fault) => fault.clone(),
                 None => IdentityError::NoOwnBundle(domain).in_file(&self.chain),

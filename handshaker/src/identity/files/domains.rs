@@ -37,7 +37,7 @@ struct Domain {
 }
 
 impl Domains {
-    /// Takes over what the files say now; `looked` is in the order of `files`. Says whether any bundle is another.
+    /// Uses what the files contain now; `looked` is in the order of `files`. Says whether any bundle is another.
     pub(super) fn update(
         &mut self,
         files: &[TrustFile],
