@@ -502,7 +502,7 @@ end/reset before Finished                        | both   | io ConnectionReset  
 silence/before the first byte                    | both   | limit timeout                   | clear timeout
 silence/inside the first message                 | both   | limit timeout                   | clear timeout
 silence/before Finished                          | both   | limit timeout                   | sealed timeout
-crowd/no place                                   | both   | limit overloaded                | clear overloaded
+crowd/no place                                   | server | limit overloaded                | clear overloaded
 """
 
 # The kind of an error says whose fault it is: `alts::Fault`.
