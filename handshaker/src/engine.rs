@@ -54,6 +54,8 @@ use crate::session::{HandshakeResult, HandshakeSession, Role, Step};
 pub use self::key_share::Suite;
 
 pub(crate) use self::config::Config;
+#[cfg(feature = "remote")]
+pub(crate) use self::frame::is_part_of_a_frame;
 pub(crate) use self::key_share::{Ephemerals, SystemEphemerals};
 
 /// One `altsh1` handshake under way in this process; [`LocalHandshaker`](crate::LocalHandshaker) makes them.
