@@ -90,8 +90,13 @@ impl Paths {
         Contents {
             chain: FileContents::read(&self.chain),
             key: FileContents::read(&self.key),
-            trust: self.trust.iter().map(|file| FileContents::read(&file.path)).collect(),
+            trust: self.read_trust(),
         }
+    }
+
+    /// The trust domains' files, in the order of [`Paths::trust`].
+    pub(super) fn read_trust(&self) -> Vec<Looked> {
+        self.trust.iter().map(|file| FileContents::read(&file.path)).collect()
     }
 
     /// The identity of the chain and the key, with the bundles as they are.
