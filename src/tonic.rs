@@ -40,6 +40,8 @@ mod connect_info;
 mod connector;
 mod error;
 mod incoming;
+#[cfg(feature = "http2")]
+mod services;
 
 pub use authorization::{Access, Authorization, Authorized};
 pub use channel::{Channel, ChannelBody, ChannelFuture};
@@ -49,3 +51,5 @@ pub use connect_info::{AltsConnectInfo, RequestExt};
 pub use connector::{AltsConnector, OnReady};
 pub use error::{ConnectError, cause_of};
 pub use incoming::StreamListener;
+#[cfg(feature = "http2")]
+pub use services::Services;

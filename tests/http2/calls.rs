@@ -57,6 +57,8 @@ async fn every_kind_of_call() {
                 (failed.code(), failed.message()),
                 (Code::FailedPrecondition, "as was asked")
             );
+            let addressed = served.seen.addressed.load(Ordering::SeqCst);
+            assert_eq!(addressed > 0, over == Over::Tcp, "{over:?}");
             let who = client.who_am_i(WhoAmIRequest {}).await;
             match over {
                 Over::Alts => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use alts::http2::Server;
 use alts::http2::server::{Handlers, ServerBuilder};
-use alts::tonic::AltsConnector;
+use alts::tonic::{AltsConnector, Services};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::oneshot;
@@ -64,7 +64,7 @@ impl Served {
         let service = EchoServer::new(Watched(Arc::clone(&seen)))
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        let service = tonic::service::Routes::new(service);
+        let service = Services::new(tonic::service::Routes::new(service));
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let folder = TempDir::new().unwrap();
@@ -140,6 +140,8 @@ impl Served {
 pub(crate) struct Seen {
     pub(crate) begun: AtomicUsize,
     pub(crate) dropped: AtomicUsize,
+    /// Calls that came from an address.
+    pub(crate) addressed: AtomicUsize,
 }
 
 impl Seen {
@@ -176,6 +178,8 @@ pub(crate) struct Watched(Arc<Seen>);
 impl Echo for Watched {
     async fn once(&self, request: Request<Message>) -> Result<Response<Message>, Status> {
         let _guard = Guard::new(&self.0);
+        let addressed = request.remote_addr().is_some_and(|address| address.ip().is_loopback());
+        self.0.addressed.fetch_add(addressed.into(), Ordering::SeqCst);
         if request.get_ref().payload[..] == b"wait"[..] {
             std::future::pending::<()>().await;
         }

@@ -8,6 +8,7 @@ mod certificates;
 mod choices;
 mod edits;
 mod hpack;
+mod http2;
 mod identities;
 mod insider;
 mod insider_records;

@@ -66,8 +66,8 @@ impl Ways {
                     self.of(id, from_client).seen_end = true;
                     return;
                 }
-                Some(Err(_)) => {
-                    self.of(id, from_client).broken = true;
+                Some(Err(error)) => {
+                    assert!(self.of(id, from_client).broken, "stream {id}: {error}");
                     return;
                 }
             }
@@ -171,6 +171,11 @@ fn step(pair: &mut Pair, ways: &mut Ways, choices: &mut Choices<'_>) {
         }
         (8, Some(id)) if choices.byte() % 8 == 7 && end.bodies.remove(&id).is_some() => {
             ways.of(id, !is_client).abandoned = true;
+            if is_client {
+                // A client that does not want the response resets the stream.
+                ways.of(id, true).broken = true;
+                ways.of(id, false).broken = true;
+            }
         }
         (9, _) => end.now += Tick::from(choices.byte()),
         _ => {

@@ -277,6 +277,23 @@ fn content_of_two_streams_alternates() {
 }
 
 #[test]
+fn a_window_that_grows_after_the_end_changes_nothing() {
+    let mut pair = Pair::ready();
+    let id = pair.open(false);
+    pair.client.core.send(id, vec![0; 10].into(), true);
+    pair.exchange();
+    let update = WindowUpdate { stream: id, increment: 10 };
+    update.write(pair.server.out.frames());
+    pair.exchange();
+    assert_eq!(pair.client.core.open_streams(), 1);
+    pair.server.with(|core, turn| {
+        core.respond(id, http::StatusCode::OK, &http::HeaderMap::new(), true, turn);
+    });
+    pair.exchange();
+    assert_eq!(pair.client.closed[&id], None);
+}
+
+#[test]
 fn a_table_that_is_lowered_is_acknowledged_in_the_next_block() {
     let small = Config { header_table_size: 0, ..Config::default() };
     let mut pair = Pair::new(small, Config::default());
