@@ -10,6 +10,7 @@ mod dial;
 #[cfg(feature = "tokio")]
 mod drive;
 mod endpoint;
+mod failure;
 #[cfg(feature = "tokio")]
 mod farewell;
 #[cfg(feature = "tokio")]

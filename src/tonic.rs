@@ -33,6 +33,7 @@
 //! certificates it was made with; `Server::max_connection_age` has clients connect again.
 
 mod authorization;
+mod balance;
 mod client_stream;
 mod connect_info;
 mod connector;
@@ -40,6 +41,7 @@ mod error;
 mod incoming;
 
 pub use authorization::{Access, Authorization, Authorized};
+pub use balance::BalancedChannel;
 pub use client_stream::ClientStream;
 pub use connect_info::{AltsConnectInfo, RequestExt};
 pub use connector::AltsConnector;

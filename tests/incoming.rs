@@ -86,6 +86,38 @@ async fn errors_of_accepting_are_survived_without_spinning() {
     assert!(incoming.next().await.is_none());
 }
 
+/// A connection that has said nothing is the first thing that a process without descriptors can do without.
+#[tokio::test(start_paused = true)]
+async fn silent_connections_make_room_for_others() {
+    const EMFILE: i32 = 24;
+    let world = World::new();
+    let (script, lines) = mpsc::unbounded_channel();
+    let acceptor = world.acceptor(Settings::default());
+    let mut incoming = acceptor.incoming(Script { lines, taken: Arc::default() });
+    let mut peers = Vec::new();
+    for _ in 0..3 {
+        let (near, far) = UnixStream::pair().unwrap();
+        peers.push(near);
+        script.send(Ok(far)).unwrap();
+    }
+    let limits = &acceptor.settings().limits;
+    while limits.waiting() < 3 {
+        let next = timeout(Duration::from_millis(1), incoming.next());
+        assert!(next.await.is_err(), "nobody is secured");
+    }
+    for left in [2, 1] {
+        script.send(Err(io::Error::from_raw_os_error(EMFILE))).unwrap();
+        while limits.waiting() > left {
+            let next = timeout(Duration::from_millis(1), incoming.next());
+            assert!(next.await.is_err(), "nobody is secured");
+        }
+        let mut told = Vec::new();
+        peers.remove(0).read_to_end(&mut told).await.unwrap();
+        assert_eq!(told[4..8], [0x4f, 0, 0, 0], "an alert");
+        assert_eq!(limits.waiting(), left);
+    }
+}
+
 #[tokio::test]
 async fn dropping_ends_handshakes() {
     let world = World::new();

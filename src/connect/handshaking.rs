@@ -19,12 +19,13 @@ const FIRST_BYTES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Handshaking {
     session: Box<dyn HandshakeSession>,
-    role: Role,
     /// A client begins without input.
     begun: bool,
     out: Vec<u8>,
     sent: usize,
     received: usize,
+    /// Received before the handshake had a place.
+    first: Box<[u8]>,
     input: Option<PooledBuf>,
     ticket: Option<Ticket>,
     result: Option<HandshakeResult>,
@@ -37,15 +38,21 @@ impl Handshaking {
     ) -> Result<Self, Error> {
         Ok(Self {
             session: endpoint.handshaker.start(endpoint.role, options)?,
-            role: endpoint.role,
             begun: endpoint.role == Role::Server,
             out: Vec::new(),
             sent: 0,
             received: 0,
+            first: Box::default(),
             input: None,
             ticket: None,
             result: None,
         })
+    }
+
+    /// Input that was received already.
+    #[cfg(feature = "tokio")]
+    pub(super) fn preload(&mut self, first: Box<[u8]>) {
+        self.first = first;
     }
 
     /// Sends what is due.
@@ -77,22 +84,21 @@ impl Handshaking {
         if !self.begun || self.input.is_some() {
             return Ok(());
         }
-        let read = ready::read_on_ready(source, pool, &mut self.ticket);
-        let input = match read {
-            Ok(Some(input)) => input,
-            Ok(None) if self.received > 0 => {
-                return Err(Error::Truncated { at: Truncation::Handshake }.into());
-            }
-            Ok(None) => return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into()),
-            // Checks of a port may end this way, too.
-            Err(error)
-                if error.kind() == io::ErrorKind::ConnectionReset
-                    && self.received == 0
-                    && self.role == Role::Server =>
-            {
-                return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into());
-            }
-            Err(error) => return Err(error),
+        let read = if self.first.is_empty() {
+            ready::read_on_ready(source, pool, &mut self.ticket)?
+        } else {
+            let mut buf = source.take(pool, &mut self.ticket, self.first.len())?;
+            buf[..self.first.len()].copy_from_slice(&self.first);
+            buf.truncate(self.first.len());
+            self.first = Box::default();
+            Some(buf)
+        };
+        let Some(input) = read else {
+            let at = match self.received {
+                0 => Truncation::BeforeHandshake,
+                _ => Truncation::Handshake,
+            };
+            return Err(Error::Truncated { at }.into());
         };
         self.received = self.received.saturating_add(input.len());
         self.input = Some(input);
@@ -104,11 +110,8 @@ impl Handshaking {
         self.result.is_some()
     }
 
-    pub(super) fn role(&self) -> Role {
-        self.role
-    }
-
     /// Whether it waits for a buffer, not for the peer.
+    #[cfg(feature = "tokio")]
     pub(super) fn awaits_buffer(&self) -> bool {
         self.ticket.is_some()
     }
