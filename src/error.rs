@@ -110,8 +110,13 @@ impl Error {
             Self::Handshake(error) => match error {
                 Handshake::Limit { code: AlertCode::Timeout, .. } => io::ErrorKind::TimedOut,
                 Handshake::Limit { .. } => io::ErrorKind::QuotaExceeded,
-                Handshake::Denied { .. } => io::ErrorKind::PermissionDenied,
-                Handshake::Alert { .. } => io::ErrorKind::ConnectionRefused,
+                // "Refused" would be taken for a peer that is down, and tried again.
+                Handshake::Alert { code: AlertCode::Overloaded | AlertCode::Timeout, .. } => {
+                    io::ErrorKind::ConnectionRefused
+                }
+                Handshake::Denied { .. } | Handshake::Alert { .. } => {
+                    io::ErrorKind::PermissionDenied
+                }
                 Handshake::Misuse(_) | Handshake::Identity(_) => io::ErrorKind::InvalidInput,
                 Handshake::Unavailable(_) => io::ErrorKind::NotConnected,
                 _ => io::ErrorKind::InvalidData,

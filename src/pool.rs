@@ -12,10 +12,10 @@
 //! let pool = BufferPool::new();
 //! let mut buffer = pool.take(pool.buffer_size())?;
 //! buffer[..5].copy_from_slice(b"hello"); // a read from a socket, say
-//! buffer.truncate(5);
+//! buffer.truncate(8_000);
 //!
 //! let bytes = buffer.freeze();
-//! let tail = bytes.slice(1..);
+//! let tail = bytes.slice(1..5);
 //! drop(bytes);
 //! assert_eq!(pool.stats().in_use_buffers, 1);
 //! assert_eq!(&tail[..], b"ello");
@@ -60,16 +60,20 @@ mod class;
 mod config;
 mod error;
 mod idle;
+mod inner;
 mod janitor;
-mod shared;
+mod lease;
 mod slab;
 mod state;
 mod stats;
+mod taking;
 mod ticket;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 pub use buffer::PooledBuf;
 pub use config::{BufferPoolBuilder, Retention};
@@ -77,8 +81,10 @@ pub use error::{PoolConfigError, PoolError};
 pub use stats::PoolStats;
 pub use ticket::Ticket;
 
+pub(crate) use lease::Lease;
+
 use class::Class;
-use shared::Shared;
+use inner::Inner;
 use state::{Charge, Line};
 
 /// A handle on a pool of buffers; clones share the pool.
@@ -86,7 +92,7 @@ use state::{Charge, Line};
 /// When the last handle is dropped, idle memory is unmapped. Buffers still out stay valid and are
 /// unmapped as they are dropped.
 pub struct BufferPool {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
     /// What a read through this handle asks for.
     nominal: Class,
 }
@@ -104,7 +110,7 @@ impl BufferPool {
     }
 
     fn from_checked(builder: &BufferPoolBuilder, nominal: Class) -> Self {
-        Self { shared: Arc::new(Shared::new(builder)), nominal }
+        Self { inner: Arc::new(Inner::new(builder, watch::spawn)), nominal }
     }
 
     /// A handle on the same pool whose reads have another nominal size, in bytes: a connection in bulk reads more at once than
@@ -115,9 +121,9 @@ impl BufferPool {
     /// As for [`BufferPoolBuilder::build`]: `size` must be a power of two from 4 KiB to 32 MiB, and the cap must hold one such
     /// buffer.
     pub fn with_buffer_size(&self, size: usize) -> Result<Self, PoolConfigError> {
-        let nominal = checked_class(size, self.shared.cap)?;
-        self.shared.add_handle();
-        Ok(Self { shared: Arc::clone(&self.shared), nominal })
+        let nominal = config::checked_class(size, self.inner.cap)?;
+        self.inner.add_handle();
+        Ok(Self { inner: Arc::clone(&self.inner), nominal })
     }
 
     /// The nominal size of a read, in bytes: what to ask for unless there is a reason for another
@@ -142,7 +148,7 @@ impl BufferPool {
     /// would not give it, [`PoolError::Map`] if the system refused memory.
     #[inline]
     pub fn take(&self, size: usize) -> Result<PooledBuf, PoolError> {
-        self.shared.take(self.class_within_cap(size)?, Line::Ordinary)
+        self.inner.take(self.class_within_cap(size)?, Line::Ordinary)
     }
 
     /// Like [`take`](Self::take), and waits in order where that would say `AtCap`.
@@ -165,7 +171,7 @@ impl BufferPool {
         size: usize,
     ) -> Poll<Result<PooledBuf, PoolError>> {
         let class = self.class_within_cap(size)?;
-        self.shared.poll_take(cx.waker(), ticket, class, Line::Ordinary)
+        self.inner.poll_take(cx.waker(), ticket, class, Line::Ordinary)
     }
 
     /// Like [`poll_take`](Self::poll_take), for the rest of a record of which the caller already
@@ -186,7 +192,7 @@ impl BufferPool {
         size: usize,
     ) -> Poll<Result<PooledBuf, PoolError>> {
         let class = class_of(size)?;
-        self.shared.poll_take(cx.waker(), ticket, class, Line::Growing)
+        self.inner.poll_take(cx.waker(), ticket, class, Line::Growing)
     }
 
     /// For a record that has the overdraft and grows further: another buffer on the same account, at once. To
@@ -196,8 +202,13 @@ impl BufferPool {
         held: &PooledBuf,
         size: usize,
     ) -> Option<Result<PooledBuf, PoolError>> {
-        let take = || self.shared.take_unlimited(class_of(size)?, Charge::Overdraft);
-        held.is_overdraft_of(&self.shared).then(take)
+        let take = || self.inner.take_unlimited(class_of(size)?, Charge::Overdraft);
+        self.is_overdraft(held).then(take)
+    }
+
+    /// Whether `held` exceeds the cap of this pool.
+    pub(crate) fn is_overdraft(&self, held: &PooledBuf) -> bool {
+        held.is_overdraft_of(&self.inner)
     }
 
     /// A buffer that does not count towards the cap, for sealed bytes that wait for the kernel. It
@@ -209,41 +220,37 @@ impl BufferPool {
     ///
     /// [`PoolError::TooLarge`] beyond 32 MiB, [`PoolError::Map`] if the system refused memory.
     pub fn take_beyond_cap(&self, size: usize) -> Result<PooledBuf, PoolError> {
-        self.shared.take_unlimited(class_of(size)?, Charge::Beyond)
+        self.inner.take_unlimited(class_of(size)?, Charge::Beyond)
     }
 
     /// Notes that a reader was turned away at the cap because it cannot wait.
     pub(crate) fn note_refusal(&self) {
-        self.shared.lock().refuse();
-    }
-
-    /// How often that happened.
-    pub(crate) fn refusals(&self) -> u64 {
-        self.shared.lock().refusals()
+        let now = Instant::now();
+        self.inner.change(|state, after| state.refuse(now, after));
     }
 
     /// Whether anybody waits for memory. Who holds some without need can let go of it.
     pub fn has_waiters(&self) -> bool {
-        !self.shared.lock().nobody_waits()
+        !self.inner.lock().nobody_waits()
     }
 
     /// The figures of this moment.
     pub fn stats(&self) -> PoolStats {
-        self.shared.lock().stats()
+        self.inner.lock().stats()
     }
 
     /// Unmaps all idle buffers, whatever the retention strategy, and says how many bytes they had.
     pub fn trim(&self) -> usize {
-        self.shared.trim()
+        self.inner.trim()
     }
 
     #[inline]
     fn class_within_cap(&self, size: usize) -> Result<Class, PoolError> {
         let class = class_of(size)?;
-        if class.capacity() <= self.shared.cap {
+        if class.capacity() <= self.inner.cap {
             return Ok(class);
         }
-        Err(PoolError::TooLarge { requested: size, largest: Class::within(self.shared.cap) })
+        Err(PoolError::TooLarge { requested: size, largest: Class::within(self.inner.cap) })
     }
 }
 
@@ -251,15 +258,6 @@ impl BufferPool {
 fn class_of(size: usize) -> Result<Class, PoolError> {
     Class::fitting(size)
         .ok_or(PoolError::TooLarge { requested: size, largest: Class::MAX + Class::EXTRA })
-}
-
-/// The class of this nominal size, if a pool of that cap has room for a buffer of it.
-fn checked_class(size: usize, cap: usize) -> Result<Class, PoolConfigError> {
-    let class = Class::exactly(size).ok_or(PoolConfigError::BufferSize(size))?;
-    if cap < class.capacity() {
-        return Err(PoolConfigError::CapTooSmall { cap, least: class.capacity() });
-    }
-    Ok(class)
 }
 
 impl Default for BufferPool {
@@ -270,14 +268,14 @@ impl Default for BufferPool {
 
 impl Clone for BufferPool {
     fn clone(&self) -> Self {
-        self.shared.add_handle();
-        Self { shared: Arc::clone(&self.shared), nominal: self.nominal }
+        self.inner.add_handle();
+        Self { inner: Arc::clone(&self.inner), nominal: self.nominal }
     }
 }
 
 impl Drop for BufferPool {
     fn drop(&mut self) {
-        self.shared.drop_handle();
+        self.inner.drop_handle();
     }
 }
 
@@ -298,14 +296,14 @@ mod tests {
     use super::*;
 
     /// Whoever keeps the pool's state alive: handles, buffers, tickets, the janitor.
-    fn owners(pool: &Arc<Shared>) -> usize {
+    fn owners(pool: &Arc<Inner>) -> usize {
         Arc::strong_count(pool) - 1
     }
 
-    fn released_after(time: Duration) -> (BufferPool, Arc<Shared>) {
+    fn released_after(time: Duration) -> (BufferPool, Arc<Inner>) {
         let pool = BufferPool::builder().retention(Retention::ReleaseAfter(time)).build().unwrap();
-        let shared = Arc::clone(&pool.shared);
-        (pool, shared)
+        let inner = Arc::clone(&pool.inner);
+        (pool, inner)
     }
 
     #[test]
@@ -313,21 +311,21 @@ mod tests {
         let pool = BufferPool::new();
         let (kept, idle) = (pool.take(1).unwrap(), pool.take(1).unwrap());
         drop(idle);
-        let (clone, shared) = (pool.clone(), Arc::clone(&pool.shared));
+        let (clone, inner) = (pool.clone(), Arc::clone(&pool.inner));
         drop(pool);
-        assert_eq!(shared.lock().stats().idle_buffers, 1);
+        assert_eq!(inner.lock().stats().idle_buffers, 1);
         drop(clone);
-        assert_eq!(shared.lock().stats().idle_buffers, 0);
+        assert_eq!(inner.lock().stats().idle_buffers, 0);
         drop(kept);
-        let stats = shared.lock().stats();
+        let stats = inner.lock().stats();
         assert_eq!((stats.in_use_buffers, stats.idle_buffers), (0, 0));
-        assert_eq!(owners(&shared), 0);
+        assert_eq!(owners(&inner), 0);
     }
 
     #[test]
     fn a_grant_nobody_collects_dies_with_its_ticket() {
         let pool = BufferPool::builder().buffer_size(4096).cap(4608).build().unwrap();
-        let shared = Arc::clone(&pool.shared);
+        let inner = Arc::clone(&pool.inner);
         let held = pool.take(1).unwrap();
         let mut ticket = None;
         let cx = &mut Context::from_waker(std::task::Waker::noop());
@@ -335,38 +333,41 @@ mod tests {
         drop(held);
         drop(pool);
         drop(ticket);
-        assert_eq!(shared.lock().stats().in_use_buffers, 0);
-        assert_eq!(shared.lock().stats().returned_bytes, 4608);
-        assert_eq!(owners(&shared), 0);
+        assert_eq!(inner.lock().stats().in_use_buffers, 0);
+        assert_eq!(inner.lock().stats().returned_bytes, 4608);
+        // The watch ends with the pool.
+        while owners(&inner) > 0 {
+            thread::yield_now();
+        }
     }
 
     #[test]
     fn the_janitor_is_there_while_something_is_idle() {
-        let (pool, shared) = released_after(Duration::from_secs(60 * 60));
+        let (pool, inner) = released_after(Duration::from_secs(60 * 60));
         let buffer = pool.take(1).unwrap();
-        assert_eq!(owners(&shared), 2, "the handle and the buffer");
+        assert_eq!(owners(&inner), 2, "the handle and the buffer");
         drop(buffer);
         drop((pool.take(1).unwrap(), pool.take(1).unwrap()));
-        assert_eq!(owners(&shared), 2, "the handle and one janitor");
+        assert_eq!(owners(&inner), 2, "the handle and one janitor");
         pool.trim();
-        while owners(&shared) > 1 {
+        while owners(&inner) > 1 {
             thread::yield_now();
         }
         drop(pool.take(1).unwrap());
-        assert_eq!(owners(&shared), 2, "another one");
+        assert_eq!(owners(&inner), 2, "another one");
         // Most likely it sleeps by then. If not, less is tested.
         thread::sleep(Duration::from_millis(20));
         drop(pool);
-        while owners(&shared) > 0 {
+        while owners(&inner) > 0 {
             thread::yield_now();
         }
     }
 
     #[test]
     fn the_janitor_leaves_when_its_work_is_done() {
-        let (pool, shared) = released_after(Duration::from_millis(1));
+        let (pool, inner) = released_after(Duration::from_millis(1));
         drop(pool.take(1).unwrap());
-        while owners(&shared) > 1 {
+        while owners(&inner) > 1 {
             thread::yield_now();
         }
         assert_eq!(pool.stats().idle_buffers, 0);

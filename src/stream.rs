@@ -4,7 +4,6 @@ mod channel;
 mod moving;
 mod negotiated;
 mod nonblocking;
-mod outbound;
 mod receive;
 mod send;
 #[cfg(feature = "tokio")]
@@ -17,6 +16,10 @@ mod tokio;
 mod window;
 
 use std::fmt;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(windows)]
+use std::os::windows::io::{AsSocket, BorrowedSocket};
 
 use alts_handshaker::identity::PeerIdentity;
 
@@ -24,10 +27,10 @@ use crate::pool::BufferPool;
 
 pub use negotiated::{Negotiated, SecurityLevel, StreamOptions};
 #[cfg(feature = "tokio")]
-pub use split::{IntoSplit, ReadHalf, WriteHalf};
+pub use split::{IntoSplit, ReadHalf, Reunite, ReuniteError, WriteHalf};
 
 pub(crate) use channel::Channel;
-pub(crate) use negotiated::Shared;
+pub(crate) use negotiated::Terms;
 
 /// A byte stream over `S` that is encrypted and authenticated with ALTS records. Made by a
 /// [`Connector`](crate::Connector) or an [`Acceptor`](crate::Acceptor).
@@ -69,17 +72,17 @@ impl<S> AltsStream<S> {
 
     /// What the handshake settled.
     pub fn negotiated(&self) -> &Negotiated {
-        &self.channel.shared().negotiated
+        &self.channel.terms().negotiated
     }
 
     /// Where this stream's buffers come from.
     pub fn pool(&self) -> &BufferPool {
-        &self.channel.shared().pool
+        &self.channel.terms().pool
     }
 
     #[cfg(feature = "tonic")]
-    pub(crate) fn shared(&self) -> &std::sync::Arc<Shared> {
-        &self.channel.shared
+    pub(crate) fn terms(&self) -> &std::sync::Arc<Terms> {
+        self.channel.terms()
     }
 
     /// Whether the peer has ended its direction with an authenticated record. Only ever `true` if
@@ -96,6 +99,56 @@ impl<S> AltsStream<S> {
     /// As [`get_ref`](Self::get_ref): for instance to register a socket with an event loop.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.io
+    }
+
+    /// The transport, without the secured connection on it.
+    ///
+    /// The connection is over, since its keys are gone: what was received and not read is lost, and so is what was written
+    /// and not yet taken by the kernel, so flush before. Nothing is sent: a peer that was to be told of the end
+    /// ([`Negotiated::close_notify`]) sees the stream cut off unless it was shut down before. The transport itself is as it
+    /// was, with its two directions open unless they were ended.
+    ///
+    /// ```
+    /// # use std::time::SystemTime;
+    /// # use alts::handshaker::{LocalHandshaker, dev_ca::DevCa, identity::Policy};
+    /// # use alts::{Acceptor, Connector};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let now = SystemTime::now();
+    /// # let both = DevCa::new(now)?.issue("spiffe://dev.local/both", now)?.identity(now)?;
+    /// # let acceptor = Acceptor::new(LocalHandshaker::builder(both.clone()).build());
+    /// # let policy = Policy::own_trust_domain();
+    /// # let connector = Connector::new(LocalHandshaker::builder(both).server_policy(policy).build());
+    /// # let (near, far) = tokio::net::UnixStream::pair()?;
+    /// # let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
+    /// # let (mut stream, _far) = (near?, far?);
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// stream.write_all(b"goodbye").await?;
+    /// stream.shutdown().await?;
+    /// let socket: tokio::net::UnixStream = stream.into_inner();
+    /// # drop(socket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn into_inner(self) -> S {
+        self.io
+    }
+}
+
+/// The descriptor of the socket underneath, for its options. Reading or writing it directly breaks the stream.
+#[cfg(unix)]
+impl<S: AsFd> AsFd for AltsStream<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
+
+/// The handle of the socket underneath, for its options. Reading or writing it directly breaks the stream.
+#[cfg(windows)]
+impl<S: AsSocket> AsSocket for AltsStream<S> {
+    fn as_socket(&self) -> BorrowedSocket<'_> {
+        self.io.as_socket()
     }
 }
 

@@ -7,16 +7,18 @@ mod support;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use alts::connect::{Listener, Settings};
+use alts::handshaker::{HandshakeLimits, LimitOptions};
+use alts::pool::BufferPool;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use support::World;
+use support::{World, settings};
 
 /// Sockets from a script, and how many of its lines were taken.
 struct Script {
@@ -156,4 +158,32 @@ async fn a_slow_handshake_holds_up_no_other() {
         accepted.unwrap();
         connected.unwrap();
     }
+}
+
+/// What is accepted waits for what was accepted before, however much there is.
+#[tokio::test]
+async fn there_are_only_so_many_handshakes() {
+    let world = World::new();
+    let (script, lines) = mpsc::unbounded_channel();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let mut least = LimitOptions::default();
+    (least.half_open, least.queue, least.silent) = (1, 0, 1);
+    let limits = HandshakeLimits::new(least);
+    let most = limits.most_connections();
+    let pool = BufferPool::new();
+    let acceptor = world.acceptor(settings(&pool, |settings| settings.limits = limits));
+    let mut incoming = acceptor.incoming(Script { lines, taken: Arc::clone(&taken) });
+    let mut peers = Vec::new();
+    for _ in 0..most + 100 {
+        let (near, far) = UnixStream::pair().unwrap();
+        peers.push(near);
+        script.send(Ok(far)).unwrap();
+    }
+    // The handshakes' tasks get no turn in between.
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..100 {
+        assert!(incoming.poll_next(&mut cx).is_pending());
+    }
+    let accepted = taken.load(Ordering::Relaxed);
+    assert!((most..=most + 32).contains(&accepted), "{accepted} of {most}");
 }

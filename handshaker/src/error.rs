@@ -32,11 +32,12 @@ pub enum AlertCode {
     IllegalParameter = 17,
     UnsupportedExtension = 18,
     RpcVersionMismatch = 19,
+    NoIdentity = 20,
 }
 
 impl AlertCode {
     /// Every code with its name in the protocol.
-    const NAMES: [(Self, &'static str); 20] = [
+    const NAMES: [(Self, &'static str); 21] = [
         (Self::HandshakeFailure, "handshake_failure"),
         (Self::UnexpectedMessage, "unexpected_message"),
         (Self::DecodeError, "decode_error"),
@@ -57,6 +58,7 @@ impl AlertCode {
         (Self::IllegalParameter, "illegal_parameter"),
         (Self::UnsupportedExtension, "unsupported_extension"),
         (Self::RpcVersionMismatch, "rpc_version_mismatch"),
+        (Self::NoIdentity, "no_identity"),
     ];
 
     /// The number on the wire.
@@ -143,7 +145,7 @@ pub enum Error {
         /// Which limit.
         detail: Cow<'static, str>,
     },
-    /// This side's own identity cannot be used.
+    /// This side's identity cannot be used.
     Identity(IdentityError),
     /// The handshaker cannot be reached or does not answer as it should. Never the peer's doing.
     Unavailable(String),
@@ -160,7 +162,11 @@ impl Error {
             | Self::Incompatible { code, .. }
             | Self::Limit { code, .. } => Some(*code),
             Self::Denied { .. } => Some(AlertCode::AccessDenied),
-            Self::Identity(_) | Self::Unavailable(_) | Self::Misuse(_) => Some(AlertCode::Internal),
+            // There is an identity, and something else is wrong with it.
+            Self::Identity(IdentityError::Sign(_)) | Self::Unavailable(_) | Self::Misuse(_) => {
+                Some(AlertCode::Internal)
+            }
+            Self::Identity(_) => Some(AlertCode::NoIdentity),
             Self::Alert { .. } | Self::Foreign(_) => None,
         }
     }
@@ -202,7 +208,7 @@ impl fmt::Display for Error {
                 if !reason.is_empty() {
                     write!(f, ", \"{reason}\"")?;
                 }
-                f.write_str(if *sealed { "" } else { " (in clear)" })
+                f.write_str(if *sealed { "" } else { " (in plaintext)" })
             }
             Self::Foreign(protocol) => write!(f, "the peer does not speak ALTS but {protocol}"),
             Self::Incompatible { code, detail } => {
@@ -212,21 +218,17 @@ impl fmt::Display for Error {
                 write!(f, "the peer {} is not allowed: {detail}", peer.escape_debug())
             }
             Self::Limit { code, detail } => write!(f, "a limit was reached: {detail} ({code})"),
-            Self::Identity(error) => write!(f, "the own identity cannot be used: {error}"),
+            Self::Identity(error) => write!(f, "this side's identity cannot be used: {error}"),
             Self::Unavailable(detail) => write!(f, "the handshaker is unavailable: {detail}"),
-            Self::Misuse(detail) => write!(f, "the handshake was asked for wrongly: {detail}"),
+            Self::Misuse(detail) => {
+                write!(f, "the handshake cannot be started as requested: {detail}")
+            }
         }
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Identity(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+/// The message says all of it, so there is no source to follow; match on the variants to look inside.
+impl std::error::Error for Error {}
 
 impl From<IdentityError> for Error {
     fn from(error: IdentityError) -> Self {
@@ -244,14 +246,14 @@ mod tests {
             assert_eq!(usize::from(code.number()), number);
             assert_eq!(AlertCode::from_number(code.number()), code);
         }
-        assert_eq!(AlertCode::from_number(20), AlertCode::HandshakeFailure);
+        assert_eq!(AlertCode::from_number(21), AlertCode::HandshakeFailure);
         assert_eq!(AlertCode::from_number(u16::MAX), AlertCode::HandshakeFailure);
         assert_eq!(AlertCode::DecryptError.name(), "decrypt_error");
     }
 
     #[test]
     fn certificates_and_access_are_not_discussed_in_clear() {
-        for number in 0..20 {
+        for number in 0..21 {
             let told = AlertCode::from_number(number).in_clear().number();
             assert_eq!(told, if (7..=11).contains(&number) { 0 } else { number });
         }
@@ -259,12 +261,17 @@ mod tests {
 
     #[test]
     fn what_the_peer_is_told() {
+        let expired = IdentityError::Chain(crate::identity::CertificateError::Expired);
+        assert_eq!(Error::Identity(expired).alert(), Some(AlertCode::NoIdentity));
         let denied = Error::Denied { peer: "spiffe://a/b".into(), detail: "no rule".into() };
         assert_eq!(denied.alert(), Some(AlertCode::AccessDenied));
         assert_eq!(Error::misuse("x").alert(), Some(AlertCode::Internal));
         assert_eq!(Error::Foreign(ForeignProtocol::Tls).alert(), None);
         let alert = Error::Alert { code: AlertCode::Timeout, reason: "late".into(), sealed: false };
         assert_eq!(alert.alert(), None);
-        assert_eq!(alert.to_string(), "the peer ended the handshake: timeout, \"late\" (in clear)");
+        assert_eq!(
+            alert.to_string(),
+            "the peer ended the handshake: timeout, \"late\" (in plaintext)"
+        );
     }
 }

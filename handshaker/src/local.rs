@@ -44,9 +44,14 @@ impl LocalHandshaker {
     /// # Errors
     ///
     /// [`Error::Misuse`] names what is wrong with `options`, or that nothing says who may be the server.
-    /// [`Error::Identity`] when there is no identity at this moment.
+    /// [`Error::Identity`] when a client has no identity at this moment. A server without one begins all the same: its first step
+    /// fails with that error, and tells the client so with an alert.
     pub fn handshake(&self, role: Role, options: &HandshakeOptions) -> Result<Handshake, Error> {
-        self.handshake_as(self.identity.snapshot()?, role, options)
+        match self.identity.snapshot() {
+            Ok(identity) => self.handshake_as(identity, role, options),
+            Err(fault) if role == Role::Server => Ok(Handshake::refusing(fault)),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     /// As [`handshake`](Self::handshake), under an identity that the caller has looked at.

@@ -12,7 +12,7 @@ use tokio::io::ReadBuf;
 use tokio::time::{Instant, timeout_at};
 
 use super::endpoint::Endpoint;
-use super::failure::{no_buffer, no_place, silence, too_long};
+use super::failure::{no_place, silence, too_long};
 use super::farewell::tell;
 use super::handshaking::Handshaking;
 use super::settings::{Settings, addable};
@@ -140,7 +140,6 @@ async fn drive<S: Socket>(
         });
         match within(patience, receiving).await {
             Ok(received) => received?,
-            Err(_) if handshaking.awaits_buffer() => return Err(no_buffer(settings)),
             Err(_) if silent => return Err(silence(settings, role)),
             Err(_) => return Err(too_long(settings)),
         }

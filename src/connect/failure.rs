@@ -18,25 +18,15 @@ pub(super) fn too_long(settings: &Settings) -> Error {
     expired(format!("the handshake was not finished in {:?}", settings.handshake_timeout))
 }
 
-pub(super) fn no_buffer(settings: &Settings) -> Error {
-    let cap = settings.pool.stats().cap_bytes;
-    let detail =
-        format!("the buffer pool stayed at its cap of {cap} bytes: no buffer to read into");
-    overloaded(detail)
-}
-
 fn expired(detail: String) -> Error {
     Error::Handshake(Handshake::Limit { code: AlertCode::Timeout, detail: detail.into() })
 }
 
 #[cfg(feature = "tokio")]
 pub(super) fn no_place(settings: &Settings) -> Error {
-    overloaded(format!(
+    let detail = format!(
         "no place for the handshake became free in {:?}: too many others are unfinished",
         settings.handshake_timeout
-    ))
-}
-
-fn overloaded(detail: String) -> Error {
+    );
     Error::Handshake(Handshake::Limit { code: AlertCode::Overloaded, detail: detail.into() })
 }

@@ -8,11 +8,16 @@ use alts_handshaker::{AlertCode, HandshakeResult, HandshakeSession, Role};
 
 use super::endpoint::Endpoint;
 use crate::error::{Error, Truncation};
-use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::ready::{self, Sink, Source};
+use crate::pool::{BufferPool, PooledBuf};
+use crate::ready::{Sink, Source};
 
 /// A peer that has sent this much has shown that it speaks: the header of its first frame.
 const FIRST_BYTES: usize = 8;
+
+/// What is read at a time: most handshakes have no longer message. The buffer is not under the pool's cap, or handshakes would
+/// starve behind readers that keep theirs. One is out only until the session has taken what is in it, and the limits on
+/// handshakes are the limit on these.
+const READ_LEN: usize = 4 << 10;
 
 /// The three things there are to do, for a loop to call in turn: [`send`](Self::send) until all is sent, then, unless there
 /// is a result, [`receive`](Self::receive) once, then [`step`](Self::step).
@@ -27,7 +32,6 @@ pub(super) struct Handshaking {
     /// Received before the handshake had a place.
     first: Box<[u8]>,
     input: Option<PooledBuf>,
-    ticket: Option<Ticket>,
     result: Option<HandshakeResult>,
 }
 
@@ -44,7 +48,6 @@ impl Handshaking {
             received: 0,
             first: Box::default(),
             input: None,
-            ticket: None,
             result: None,
         })
     }
@@ -84,22 +87,26 @@ impl Handshaking {
         if !self.begun || self.input.is_some() {
             return Ok(());
         }
-        let read = if self.first.is_empty() {
-            ready::read_on_ready(source, pool, &mut self.ticket)?
+        let early = std::mem::take(&mut self.first);
+        let input = if early.is_empty() {
+            source.readable()?;
+            let mut input = pool.take_beyond_cap(READ_LEN).map_err(Error::Pool)?;
+            let count = source.read(&mut input)?;
+            input.truncate(count);
+            input
         } else {
-            let mut buf = source.take(pool, &mut self.ticket, self.first.len())?;
-            buf[..self.first.len()].copy_from_slice(&self.first);
-            buf.truncate(self.first.len());
-            self.first = Box::default();
-            Some(buf)
+            let mut input = pool.take_beyond_cap(early.len()).map_err(Error::Pool)?;
+            input[..early.len()].copy_from_slice(&early);
+            input.truncate(early.len());
+            input
         };
-        let Some(input) = read else {
+        if input.is_empty() {
             let at = match self.received {
                 0 => Truncation::BeforeHandshake,
                 _ => Truncation::Handshake,
             };
             return Err(Error::Truncated { at }.into());
-        };
+        }
         self.received = self.received.saturating_add(input.len());
         self.input = Some(input);
         Ok(())
@@ -108,12 +115,6 @@ impl Handshaking {
     /// Whether the handshake itself is over.
     pub(super) fn has_result(&self) -> bool {
         self.result.is_some()
-    }
-
-    /// Whether it waits for a buffer, not for the peer.
-    #[cfg(feature = "tokio")]
-    pub(super) fn awaits_buffer(&self) -> bool {
-        self.ticket.is_some()
     }
 
     /// Whether the peer has yet to show that it speaks.

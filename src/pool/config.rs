@@ -86,10 +86,19 @@ impl BufferPoolBuilder {
 
     /// Checks the description and makes the pool, which holds no buffer yet.
     pub fn build(self) -> Result<super::BufferPool, PoolConfigError> {
-        let class = super::checked_class(self.buffer_size, self.cap)?;
+        let class = checked_class(self.buffer_size, self.cap)?;
         if self.retention == Retention::ReleaseAfter(Duration::ZERO) {
             return Err(PoolConfigError::ReleaseAfterZero);
         }
         Ok(super::BufferPool::from_checked(&self, class))
     }
+}
+
+/// The class of this nominal size, if a pool of that cap has room for a buffer of it.
+pub(super) fn checked_class(size: usize, cap: usize) -> Result<Class, PoolConfigError> {
+    let class = Class::exactly(size).ok_or(PoolConfigError::BufferSize(size))?;
+    if cap < class.capacity() {
+        return Err(PoolConfigError::CapTooSmall { cap, least: class.capacity() });
+    }
+    Ok(class)
 }

@@ -8,6 +8,7 @@
 //! * Nobody waits whom the free room, or the free overdraft, would serve in turn. The one exception
 //!   is a system that refuses memory, see [`Supply`].
 
+mod pressure;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use super::config::Retention;
 use super::idle::Idle;
 use super::slab::Slab;
 use super::stats::PoolStats;
+use pressure::Want;
+pub(super) use pressure::Watch;
 use waiting::{Supply, Waiter};
 
 /// On whose account a buffer is out.
@@ -54,6 +57,7 @@ pub(super) struct AfterUnlock {
     pub(super) unmap: Vec<Slab>,
     pub(super) wake: Vec<Waker>,
     pub(super) start_janitor: bool,
+    pub(super) start_watch: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -85,7 +89,10 @@ pub(super) struct State {
     hits: u64,
     misses: u64,
     returned: u64,
-    refusals: u64,
+    /// Requests that had to wait, and those that could not.
+    waited: u64,
+    refused: u64,
+    want: Want,
     /// Both lines in the order of ticket numbers, so that who must step back finds its place again.
     growing: BTreeMap<u64, Waiter>,
     ordinary: BTreeMap<u64, Waiter>,
@@ -96,6 +103,8 @@ pub(super) struct State {
     /// Whether idle buffers need a janitor, and whether it is there.
     needs_janitor: bool,
     has_janitor: bool,
+    /// The last handle is gone.
+    closed: bool,
 }
 
 impl State {
@@ -115,7 +124,9 @@ impl State {
             hits: 0,
             misses: 0,
             returned: 0,
-            refusals: 0,
+            waited: 0,
+            refused: 0,
+            want: Want::default(),
             growing: BTreeMap::new(),
             ordinary: BTreeMap::new(),
             granted: BTreeMap::new(),
@@ -123,6 +134,7 @@ impl State {
             supply: Supply::Ample,
             needs_janitor: matches!(retention, Retention::ReleaseAfter(_)),
             has_janitor: false,
+            closed: false,
         }
     }
 
@@ -207,6 +219,7 @@ impl State {
     pub(super) fn put(&mut self, charge: Charge, slab: Slab, after: &mut AfterUnlock) {
         let size = slab.capacity();
         self.account(charge).sub(size);
+        self.want.turned_away = false;
         if self.nobody_waits() {
             let room = self.idle_room();
             if size > room {
@@ -270,6 +283,7 @@ impl State {
 
     /// Nobody can take any more: nothing is kept from now on.
     pub(super) fn close(&mut self, after: &mut AfterUnlock) {
+        self.closed = true;
         self.idle_limit = 0;
         self.evict_to(0, after);
     }
@@ -280,15 +294,6 @@ impl State {
 
     pub(super) fn janitor_ended(&mut self) {
         self.has_janitor = false;
-    }
-
-    /// Notes that somebody who cannot wait was turned away.
-    pub(super) fn refuse(&mut self) {
-        self.refusals += 1;
-    }
-
-    pub(super) fn refusals(&self) -> u64 {
-        self.refusals
     }
 
     pub(super) fn stats(&self) -> PoolStats {
@@ -306,6 +311,9 @@ impl State {
             misses: self.misses,
             returned_bytes: self.returned,
             waiting: self.ordinary.len() + self.growing.len(),
+            waited: self.waited,
+            refused: self.refused,
+            pressed_since: self.want.pressure.map(|pressure| pressure.since),
         }
     }
 }

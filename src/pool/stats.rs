@@ -1,5 +1,7 @@
 //! What a pool says about itself.
 
+use std::time::Instant;
+
 /// A snapshot of a pool, taken under its lock: all figures belong to one moment.
 ///
 /// Bytes are capacities: the class of each buffer and the 512 bytes beyond it. How much of that the
@@ -34,4 +36,11 @@ pub struct PoolStats {
     pub returned_bytes: u64,
     /// Callers that wait for memory now.
     pub waiting: usize,
+    /// Requests that had to wait since the pool was made.
+    pub waited: u64,
+    /// Requests since then that found no room and could not wait: those of non-blocking readers.
+    pub refused: u64,
+    /// Since when somebody has always wanted memory in vain, with pauses of at most two seconds; `None` if nobody does. A pool
+    /// that stays at its cap warns in the log after 5 seconds, then once a minute.
+    pub pressed_since: Option<Instant>,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::class::Class;
-use super::shared::Shared;
+use super::inner::Inner;
 use super::state::Line;
 
 /// A place in the line of those who wait for memory, from
@@ -13,14 +13,14 @@ use super::state::Line;
 ///
 /// Dropping it gives the place up, and what was granted but not collected goes to whoever is next.
 pub struct Ticket {
-    pool: Arc<Shared>,
+    pool: Arc<Inner>,
     id: u64,
     class: Class,
     line: Line,
 }
 
 impl Ticket {
-    pub(super) fn new(pool: Arc<Shared>, id: u64, class: Class, line: Line) -> Self {
+    pub(super) fn new(pool: Arc<Inner>, id: u64, class: Class, line: Line) -> Self {
         Self { pool, id, class, line }
     }
 
@@ -29,7 +29,7 @@ impl Ticket {
     }
 
     /// Whether this is a place in that line of that pool, for a buffer of that class.
-    pub(super) fn is_for(&self, pool: &Arc<Shared>, class: Class, line: Line) -> bool {
+    pub(super) fn is_for(&self, pool: &Arc<Inner>, class: Class, line: Line) -> bool {
         Arc::ptr_eq(&self.pool, pool) && self.class == class && self.line == line
     }
 }

@@ -33,6 +33,7 @@ pub(crate) trait Sink {
 
 /// Waits for readability, then reads once into a buffer from `pool`: what every on-ready read comes down to. A false
 /// readiness costs a buffer for the duration of the call.
+#[cfg(any(feature = "mio", feature = "tokio"))]
 pub(crate) fn read_on_ready(
     source: &mut impl Source,
     pool: &BufferPool,

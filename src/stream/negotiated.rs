@@ -92,14 +92,15 @@ const MAX_FRAME_SIZE: u32 = crate::record::MAX_LENGTH;
 
 /// All that the connections of one acceptor or connector with one peer have in common.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Terms {
     pub(crate) negotiated: Negotiated,
     pub(crate) pool: BufferPool,
     pub(crate) options: StreamOptions,
 }
 
-impl Shared {
+impl Terms {
     /// The most payload of a record to send.
+    #[inline]
     pub(crate) fn max_payload(&self) -> usize {
         let ours = self.options.max_frame_size.clamp(MIN_FRAME_SIZE, MAX_FRAME_SIZE);
         let frame = match self.negotiated.peer_max_frame_size {

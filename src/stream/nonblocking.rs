@@ -20,7 +20,7 @@ impl<S: io::Read + io::Write> AltsStream<S> {
     /// # Errors
     /// `WouldBlock` if the kernel does not take all of it yet: call again when the socket is writable.
     pub fn try_close(&mut self) -> io::Result<()> {
-        let closed = self.channel.shutdown(&mut NonBlocking(&mut self.io));
+        let closed = self.channel.close(&mut NonBlocking(&mut self.io));
         self.channel.or_refusal(&mut NonBlocking(&mut self.io), closed)
     }
 

@@ -41,6 +41,8 @@ pub struct Driver<S> {
     stage: Stage,
     start: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Why the connection takes nothing any more, and how long the peer may still say something.
+    broken: Option<Box<(Error, Moment)>>,
 }
 
 /// How far the end has come.
@@ -72,6 +74,7 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
             stage: Stage::Running,
             start: None,
             timer: None,
+            broken: None,
         }
     }
 
@@ -101,11 +104,12 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
             if matches!(received, Poll::Ready(false)) {
                 return Poll::Ready(self.shared.with(Core::end_of_connection));
             }
-            let sent = self.writing.poll(&mut self.io, &self.shared, cx, now)?;
+            let sent = self.send(cx, now)?;
             if received.is_pending() && sent.is_pending() {
                 let parked = self.shared.with(|core, after| {
                     core.park_driver(cx.waker(), after);
-                    let waits = self.writing.is_blocked() || !core.has_output();
+                    let stopped = self.broken.is_some() || self.writing.is_blocked();
+                    let waits = stopped || !core.has_output();
                     waits && core.ended().is_none() && !core.is_done()
                 });
                 if parked && self.sleep(cx).is_pending() {
@@ -117,12 +121,29 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
         Poll::Pending
     }
 
+    /// Sends. When the connection takes nothing any more, what the peer has sent before, perhaps the reason, is still read.
+    fn send(&mut self, cx: &mut Context<'_>, now: Moment) -> Result<Poll<()>, Error> {
+        if let Some(broken) = &self.broken {
+            let (error, until) = &**broken;
+            return if now >= *until { Err(error.clone()) } else { Ok(Poll::Pending) };
+        }
+        match self.writing.poll(&mut self.io, &self.shared, cx, now) {
+            Err(error @ Error::Io { .. }) => {
+                let until = now.after(self.shared.with(|core, _| core.config().linger));
+                self.broken = Some(Box::new((error, until)));
+                Ok(Poll::Pending)
+            }
+            sent => sent,
+        }
+    }
+
     /// Waits for the next moment at which something is due. The timer is not set back by what happens in between.
     fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let next = match &self.stage {
-            Stage::Parting(end) | Stage::Lingering(end) => [Some(end.until), None, None],
-            Stage::Over => [None; 3],
+            Stage::Parting(end) | Stage::Lingering(end) => [Some(end.until), None, None, None],
+            Stage::Over => [None; 4],
             Stage::Running => [
+                self.broken.as_ref().map(|broken| broken.1),
                 self.shared.with(|core, _| core.next_timeout()),
                 self.reading.next_timeout(&self.shared),
                 self.writing.next_timeout(&self.shared),
@@ -146,6 +167,12 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
     fn part(&mut self, result: Result<(), Error>) {
         let broken = matches!(result, Err(Error::Io { .. } | Error::WriteTimeout));
         let peer_ended = matches!(result, Err(Error::Lost | Error::Truncated)) || broken;
+        let result = match result {
+            Err(error @ Error::Io { .. }) => {
+                self.shared.with(|core, after| core.connection_failed(error, after))
+            }
+            result => result,
+        };
         let now = self.now();
         let linger = self.shared.with(|core, after| {
             if let Err(error) = &result {

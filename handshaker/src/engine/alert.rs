@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn in_clear_only_what_anybody_may_know() {
-        for number in 0..20 {
+        for number in 0..21 {
             let code = AlertCode::from_number(number);
             let mut out = Vec::new();
             Alerts::clear().send(code, &mut out);
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn sealed_both_ways_with_different_keys() {
-        for number in 0..20 {
+        for number in 0..21 {
             let code = AlertCode::from_number(number);
             let told = Error::Alert { code, reason: String::new(), sealed: true };
             let (client, server) = pair();

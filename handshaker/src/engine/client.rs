@@ -29,8 +29,13 @@ impl Start {
     }
 
     /// Sends the offer.
-    pub(super) fn offer(self, out: &mut Vec<u8>) -> Result<AwaitServerInit, Error> {
+    pub(super) fn offer(
+        self,
+        now: SystemTime,
+        out: &mut Vec<u8>,
+    ) -> Result<AwaitServerInit, Error> {
         let Self { config } = self;
+        config.identity.check(now)?;
         let options = &config.options;
         let shares = config
             .suites

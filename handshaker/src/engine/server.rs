@@ -18,23 +18,31 @@ use crate::session::{HandshakeResult, Role};
 
 /// Nothing has come.
 pub(super) struct AwaitClientInit {
-    config: Config,
+    /// Or why every client has to be refused. It is told when it has spoken, which it does first.
+    config: Result<Config, Error>,
 }
 
 impl AwaitClientInit {
     pub(super) fn new(config: Config) -> Result<Self, Error> {
         config.validate(Role::Server)?;
-        Ok(Self { config })
+        Ok(Self { config: Ok(config) })
+    }
+
+    /// A server that has no identity to prove.
+    pub(super) fn refusing(error: Error) -> Self {
+        Self { config: Err(error) }
     }
 
     /// Answers the offer with both messages of the server. On an error `out` is untouched: the client has no keys.
     pub(super) fn client_init(
         self,
         frame: &Frame,
+        now: SystemTime,
         out: &mut Vec<u8>,
     ) -> Result<(AwaitClientFinished, Alerts), Error> {
-        let Self { config } = self;
+        let config = self.config?;
         let identity = &*config.identity;
+        identity.check(now)?;
         let init = ClientInit::load(frame.body())?;
         let (chosen, agreed) = negotiate::choose(&config.options, &config.suites, &init)?;
         let scheme = proof::choose_scheme(identity, &init.signature_schemes)?;

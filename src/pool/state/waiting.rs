@@ -38,6 +38,7 @@ impl State {
     /// Puts a caller at the end of its line and says under which number.
     pub(in crate::pool) fn join(&mut self, line: Line, class: Class, waker: Waker) -> u64 {
         let id = self.new_ticket();
+        self.waited += 1;
         self.line(line).insert(id, Waiter { class, waker });
         id
     }

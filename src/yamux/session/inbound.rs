@@ -428,6 +428,20 @@ impl Core {
         }
     }
 
+    /// The connection has failed: reset by a peer, perhaps, that closed it over unread bytes. Where nothing was open nothing is lost.
+    pub(in crate::yamux) fn connection_failed(
+        &mut self,
+        error: Error,
+        after: &mut After,
+    ) -> Result<(), Error> {
+        if self.header_len == 0 && self.body.is_none() && self.table.on_wire() == self.orphans {
+            self.end(Error::GoAway { code: 0 }, after);
+            return Ok(());
+        }
+        self.end(error.clone(), after);
+        Err(error)
+    }
+
     /// The connection has ended. Whether that was to be expected.
     pub(in crate::yamux) fn end_of_connection(&mut self, after: &mut After) -> Result<(), Error> {
         let mid_frame = self.header_len > 0 || self.body.is_some();

@@ -92,6 +92,8 @@ impl Core {
             return;
         }
         stream.cut = cut;
+        self.stop_storing(slot);
+        let stream = &mut self.table[slot];
         let by_peer = matches!(cut, Cut::ByPeer(_));
         if !by_peer || !stream.marks.has(Marks::FIN_IN) {
             self.chunks.clear(&mut stream.inbox, after);
@@ -115,7 +117,6 @@ impl Core {
 
     /// The stream is over on the wire: the peer will not mean it any more.
     pub(super) fn off_wire(&mut self, slot: u32, after: &mut After) {
-        self.stop_storing(slot);
         let stream = &mut self.table[slot];
         stream.marks.set(Marks::OFF_WIRE);
         after.wake(&mut stream.reader);

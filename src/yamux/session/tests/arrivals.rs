@@ -227,6 +227,16 @@ fn fin_with_a_body_ends_behind_the_body() {
 }
 
 #[test]
+fn the_last_fin_leaves_what_came_with_it() {
+    let (mut one, slot) = open();
+    one.closes(slot);
+    // In one buffer, of which the bodies are the most part.
+    one.gets(&["1 Data 9000", "1 Data 9000", "1 WindowUpdate FIN 0"]).unwrap();
+    assert_eq!(one.core.stats().streams, 0);
+    assert_eq!(one.reads(slot, 100_000), (18_000, END));
+}
+
+#[test]
 fn fin_twice_is_ignored() {
     let (mut one, slot) = open();
     one.gets(&["1 WindowUpdate FIN 0", "1 WindowUpdate FIN 0", "1 Data FIN 0"]).unwrap();

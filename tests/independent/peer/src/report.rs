@@ -50,6 +50,7 @@ pub(crate) fn handshake_name(error: &Handshake) -> String {
         }
         Handshake::Foreign(protocol) => format!("foreign {}", protocol.name()),
         Handshake::Denied { peer, .. } => format!("denied {peer}"),
+        Handshake::Identity(_) => "identity".to_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Metrics {
     in_flight: Gauge,
     seconds: Family<OfRole, Histogram>,
     pub(super) connections: Gauge,
-    pub(super) connections_refused: Counter,
+    closed: Family<OfReason, Counter>,
     expiry: Family<OfFile, Gauge>,
     reloads: Family<OfFile, Counter>,
     reload_failures: Family<OfFile, Counter>,
@@ -38,6 +38,32 @@ struct OfRole {
 struct Failure {
     role: &'static str,
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReason {
+    reason: &'static str,
+}
+
+/// Why the daemon closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// It has no call.
+    Silent,
+    /// A call has lasted longer than any can: its answer is not read.
+    Unread,
+    /// There was no room for another one.
+    Displaced,
+}
+
+impl Closed {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Unread => "unread",
+            Self::Displaced => "displaced",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,10 +97,11 @@ impl Metrics {
             ),
             in_flight: register(&mut all, "in_flight", "Handshakes under way"),
             connections: register(&mut all, "connections", "Open connections of callers"),
-            connections_refused: register(
+            closed: register(
                 &mut all,
-                "connections_refused",
-                "Connections closed because their caller had too many",
+                "connections_closed",
+                "Connections that the daemon closed: silent (no call for too long), unread (an answer not read for too long), \
+                 displaced (there was no room for another one)",
             ),
             expiry: register(
                 &mut all,
@@ -94,6 +121,10 @@ impl Metrics {
             seconds,
             registry: all,
         }
+    }
+
+    pub(super) fn closed(&self, why: Closed) {
+        self.closed.get_or_create(&OfReason { reason: why.name() }).inc();
     }
 
     /// All of it in the text format of `OpenMetrics`, which Prometheus reads.

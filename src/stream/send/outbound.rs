@@ -19,7 +19,7 @@ impl Outbound {
         Self::Exact { sealed: sealed.into(), sent: 0 }
     }
 
-    pub(super) fn rest(&self) -> &[u8] {
+    pub(super) fn unsent(&self) -> &[u8] {
         match self {
             Self::Pooled(batch) => batch,
             Self::Exact { sealed, sent } => &sealed[*sent..],
@@ -33,7 +33,7 @@ impl Outbound {
         limit: usize,
         pool: &BufferPool,
     ) -> Option<&mut [u8]> {
-        let waiting = self.rest().len();
+        let waiting = self.unsent().len();
         let needed = waiting + len;
         if needed > limit {
             return None;
@@ -43,7 +43,7 @@ impl Outbound {
             // With room for as much again, so that not each write moves all of them.
             let mut batch = pool.take_beyond_cap((2 * needed).min(limit)).ok()?;
             batch.set_range(0..waiting);
-            batch.copy_from_slice(self.rest());
+            batch.copy_from_slice(self.unsent());
             *self = Self::Pooled(batch);
         }
         let Self::Pooled(batch) = self else { return None };
