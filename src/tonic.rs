@@ -34,7 +34,9 @@
 
 mod authorization;
 mod balance;
+mod channel;
 mod client_stream;
+mod codec;
 mod connect_info;
 mod connector;
 mod error;
@@ -42,8 +44,10 @@ mod incoming;
 
 pub use authorization::{Access, Authorization, Authorized};
 pub use balance::BalancedChannel;
+pub use channel::{Channel, ChannelBody, ChannelFuture};
 pub use client_stream::ClientStream;
+pub use codec::{SmallBufferCodec, SmallBufferEncoder};
 pub use connect_info::{AltsConnectInfo, RequestExt};
-pub use connector::AltsConnector;
+pub use connector::{AltsConnector, OnReady};
 pub use error::{ConnectError, cause_of};
 pub use incoming::StreamListener;

@@ -44,9 +44,9 @@ impl ForeignProtocol {
         match *first {
             // A client's preface. Or a server's SETTINGS: at most 255 bytes of length, type 4, no flags, stream 0.
             [b'P', b'R', b'I', b' ', ..] | [0, 0, _, 4, 0, 0, 0, 0, ..] => Some(Self::Http2),
-            // Handshake or alert records of TLS versions after SSL 3.0: as a length of ours, over 64 KiB. A record
-            // labelled SSL 3.0 could have a length of ours (0x315 or 0x316), but not a type: the second byte of the type
-            // word is the kind of TLS message, and ours is 0 there.
+            // Handshake or alert records of TLS versions after SSL 3.0: read as a frame's length, they are over 64 KiB. A record
+            // labeled SSL 3.0 could have a frame's length (0x315 or 0x316), but not its type: the second byte of the type
+            // word is the kind of TLS message, and it is 0 in all types of `altsh1`.
             [0x15 | 0x16, 3, 1..=4, ..] | [0x15 | 0x16, 3, 0, _, _, 1 | 2, ..] => Some(Self::Tls),
             [b'S', b'S', b'H', b'-', ..] => Some(Self::Ssh),
             // Version 1, and the signature of version 2, which no text begins with.

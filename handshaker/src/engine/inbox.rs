@@ -9,7 +9,7 @@ use crate::foreign::ForeignProtocol;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
     pub(super) message: FrameKind,
-    /// Whether there are keys that could open a sealed alert. Alerts in clear are accepted as long as the handshake lasts.
+    /// Whether there are keys that could open a sealed alert. Alerts in plaintext are accepted as long as the handshake lasts.
     pub(super) sealed_alert: bool,
     /// Nothing has come yet: the peer may have mistaken us for something else.
     pub(super) first: bool,
