@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::Stream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 use tracing::Span;
 
 use super::admission::{OpenStream, Place};
@@ -21,6 +21,7 @@ use crate::engine::Handshake;
 use crate::error::{AlertCode, Error};
 use crate::proto::handshaker_req::ReqOneof;
 use crate::proto::{HandshakerReq, HandshakerResp, HandshakerResult, HandshakerStatus, Identity};
+use crate::rpc_status::Refusal;
 use crate::session::{HandshakeResult, Role};
 
 /// Messages without a byte that are answered. Callers send one when they have only waited; more would be a loop.
@@ -196,9 +197,8 @@ impl Call {
             && !identities.has_server_policy
             && options.target_identities.is_empty()
         {
-            return Err(Rejection::misuse(
-                "no_server_policy",
-                Code::FailedPrecondition,
+            return Err(Rejection::refused(
+                Refusal::NoServerPolicy,
                 "nothing says who may be the server: name target identities, or give the service rules \
                  for servers",
             ));

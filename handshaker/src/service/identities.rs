@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tonic::Code;
-
 use super::Caller;
 use super::rejection::Rejection;
 use crate::engine::Handshake;
 use crate::error::Error;
 use crate::identity::{Identity, IdentitySource};
 use crate::local::LocalHandshaker;
+use crate::rpc_status::Refusal;
 use crate::session::{HandshakeOptions, Role};
 
 /// One identity with the policies under which it is used.
@@ -77,5 +76,5 @@ impl Chosen<'_> {
 }
 
 fn denied(detail: &str) -> Rejection {
-    Rejection::misuse("identity_denied", Code::PermissionDenied, detail)
+    Rejection::refused(Refusal::IdentityDenied, detail)
 }

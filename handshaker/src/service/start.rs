@@ -1,12 +1,11 @@
 //! What a caller's first message asks for.
 
-use tonic::Code;
-
 use super::rejection::Rejection;
 use crate::proto::{
     self, HandshakeProtocol, RpcProtocolVersions, StartClientHandshakeReq, StartServerHandshakeReq,
     identity::IdentityOneof,
 };
+use crate::rpc_status::Refusal;
 use crate::session::{HandshakeOptions, RecordProtocol, Role, RpcVersions};
 
 /// Names of identities that a message may hold. Callers name a handful; each is compared.
@@ -97,7 +96,7 @@ fn check_record_protocols(names: &[String]) -> Result<(), Rejection> {
         return Ok(());
     }
     let detail = format!("record_protocols lacks {only}, the only one there is");
-    Err(Rejection::misuse("no_common_record_protocol", Code::FailedPrecondition, detail))
+    Err(Rejection::refused(Refusal::NoCommonRecordProtocol, detail))
 }
 
 /// Nobody here can verify tokens, and to skip one would be to ignore what it restricts.
@@ -106,7 +105,7 @@ fn refuse_token(field: &str, token: Option<&str>) -> Result<(), Rejection> {
         return Ok(());
     }
     let detail = format!("{field} is not empty, and this service verifies no tokens");
-    Err(Rejection::misuse("bad_request", Code::FailedPrecondition, detail))
+    Err(Rejection::refused(Refusal::Token, detail))
 }
 
 fn names(
