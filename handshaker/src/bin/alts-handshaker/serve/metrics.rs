@@ -1,5 +1,6 @@
 //! What the daemon counts.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -14,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
-use super::identities::DaemonIdentities;
+use super::identities::{DaemonIdentities, DaemonIdentity};
 
 pub(super) struct Metrics {
     registry: Registry,
@@ -27,6 +28,8 @@ pub(super) struct Metrics {
     expiry: Family<OfFile, Gauge>,
     reloads: Family<OfFile, Counter>,
     reload_failures: Family<OfFile, Counter>,
+    authorities: Family<OfDomain, Gauge>,
+    usable: Family<OfDomain, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,6 +74,12 @@ struct OfFile {
     certificate: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfDomain {
+    certificate: String,
+    trust_domain: String,
+}
+
 impl Metrics {
     /// Names of counters get `_total` appended, as the format wants it.
     pub(super) fn new() -> Self {
@@ -106,17 +115,27 @@ impl Metrics {
             expiry: register(
                 &mut all,
                 "identity_expiry_timestamp_seconds",
-                "When the first certificate of an identity expires",
+                "When the first certificate of an identity's chain expires",
             ),
             reloads: register(
                 &mut all,
                 "identity_reloads",
-                "How often changed identity files were taken over",
+                "How often changed files of an identity or of a trust domain took effect",
+            ),
+            authorities: register(
+                &mut all,
+                "trust_domain_authorities",
+                "Authorities that are trusted for a trust domain; at 0 nobody of it is accepted",
+            ),
+            usable: register(
+                &mut all,
+                "trust_domain_usable",
+                "1 if the files of a trust domain are good; 0 if they are missing, empty or broken: nobody of it is accepted",
             ),
             reload_failures: register(
                 &mut all,
                 "identity_reload_failures",
-                "How often identity files could not be taken over and the old identity stayed",
+                "Looks at the files of an identity that found something wrong with it or with a trust domain",
             ),
             seconds,
             registry: all,
@@ -136,6 +155,7 @@ impl Metrics {
                 let seconds = expiry.map_or(0, |since| since.as_secs().cast_signed());
                 self.expiry.get_or_create(&of_file).set(seconds);
             }
+            self.note_trust(identity);
             for (family, count) in [
                 (&self.reloads, identity.files.reloads()),
                 (&self.reload_failures, identity.files.failures()),
@@ -146,6 +166,26 @@ impl Metrics {
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)
+    }
+}
+
+impl Metrics {
+    /// The state of each trust domain, for one identity.
+    fn note_trust(&self, identity: &DaemonIdentity) {
+        let Ok(snapshot) = identity.files.snapshot() else { return };
+        let trust = snapshot.trust();
+        let unusable = identity.files.unusable_trust_domains();
+        let domains: BTreeSet<_> = trust.domains().chain(&unusable).collect();
+        for domain in domains {
+            let of_domain = OfDomain {
+                certificate: identity.name.clone(),
+                trust_domain: domain.as_str().to_owned(),
+            };
+            let is_usable = !unusable.contains(domain);
+            let authorities = if is_usable { trust.authorities(domain) } else { 0 };
+            self.authorities.get_or_create(&of_domain).set(authorities as i64);
+            self.usable.get_or_create(&of_domain).set(i64::from(is_usable));
+        }
     }
 }
 
