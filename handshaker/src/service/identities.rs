@@ -1,4 +1,4 @@
-//! Which identities there are, and who may use them.
+//! The identities, and which caller may use which.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct Identities {
     pub(super) has_server_policy: bool,
 }
 
-/// What a handshake will be done with.
+/// The identity and the policies of one handshake.
 #[derive(Debug)]
 pub(super) struct Chosen<'identities> {
     identity: Arc<Identity>,

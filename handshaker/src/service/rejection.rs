@@ -1,4 +1,4 @@
-//! Why a caller does not get what it asks for.
+//! How a call is refused.
 
 use tonic::{Code, Status};
 
@@ -13,7 +13,7 @@ pub(super) struct Rejection {
 }
 
 impl Rejection {
-    /// The caller asks for what cannot be: a fault of the program that calls, not of the peer.
+    /// The caller's messages are wrong: a fault of the calling program, not of the peer.
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::refused(Refusal::BadRequest, detail)
     }

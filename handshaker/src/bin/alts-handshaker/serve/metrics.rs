@@ -1,4 +1,4 @@
-//! What the daemon counts.
+//! The daemon's metrics.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -90,7 +90,7 @@ impl Metrics {
         });
         all.register(
             "handshake_seconds",
-            "Time from a call's beginning to its result, the peer's share included",
+            "Time from the start of a call to its result, including the time spent waiting for the peer",
             seconds.clone(),
         );
         Self {
@@ -104,7 +104,7 @@ impl Metrics {
                 "handshake_failures",
                 "Handshakes that failed, by the caller's role and the reason",
             ),
-            in_flight: register(&mut all, "in_flight", "Handshakes under way"),
+            in_flight: register(&mut all, "in_flight", "Handshakes in progress"),
             connections: register(&mut all, "connections", "Open connections of callers"),
             closed: register(
                 &mut all,
@@ -183,7 +183,7 @@ impl Metrics {
             };
             let is_usable = !unusable.contains(domain);
             let authorities = if is_usable { trust.authorities(domain) } else { 0 };
-            self.authorities.get_or_create(&of_domain).set(authorities as i64);
+            self.authorities.get_or_create(&of_domain).set(authorities.cast_signed() as i64);
             self.usable.get_or_create(&of_domain).set(i64::from(is_usable));
         }
     }
