@@ -4,9 +4,11 @@
 
 mod body;
 mod budget;
+pub mod client;
 mod connection;
 mod error;
 pub mod frame;
+mod grpc_timeout;
 mod head;
 pub mod hpack;
 mod inbox;

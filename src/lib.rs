@@ -81,6 +81,8 @@
 
 pub mod connect;
 mod error;
+#[cfg(doc)]
+pub mod guide;
 #[cfg(feature = "http2")]
 pub mod http2;
 pub mod pool;

@@ -56,6 +56,8 @@ pub(crate) enum Event<T> {
     Closed {
         id: u32,
         data: T,
+        /// A message that ended before its head was [taken](Core::take_head), whole.
+        message: Option<(Head, Body)>,
         /// `None` if both directions ended in order.
         error: Option<Error>,
     },
@@ -135,6 +137,9 @@ impl<T> Default for Active<T> {
         }
     }
 }
+
+/// A client replaces a connection when half of the identifiers are used, while it still works.
+const LAST_OWN: u32 = 1 << 30;
 
 impl<T> Active<T> {
     fn place(&self, id: u32) -> Result<usize, usize> {
@@ -317,6 +322,12 @@ impl<T: Default> Core<T> {
         self.flags.peer_closing
     }
 
+    /// Whether this side may ever open another stream. [`can_open`](Self::can_open) says whether it may now.
+    pub(crate) fn takes_streams(&self) -> bool {
+        let used_up = self.next_own > LAST_OWN;
+        !self.flags.peer_closing && !self.flags.closing && !used_up
+    }
+
     /// Sends a PING.
     pub(crate) fn ping(data: [u8; 8], turn: &mut Turn<'_>) {
         Ping { ack: false, data }.write(turn.out.frames());
@@ -374,7 +385,15 @@ impl<T: Default> Core<T> {
         if stream.queued {
             active.ring.retain(|queued| *queued != id);
         }
-        active.events.push_back(Event::Closed { id, data: stream.data, error });
+        let head = stream.head.take().filter(|_| error.is_none());
+        let message = head.map(|head| {
+            let body = match stream.link.take() {
+                Some(link) => Body::live(link),
+                None => Body::complete(std::mem::take(&mut stream.inbox)),
+            };
+            (head, body)
+        });
+        active.events.push_back(Event::Closed { id, data: stream.data, message, error });
         true
     }
 

@@ -185,3 +185,50 @@ impl fmt::Debug for EpochKey {
         f.debug_struct("EpochKey").finish_non_exhaustive()
     }
 }
+
+/// Secrets do not outlive what holds them. The memory is looked at from outside, as a debugger would.
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    fn memory<const LEN: usize>(address: usize) -> [u8; LEN] {
+        let mut bytes = [0; LEN];
+        let memory = File::open("/proc/self/mem").unwrap();
+        memory.read_exact_at(&mut bytes, address as u64).unwrap();
+        bytes
+    }
+
+    fn keys() -> TrafficKeys {
+        TrafficKeys::new(RecordProtocol::Aes128GcmRekey, &[0xA5; MATERIAL_LEN]).unwrap()
+    }
+
+    #[test]
+    fn traffic_keys_are_wiped() {
+        // A vector keeps its memory when it is cleared.
+        let mut kept = vec![keys()];
+        let material = kept[0].material.as_ptr().addr();
+        let aes_key = kept[0].aes_key.as_ptr().addr();
+        assert_eq!(memory(material), [0xA5; MATERIAL_LEN]);
+        assert_ne!(memory(aes_key), [0; AES_KEY_LEN]);
+        kept.clear();
+        assert_eq!(memory(material), [0; MATERIAL_LEN]);
+        assert_eq!(memory(aes_key), [0; AES_KEY_LEN]);
+    }
+
+    #[test]
+    fn what_goes_with_an_expanded_key_is_wiped() {
+        let mut kept = vec![KeySlot::default()];
+        keys().expand([0; 12], &mut kept[0]);
+        let held = kept[0].held.as_ref().unwrap();
+        let (aes_key, mask) = (held.aes_key.as_ptr().addr(), held.mask.as_ptr().addr());
+        assert_ne!(memory(aes_key), [0; AES_KEY_LEN]);
+        assert_eq!(memory(mask), [0xA5; NONCE_LEN]);
+        kept.clear();
+        assert_eq!(memory(aes_key), [0; AES_KEY_LEN]);
+        assert_eq!(memory(mask), [0; NONCE_LEN]);
+    }
+}

@@ -112,6 +112,17 @@ impl Moving {
 }
 
 #[cfg(test)]
+impl Moving {
+    pub(super) fn kept_by_thread() -> usize {
+        KEPT.with_borrow(Vec::len)
+    }
+
+    pub(super) fn has_keys(&self) -> bool {
+        !self.key.is_empty() || self.seal_key.is_some()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use alts_handshaker::{RecordProtocol, Role};
 
@@ -136,7 +147,7 @@ mod tests {
     }
 
     fn kept() -> usize {
-        KEPT.with_borrow(Vec::len)
+        Moving::kept_by_thread()
     }
 
     #[test]

@@ -77,6 +77,7 @@ impl Receiving {
         self.counter = counter;
     }
 
+    /// Whether the direction is at its end.
     fn has_ended(&self) -> bool {
         self.state != State::Open
     }
@@ -91,6 +92,11 @@ impl Arrived {
             reader: None,
         };
         Self { late_alert: Some(Box::new(late_alert)), ..Self::default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn partial_len(&self) -> usize {
+        self.partial.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

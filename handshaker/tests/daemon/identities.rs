@@ -43,8 +43,8 @@ async fn new_files_are_taken_over() {
     fs::write(files.path("cart/chain.pem"), "nonsense").unwrap();
     eventually(|| counted(&daemon, "alts_handshaker_identity_reload_failures_total") > 0).await;
     assert_eq!(name(&daemon).await, RENAMED);
-    files.issue("cart", CART);
     let reloads = counted(&daemon, "alts_handshaker_identity_reloads_total");
+    files.issue("cart", CART);
     eventually(|| counted(&daemon, "alts_handshaker_identity_reloads_total") > reloads).await;
     assert_eq!(name(&daemon).await, CART);
 }

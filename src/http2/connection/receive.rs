@@ -36,6 +36,10 @@ impl<T: Default> Core<T> {
         turn: &mut Turn<'_>,
     ) -> Result<(), Error> {
         let mut at = 0;
+        if !self.flags.settings && received.bytes().starts_with(b"HTTP/1") {
+            let what = "it answered with HTTP/1; HTTP/2 is spoken here by prior knowledge only";
+            return Err(Error::ending(Reason::Foreign(what), ErrorCode::PROTOCOL_ERROR));
+        }
         while at < received.bytes().len() {
             let len = received.bytes().len();
             if self.active().content.is_some() {

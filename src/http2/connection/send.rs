@@ -7,17 +7,12 @@ use super::super::frame::{Data, Headers};
 use super::super::head::{list_size, write_fields, write_request, write_response};
 use super::super::hpack::encode;
 use super::super::limits::{SENT_FRAME, refund};
-use super::{
-    Core, DEFAULT_WINDOW, Direction, Error, ErrorCode, Event, LARGEST_WINDOW, Stream, Then, Turn,
-};
+use super::{Core, DEFAULT_WINDOW, Direction, Error, ErrorCode, Event, Stream, Then, Turn};
 
 impl<T: Default> Core<T> {
     /// Whether a client may open another stream now.
     pub(crate) fn can_open(&self) -> bool {
-        !self.flags.peer_closing
-            && !self.flags.closing
-            && self.next_own <= LARGEST_WINDOW
-            && self.open_streams() < self.peer_streams as usize
+        self.takes_streams() && self.open_streams() < self.peer_streams as usize
     }
 
     /// Opens a stream with a request's head. Answers its identifier.

@@ -6,6 +6,7 @@ mod daemon;
 mod descriptors;
 mod flood;
 mod identity_files;
+mod kept;
 mod mappings;
 mod never_read;
 mod pool_cap;
@@ -62,6 +63,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: daemon::silent_connections,
         available: daemon::is_built,
     },
+    scenario("kept: by trickles", kept::by_trickles),
+    scenario("kept: by slices", kept::by_slices),
     scenario("mappings", mappings::run),
     scenario("soak", soak::run),
 ];
