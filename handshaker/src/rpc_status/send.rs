@@ -5,7 +5,7 @@ use tonic::metadata::MetadataMap;
 
 use super::codes::of_error;
 use super::{DETAIL, FAULT, MAX_DETAIL};
-use crate::error::{AlertCode, Error, ForeignProtocol};
+use crate::error::{AlertCode, Error};
 
 /// The status that ends the call of a handshake that failed with `error`.
 pub(crate) fn to_status(error: &Error) -> Status {
@@ -18,13 +18,7 @@ pub(crate) fn to_status(error: &Error) -> Status {
             let kind = if *sealed { "sealed-alert" } else { "alert" };
             (numbered(kind, *code), &**reason)
         }
-        Error::Foreign(protocol) => {
-            let name = match protocol {
-                ForeignProtocol::Http2 => "http2",
-                ForeignProtocol::Tls => "tls",
-            };
-            (format!("foreign {name}"), "")
-        }
+        Error::Foreign(protocol) => (format!("foreign {}", protocol.name()), ""),
         Error::Denied { peer, detail } => (format!("denied {}", peer.escape_default()), &**detail),
         Error::Identity(_) => ("identity".to_owned(), ""),
         Error::Unavailable(detail) => ("unavailable".to_owned(), &**detail),
