@@ -30,7 +30,7 @@ fn target(most: usize) -> (Target, HandshakerService) {
     let remote = RemoteHandshaker::builder(format!("unix:{}", path.display()))
         .silent_peer_timeout(SILENT)
         // A busy machine is no fault.
-        .answer_timeout(Duration::from_mins(5))
+        .answer_timeout(Duration::from_secs(300))
         .build()
         .expect("an address");
     let target = Target::launch(
