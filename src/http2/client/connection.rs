@@ -194,8 +194,8 @@ impl Connection {
             }
         }
         let Some(content) = content else { return false };
-        state.core.send(id, content, true);
         let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
+        state.core.send(id, content, true, turn);
         state.core.flush(UNSENT, turn)
     }
 
@@ -341,13 +341,19 @@ impl Connection {
         match next {
             Poll::Pending => call.body = keep.body,
             Poll::Ready(Next::Data(data, last)) => {
+                // What leaves at once is not reported.
                 call.sending = true;
                 if last {
                     over.calls.push(keep);
                 } else {
                     call.body = keep.body;
                 }
-                core.send(id, data, last);
+                if core.send(id, data, last, turn)
+                    && let Some(stream) = core.stream(id)
+                {
+                    stream.data_mut().sending = false;
+                    state.unfed.push(id);
+                }
             }
             Poll::Ready(Next::End) => {
                 over.calls.push(keep);
@@ -426,8 +432,8 @@ impl Connection {
                     }
                 }
                 Event::Pong(_) => state.pinged = None,
-                Event::GoAway { error, .. } => {
-                    tracing::debug!(%error, "the server takes no more calls on this connection");
+                Event::GoAway { last_stream, error } => {
+                    tracing::debug!(%error, last_stream, "the server takes no more calls on this connection");
                     self.options.heed(&error);
                 }
                 Event::Opened(_) | Event::Limits => {}
@@ -485,8 +491,8 @@ impl Connection {
         if state.pinged.is_none() {
             state.pinged = Some(due);
             let (now, options) = self.turn();
-            let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
-            Core::<Call>::ping(*b"are you?", turn);
+            let mut turn = Turn { config: &options.config, now, out: &mut state.out };
+            turn.ping(*b"are you?");
             state.write(cx);
         }
     }
