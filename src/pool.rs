@@ -1,8 +1,8 @@
 //! Memory for bytes that move, and for no others.
 //!
-//! A reader takes a buffer when its socket has something to say, and the buffer comes back with the
-//! last slice of what was read. While nothing arrives nothing is held. What lies idle in between is
-//! limited by a [`Retention`] strategy, and what exceeds it goes back to the operating system at
+//! A reader takes a buffer when its socket has data, and the buffer comes back with the last slice
+//! of what was read. While nothing arrives, nothing is held. How much memory stays idle in between
+//! is limited by a [`Retention`] strategy. What exceeds it goes back to the operating system at
 //! once: each buffer is an anonymous mapping of its own, since allocators keep what a burst made
 //! them map.
 //!
@@ -33,21 +33,28 @@
 //!
 //! # Limits
 //!
-//! Buffers in use and idle ones together never exceed the *cap*; idle ones make room before anybody
-//! waits. At the cap:
+//! Buffers in use and idle ones together never exceed the *cap*. Idle buffers are unmapped before
+//! a request has to wait. At the cap:
 //!
-//! * [`take`](BufferPool::take) says so, and [`poll_take`](BufferPool::poll_take) waits. Who waits
-//!   is served in order; a newcomer passes nobody, not even with a smaller request. So every
-//!   request is served once those before it have brought their buffers back.
-//! * Who holds part of a record and needs a larger buffer for the rest would deadlock with others
-//!   of its kind. [`poll_take_growing`](BufferPool::poll_take_growing) therefore goes before the
-//!   others, and may exceed the cap by one buffer at a time: the *overdraft*. A record larger than
-//!   the whole cap can be received this way and no other; while it grows it has two such buffers.
+//! * [`take`](BufferPool::take) fails, and [`poll_take`](BufferPool::poll_take) waits. Waiters are
+//!   served in order. A new request never overtakes them, not even with a smaller size, so every
+//!   request is served once those before it have returned their buffers.
+//! * A reader that holds part of a record and needs a larger buffer for the rest would deadlock
+//!   with others like it. [`poll_take_growing`](BufferPool::poll_take_growing) is therefore served
+//!   first, and may exceed the cap by one buffer at a time: the *overdraft*. A record larger than
+//!   the whole cap can be received this way only; while it grows it has two such buffers.
 //! * [`take_beyond_cap`](BufferPool::take_beyond_cap) is for bytes that leave: writers must be able
-//!   to go on, or readers would wait for them forever. Its callers limit themselves.
+//!   to continue, or readers would wait for them forever. Its callers limit themselves.
 //!
-//! The system has limits too. A refused mapping counts as the cap: idle buffers are unmapped, and
-//! if the system still refuses, `poll_take` waits as long as any buffer is out that may come back.
+//! A pool that stays at its cap is visible: [`PoolStats::waited`], [`PoolStats::refused`] and
+//! [`PoolStats::pressed_since`] count it, and a thread named `alts-pool-watch`, which exists only
+//! while requests wait, logs a warning after 5 seconds and then once a minute. Usual causes are a
+//! cap that is too small, buffers kept while something else takes long, and kept slices of large
+//! results (see [`PooledBuf::freeze`]).
+//!
+//! The system has limits too. A refused mapping counts as reaching the cap: idle buffers are
+//! unmapped, and if the system still refuses, `poll_take` waits as long as a buffer is out that
+//! may come back.
 //! Linux allows a process 65,530 mappings (`vm.max_map_count`). Neighbouring buffers share one, but
 //! buffers freed in random order leave holes, and in the worst case each buffer that remains is a
 //! mapping of its own. The default cap stays below that limit even when filled with the smallest
@@ -98,13 +105,13 @@ pub struct BufferPool {
 }
 
 impl BufferPool {
-    /// A pool with the defaults: reads of 32 KiB, a cap of 256 MiB, at most 1 MiB kept idle. It
-    /// holds no buffer until one is taken.
+    /// Makes a pool with the defaults: reads of 32 KiB, a cap of 256 MiB, at most 1 MiB kept idle.
+    /// It holds no buffer until one is taken.
     pub fn new() -> Self {
         Self::from_checked(&BufferPoolBuilder::default(), Class::USUAL)
     }
 
-    /// Describes another pool.
+    /// Returns a builder for a pool with other settings.
     pub fn builder() -> BufferPoolBuilder {
         BufferPoolBuilder::default()
     }
@@ -126,38 +133,37 @@ impl BufferPool {
         Ok(Self { inner: Arc::clone(&self.inner), nominal })
     }
 
-    /// The nominal size of a read, in bytes: what to ask for unless there is a reason for another
-    /// size.
+    /// The nominal size of a read, in bytes: what readers request unless they have a reason for
+    /// another size.
     #[inline]
     pub fn buffer_size(&self) -> usize {
         self.nominal.nominal()
     }
 
-    /// How many bytes a buffer asked for with `size` has; `None` beyond the largest class.
+    /// How many bytes a buffer requested with `size` has; `None` beyond the largest class.
     #[inline]
     pub fn capacity_for(size: usize) -> Option<usize> {
         Class::fitting(size).map(Class::capacity)
     }
 
-    /// A buffer of at least `size` bytes, if there is room and nobody waits. All of it is visible,
-    /// the bytes beyond `size` included.
+    /// Takes a buffer of at least `size` bytes if there is room and no other request waits. All of
+    /// it is visible, including the bytes beyond `size`.
     ///
     /// # Errors
     ///
-    /// [`PoolError::AtCap`] if it would have to wait, [`PoolError::TooLarge`] if even an empty pool
-    /// would not give it, [`PoolError::Map`] if the system refused memory.
+    /// [`PoolError::AtCap`] if it would have to wait, [`PoolError::TooLarge`] if not even an empty
+    /// pool has room for it, [`PoolError::Map`] if the system refused memory.
     #[inline]
     pub fn take(&self, size: usize) -> Result<PooledBuf, PoolError> {
         self.inner.take(self.class_within_cap(size)?, Line::Ordinary)
     }
 
-    /// Like [`take`](Self::take), and waits in order where that would say `AtCap`.
+    /// Like [`take`](Self::take), but waits in order instead of failing with `AtCap`.
     ///
-    /// `ticket` is the caller's place in the line: `None` before the first call, to be kept as long
-    /// as the answer is `Pending`, `None` again when it is not. Dropping the ticket gives the place
-    /// up, and a grant that was not collected passes on. A ticket is good for one size; with
-    /// another the wait starts over at the end of the line. The waker of the latest call is the one
-    /// woken.
+    /// `ticket` is `None` before the first call. Keep it as long as the result is `Pending`; it is
+    /// `None` again when the result is ready. Dropping a ticket leaves the queue, and a buffer that
+    /// was granted but not collected passes on. A ticket is valid for one size; with another size
+    /// the wait starts over at the end of the queue. The waker of the latest call is woken.
     ///
     /// # Errors
     ///
@@ -175,11 +181,11 @@ impl BufferPool {
     }
 
     /// Like [`poll_take`](Self::poll_take), for the rest of a record of which the caller already
-    /// holds a part: goes before all ordinary requests, and in order among its own kind.
+    /// holds a part: served before all ordinary requests, in order among requests of its kind.
     ///
     /// If there is no room under the cap, it uses the pool's single overdraft, which is free again
-    /// when that buffer is dropped. It waits only while there is neither, or for others of its
-    /// kind. `size` may exceed the cap; such a request waits for the overdraft, and holds up no
+    /// when that buffer is dropped. It waits only while there is neither, or for earlier requests
+    /// of its kind. `size` may exceed the cap; such a request waits for the overdraft and delays no
     /// ordinary one.
     ///
     /// # Errors
@@ -195,8 +201,8 @@ impl BufferPool {
         self.inner.poll_take(cx.waker(), ticket, class, Line::Growing)
     }
 
-    /// For a record that has the overdraft and grows further: another buffer on the same account, at once. To
-    /// wait for the overdraft would be to wait for oneself. `None` if `held` is not the overdraft of this pool.
+    /// For a record that has the overdraft and grows further: another buffer on the same account, at once. Waiting
+    /// for the overdraft would be waiting for itself. `None` if `held` is not the overdraft of this pool.
     pub(crate) fn take_on_overdraft(
         &self,
         held: &PooledBuf,
@@ -211,10 +217,11 @@ impl BufferPool {
         held.is_overdraft_of(&self.inner)
     }
 
-    /// A buffer that does not count towards the cap, for sealed bytes that wait for the kernel. It
-    /// may be an idle one.
+    /// Takes a buffer that does not count towards the cap, for sealed bytes that wait for the
+    /// kernel. It may be an idle one.
     ///
-    /// Nothing here limits how many there are: the caller does, to one batch a connection.
+    /// The pool does not limit how many there are. The caller does: streams to one batch for each
+    /// connection.
     ///
     /// # Errors
     ///
@@ -223,23 +230,24 @@ impl BufferPool {
         self.inner.take_unlimited(class_of(size)?, Charge::Beyond)
     }
 
-    /// Notes that a reader was turned away at the cap because it cannot wait.
+    /// Notes that a reader was refused at the cap because it cannot wait.
     pub(crate) fn note_refusal(&self) {
         let now = Instant::now();
         self.inner.change(|state, after| state.refuse(now, after));
     }
 
-    /// Whether anybody waits for memory. Who holds some without need can let go of it.
+    /// Whether a request waits for memory. A holder that does not need its buffer can drop it.
     pub fn has_waiters(&self) -> bool {
         !self.inner.lock().nobody_waits()
     }
 
-    /// The figures of this moment.
+    /// A snapshot of the pool's figures.
     pub fn stats(&self) -> PoolStats {
         self.inner.lock().stats()
     }
 
-    /// Unmaps all idle buffers, whatever the retention strategy, and says how many bytes they had.
+    /// Unmaps all idle buffers, whatever the retention strategy, and returns how many bytes they
+    /// had.
     pub fn trim(&self) -> usize {
         self.inner.trim()
     }
@@ -295,7 +303,7 @@ mod tests {
 
     use super::*;
 
-    /// Whoever keeps the pool's state alive: handles, buffers, tickets, the janitor.
+    /// How many keep the pool's state alive: handles, buffers, tickets, the janitor and the watch.
     fn owners(pool: &Arc<Inner>) -> usize {
         Arc::strong_count(pool) - 1
     }

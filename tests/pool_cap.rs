@@ -269,11 +269,13 @@ async fn a_trickle_into_the_room_there_is_hinders_nobody() {
     assert_eq!((pool.stats().in_use_bytes, pool.stats().in_use_buffers), (4 * eight_kib, 4));
     let held = pool.take(32 << 10).unwrap();
     let (mut slow, slow_rest) = (all.pop().unwrap(), rests.pop().unwrap());
+    let taken = || pool.stats().hits + pool.stats().misses;
+    let before = taken();
     for byte in &slow_rest[..100] {
         slow.arrive(&[*byte]);
         assert!(read(&mut slow.near).is_none());
     }
-    assert_eq!(pool.stats().overdraft_bytes, 0);
+    assert_eq!((taken() - before, pool.stats().overdraft_bytes), (0, 0), "no other buffer");
     for (pair, rest) in all.iter_mut().zip(&rests) {
         pair.arrive(rest);
         let received = timeout(NEVER, read_exactly(&mut pair.near, 16_000)).await;

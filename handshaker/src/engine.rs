@@ -14,7 +14,7 @@
 //!   result                                                       result
 //! ```
 //!
-//! Messages in braces are sealed. Each state is a type of its own, and its transition consumes it; from every state the
+//! Messages in braces are sealed. Each state is a separate type, and its transition consumes it; from every state the
 //! handshake may also end with an error, which then is all that it says.
 
 mod alert;
@@ -148,7 +148,8 @@ impl Handshake {
     /// peer's alert is appended to `out`. Does nothing when the handshake has ended already.
     pub fn fail(&mut self, code: AlertCode, out: &mut Vec<u8>) {
         if !matches!(self.state, State::Over(_)) {
-            let error = Error::Limit { code, detail: "the handshake was given up".into() };
+            let error =
+                Error::Limit { code, detail: "the handshake was canceled by its driver".into() };
             self.end(error, Some(code), out);
         }
     }
@@ -172,7 +173,7 @@ impl Handshake {
                 return Ok(None);
             };
             if matches!(frame.kind(), FrameKind::Alert | FrameKind::SealedAlert) {
-                // Whatever is wrong with an alert, none answers it.
+                // An alert is never answered, even if it is malformed.
                 return Err(self.take_alerts().receive(&mut frame));
             }
             let next = match waiting {

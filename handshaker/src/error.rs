@@ -124,7 +124,7 @@ impl fmt::Display for ForeignProtocol {
 pub enum Error {
     /// The peer broke the protocol, or failed to prove who it is. It is told the code.
     Peer {
-        /// What the peer is told; in clear, 7 to 11 become 0.
+        /// What the peer is told; in plaintext, 7 to 11 become 0.
         code: AlertCode,
         /// For this side's log.
         detail: Cow<'static, str>,
@@ -133,10 +133,10 @@ pub enum Error {
     Alert {
         /// The peer's code; unknown codes read as [`AlertCode::HandshakeFailure`].
         code: AlertCode,
-        /// The peer's words, ASCII and escaped; may be empty.
+        /// The peer's reason, ASCII and escaped; may be empty.
         reason: String,
         /// Whether it was sealed with the handshake's keys. Anybody on the path can send the other kind. A sealed one comes
-        /// from whoever made the other key share, and only after the peer has proved itself is that the peer.
+        /// from the side that made the other key share, which is the peer only after the peer has proved itself.
         sealed: bool,
     },
     /// The peer speaks another protocol.
@@ -173,7 +173,7 @@ pub enum Error {
 
 impl Error {
     /// What the peer is told about this failure, `None` where it cannot listen or has said it itself. Codes 7 to 11 leave
-    /// only sealed; in clear they become 0.
+    /// only sealed; in plaintext they become 0.
     pub fn alert(&self) -> Option<AlertCode> {
         match self {
             Self::Peer { code, .. }
@@ -274,6 +274,24 @@ mod tests {
         for number in 0..21 {
             let told = AlertCode::from_number(number).in_clear().number();
             assert_eq!(told, if (7..=11).contains(&number) { 0 } else { number });
+        }
+    }
+
+    /// Programs that print an error and all its sources print each text once.
+    #[test]
+    fn a_chain_of_errors_says_everything_once() {
+        use crate::identity::{CertificateError, SpiffeIdError};
+
+        let fault = CertificateError::SpiffeId(SpiffeIdError::NoPath);
+        let error = Error::Identity(IdentityError::Chain(fault));
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            text = format!("{text}: {error}");
+            source = error.source();
+        }
+        for part in ["identity cannot be used", "chain is not valid", "has no path"] {
+            assert_eq!(text.matches(part).count(), 1, "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Who the two sides are, and whom this side talks to.
+//! Identities of the two sides, and the decision which peers are accepted.
 //!
 //! # Names
 //!
@@ -28,7 +28,7 @@
 //! ```
 //!
 //! For a first try, `alts-handshaker dev-ca` makes certificates of the trust domain `dev.local`. Programs refuse that domain
-//! unless they are told otherwise ([`TrustBundles::allow_development_domain`]), so it cannot slip into production.
+//! unless they are told otherwise ([`TrustBundles::allow_development_domain`]), so it cannot be used in production by accident.
 //!
 //! # The peer
 //!
@@ -52,8 +52,8 @@
 //!
 //! # Who may talk
 //!
-//! That a peer proved its name says nothing about whether it is welcome. That is for a [`Policy`]: names, prefixes and trust
-//! domains that may be the peer, and such that may not. Servers admit their own trust domain unless told otherwise; a client
+//! A proved name is not a permission. A [`Policy`] decides: names, prefixes and trust domains that may be the peer, and
+//! those that may not. Servers admit their own trust domain unless told otherwise; a client
 //! always has to say who its server is. Other trust domains are admitted only where a rule names them.
 
 mod anchor;

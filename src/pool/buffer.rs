@@ -1,4 +1,4 @@
-//! A buffer that finds its way back.
+//! A buffer that returns to its pool.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -41,8 +41,8 @@ struct Held {
     end: End,
 }
 
-/// Where the visible range ends, and on whose account the buffer is out. Both fit: the largest capacity is 32 MiB and 512
-/// bytes. The lowest bit is always set, which leaves 0 for a buffer that is none.
+/// Where the visible range ends, and on which account the buffer is out. Both fit: the largest capacity is 32 MiB and 512
+/// bytes. The lowest bit is always set, so that `Option<PooledBuf>` needs no more room.
 #[derive(Clone, Copy)]
 struct End(NonZeroU32);
 
@@ -71,7 +71,7 @@ impl End {
         }
     }
 
-    /// Elsewhere, on the same account.
+    /// Another end, on the same account.
     #[inline]
     fn moved_to(self, position: u32) -> Self {
         Self::new(position, self.charge())
@@ -109,13 +109,13 @@ impl PooledBuf {
         self.held.as_mut().expect("a buffer has its memory until it is dropped")
     }
 
-    /// All bytes it has, visible or not: its class and 512 more.
+    /// All bytes, visible or not: its class and 512 more.
     #[inline]
     pub fn capacity(&self) -> usize {
         self.held().slab.capacity()
     }
 
-    /// Where the visible bytes are within the whole.
+    /// The visible range within the whole.
     #[inline]
     pub fn range(&self) -> Range<usize> {
         let Held { start, end, .. } = self.held();

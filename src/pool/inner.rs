@@ -20,7 +20,7 @@ pub(super) struct Inner {
     /// open.
     handles: AtomicUsize,
     release_after: Option<Duration>,
-    /// The watch knows this module, not the other way round.
+    /// A function pointer, since the watch depends on this module.
     spawn_watch: fn(Arc<Self>) -> io::Result<()>,
     pub(super) cap: usize,
 }
@@ -58,8 +58,8 @@ impl Inner {
         }
     }
 
-    /// The state even after a panic: no code of others runs under the lock, and ours leaves no
-    /// change half done.
+    /// Locks the state even after a panic: no foreign code runs under the lock, and this module's
+    /// leaves no change half done.
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -79,7 +79,7 @@ impl Inner {
 
     #[inline]
     pub(super) fn settle(self: &Arc<Self>, after: AfterUnlock) {
-        // First memory goes, then those are woken who may have to map some.
+        // Memory is unmapped first: tasks that are woken may have to map some.
         drop(after.unmap);
         for waker in after.wake {
             waker.wake();
@@ -93,13 +93,13 @@ impl Inner {
                 state.evict_to(0, after);
             });
         }
-        // Without a watch those who hold buffers are not woken, but notice when they are polled.
+        // Without a watch no holder of a buffer is woken, but each notices when it is polled.
         if after.start_watch && (self.spawn_watch)(Arc::clone(self)).is_err() {
             self.lock().watch_ended();
         }
     }
 
-    /// Unmaps everything idle and says how many bytes that was.
+    /// Unmaps everything idle and returns how many bytes that was.
     pub(super) fn trim(self: &Arc<Self>) -> usize {
         let bytes = self.change(|state, after| {
             let bytes = state.stats().idle_bytes;
@@ -122,7 +122,7 @@ impl Inner {
         })
     }
 
-    /// Sleeps for `time`, or until nothing is idle and somebody said so. Says whether to go on.
+    /// Sleeps for `time`, or until nothing is idle. Returns whether to continue.
     pub(super) fn janitor_sleep(&self, time: Duration) -> bool {
         let (mut state, _) = self
             .janitor_call
@@ -135,14 +135,14 @@ impl Inner {
         true
     }
 
-    /// Lets the watch, if there is one, look at a lease that is new.
+    /// Lets the watch, if it runs, look at a new lease.
     pub(super) fn call_watch(&self) {
         if self.lock().has_watch() {
             self.watch_call.notify_one();
         }
     }
 
-    /// Sleeps for `time`, or until somebody calls.
+    /// Sleeps for `time`, or until [`call_watch`](Self::call_watch).
     pub(super) fn watch_sleep(&self, time: Duration) {
         let state = self.lock();
         drop(self.watch_call.wait_timeout(state, time));

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use super::buffer::PooledBuf;
 use super::inner::Inner;
 
-/// Says that a buffer holds part of something whose rest a peer has not sent, so that it can be taken from a holder that has
-/// waited for too long while others want memory. It ends when it is dropped.
+/// Marks a buffer as one that waits for a peer to send the rest of something. Its holder is woken when that has lasted for too
+/// long while requests wait for memory. The lease ends when it is dropped.
 pub(crate) struct Lease {
     pool: Arc<Inner>,
     id: u64,
 }
 
 impl Lease {
-    /// For `buffer`, which has waited since then. The holder is woken when it has lasted for `limit` while others want memory.
+    /// A lease for `buffer`, which has waited since then. `waker` is woken when it and the pressure have lasted for `limit`.
     pub(crate) fn new(buffer: &PooledBuf, since: Instant, limit: Duration, waker: &Waker) -> Self {
         let (pool, waker) = (Arc::clone(buffer.pool()), waker.clone());
         let id = pool.lock().begin_lease(since, limit, waker);

@@ -1,12 +1,13 @@
-//! The books of a pool: what is out, what lies idle, who waits. Pure bookkeeping under one lock;
-//! what must not happen under it (system calls, wakers) is left in an [`AfterUnlock`].
+//! The books of a pool: which buffers are out, which are idle, which requests wait. Pure
+//! bookkeeping under one lock; what must not happen under it (system calls, wakers) is left in an
+//! [`AfterUnlock`].
 //!
 //! Invariants, whenever the lock is free:
 //! * `used + idle <= cap`, in bytes; `idle <= idle_limit`.
 //! * The overdraft is held by one holder at a time: with one buffer, and more only while that one
 //!   grows.
-//! * Nobody waits whom the free room, or the free overdraft, would serve in turn. The one exception
-//!   is a system that refuses memory, see [`Supply`].
+//! * No request waits that the free room, or the free overdraft, would serve in turn. The one
+//!   exception is a system that refuses memory, see [`Supply`].
 
 mod pressure;
 mod waiting;
@@ -29,20 +30,20 @@ pub(super) enum Charge {
     Cap,
     /// The single permit to exceed the cap.
     Overdraft,
-    /// Not the readers' business.
+    /// Outside the cap, which is for readers.
     Beyond,
 }
 
-/// Where a caller stands while it waits.
+/// The queue that a caller waits in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Line {
     Ordinary,
-    /// Holds part of a record already, is served first, and may use the overdraft.
+    /// For holders of part of a record: served first, and may use the overdraft.
     Growing,
 }
 
-/// Room in the books for one buffer: the buffer itself, or leave to map one. Whoever has a claim
-/// either honours it or hands it back with [`State::refund`].
+/// Room in the books for one buffer: the buffer itself, or permission to map one. The holder of a
+/// claim either honors it or hands it back with [`State::refund`].
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Claim {
@@ -93,7 +94,8 @@ pub(super) struct State {
     waited: u64,
     refused: u64,
     want: Want,
-    /// Both lines in the order of ticket numbers, so that who must step back finds its place again.
+    /// Both queues in the order of ticket numbers, so that a caller that must step back finds its
+    /// position again.
     growing: BTreeMap<u64, Waiter>,
     ordinary: BTreeMap<u64, Waiter>,
     /// Served, and not collected yet.
@@ -140,7 +142,7 @@ impl State {
 
     // Taking.
 
-    /// Room for a newcomer, unless it has to wait its turn.
+    /// Room for a new request, unless it has to wait its turn.
     #[inline]
     pub(super) fn claim_at_once(
         &mut self,
@@ -204,7 +206,7 @@ impl State {
         }
     }
 
-    /// Everything that somebody holds or is promised.
+    /// Everything that is held or promised.
     fn out(&self) -> Gauge {
         Gauge {
             buffers: self.used.buffers + self.overdraft.buffers + self.beyond.buffers,
@@ -214,7 +216,7 @@ impl State {
 
     // Coming back.
 
-    /// Takes a buffer back, for whoever waits or for later.
+    /// Takes a buffer back, for the next waiter or for later.
     #[inline]
     pub(super) fn put(&mut self, charge: Charge, slab: Slab, after: &mut AfterUnlock) {
         let size = slab.capacity();
@@ -239,7 +241,7 @@ impl State {
         }
     }
 
-    /// Takes back a claim that was not honoured, and serves who waits for the room.
+    /// Takes back a claim that was not honored, and serves the next waiter.
     pub(super) fn refund(&mut self, claim: Claim, after: &mut AfterUnlock) {
         if let Some(slab) = claim.slab {
             self.put(claim.charge, slab, after);
@@ -267,7 +269,7 @@ impl State {
     }
 
     /// Ends a period of the janitor: unmaps what has been idle for more than `periods` of them.
-    /// Says whether anything idle is left to come back for.
+    /// Returns whether anything idle is left to come back for.
     pub(super) fn expire(&mut self, periods: u32, after: &mut AfterUnlock) -> bool {
         self.idle.begin_period();
         while let Some(slab) = self.idle.expired(periods) {
@@ -281,7 +283,7 @@ impl State {
         after.unmap.push(slab);
     }
 
-    /// Nobody can take any more: nothing is kept from now on.
+    /// Nothing can be taken any more: nothing is kept from now on.
     pub(super) fn close(&mut self, after: &mut AfterUnlock) {
         self.closed = true;
         self.idle_limit = 0;

@@ -1,4 +1,4 @@
-//! What a pool says about itself.
+//! The figures of a pool.
 
 use std::time::Instant;
 
@@ -38,9 +38,9 @@ pub struct PoolStats {
     pub waiting: usize,
     /// Requests that had to wait since the pool was made.
     pub waited: u64,
-    /// Requests since then that found no room and could not wait: those of non-blocking readers.
+    /// Requests since then that found no room and could not wait, as those of non-blocking readers.
     pub refused: u64,
-    /// Since when somebody has always wanted memory in vain, with pauses of at most two seconds; `None` if nobody does. A pool
-    /// that stays at its cap warns in the log after 5 seconds, then once a minute.
+    /// Since when requests have waited, with pauses of at most two seconds; `None` if none does. A pool that stays at its cap
+    /// logs a warning after 5 seconds, then once a minute.
     pub pressed_since: Option<Instant>,
 }

@@ -1,4 +1,4 @@
-//! From a request to a buffer: the books are asked under the lock, the system without it.
+//! From a request to a buffer: the books are consulted under the lock, the system without it.
 
 use std::io;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Inner {
         })
     }
 
-    /// Takes, or waits in `line`; `ticket` holds the place between two calls.
+    /// Takes, or waits in `line` with `ticket`.
     pub(super) fn poll_take(
         self: &Arc<Self>,
         waker: &Waker,
@@ -70,8 +70,7 @@ impl Inner {
         if ticket.as_ref().is_some_and(|ticket| !ticket.is_for(self, class, line)) {
             *ticket = None;
         }
-        // Wakers are cloned, and those not stored dropped, outside the lock: that runs code of
-        // others.
+        // Wakers are cloned and dropped outside the lock: that runs foreign code.
         let claimed = if let Some(ticket) = ticket {
             let mut waker = waker.clone();
             self.change(|state, _| state.collect(line, ticket.id(), &mut waker))
@@ -80,7 +79,7 @@ impl Inner {
                 let mut waker = Some(waker.clone());
                 let now = Instant::now();
                 self.change(|state, after| {
-                    // Room may have appeared in between, with nobody to tell us.
+                    // Room may have appeared in between, before there was a ticket to wake.
                     let claim = state.claim_at_once(class, line, after);
                     if claim.is_none()
                         && let Some(waker) = waker.take()
@@ -108,9 +107,9 @@ impl Inner {
             Err((claim, kind)) => {
                 let waker = waker.clone();
                 let id = spent.as_ref().map(Ticket::id);
-                let place = self
+                let waiting = self
                     .change(|state, after| state.mapping_refused(&claim, line, id, waker, after));
-                let Ok(id) = place else {
+                let Ok(id) = waiting else {
                     return Poll::Ready(Err(PoolError::Map(kind)));
                 };
                 *ticket = spent.or_else(|| Some(Ticket::new(Arc::clone(self), id, class, line)));

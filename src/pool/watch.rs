@@ -1,7 +1,7 @@
-//! The thread that is there while somebody wants memory in vain: it reports that to the log, and wakes holders of buffers that
-//! have waited for a peer for too long.
+//! The thread that runs while requests wait for memory: it reports lasting pressure to the log, and wakes holders of buffers
+//! that have waited for a peer for too long.
 //!
-//! A timer of the caller's runtime would not do: a stream may be polled where there is none.
+//! A timer of the caller's runtime is no alternative: a stream may be polled where there is none.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::inner::Inner;
 use super::state::Watch;
 
-/// Starts the thread. It ends soon after nobody wants memory any more, and with the pool.
+/// Starts the thread. It ends about 3 seconds after the last request was served, or with the pool.
 pub(super) fn spawn(pool: Arc<Inner>) -> io::Result<()> {
     // At most 15 bytes, or Linux cuts the name.
     thread::Builder::new().name("alts-pool-watch".into()).spawn(move || watch(&pool))?;
@@ -35,8 +35,8 @@ fn watch(pool: &Arc<Inner>) {
                         refused = report.refused,
                         in_use_bytes = report.in_use_bytes,
                         cap_bytes = report.cap_bytes,
-                        "the buffer pool is at its cap and stays there: readers wait. Raise the cap, or find out what keeps \
-                         buffers or slices of them",
+                        "the buffer pool stays at its cap and readers wait: raise the cap, or find what keeps buffers, or slices \
+                         of them, for long",
                     );
                 }
                 pool.watch_sleep(after);

@@ -42,7 +42,7 @@ pub(crate) struct Channel<R = Receiving, S = Sending> {
 /// is still beyond 2^-60 with records of 16 KiB.
 pub(super) const MAX_PLAIN_RECORDS: u64 = 1 << 23;
 
-/// What a connection holds for longer, in rare states.
+/// What a connection holds in rare states.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) arrived: Arrived,
@@ -50,7 +50,7 @@ pub(super) struct Held {
 }
 
 impl Channel {
-    /// A channel for what the handshake settled. `terms` was made from `result` too.
+    /// Makes a channel from what the handshake negotiated. `terms` was made from `result` too.
     pub(crate) fn new(
         role: Role,
         result: &mut HandshakeResult,
@@ -70,7 +70,7 @@ impl Channel {
         })
     }
 
-    /// Each direction by itself.
+    /// Takes the channel apart: each direction by itself.
     #[cfg(feature = "tokio")]
     pub(super) fn split(self) -> (Channel<Receiving, ()>, Channel<(), Sending>) {
         let Self { keys, receiving, sending, terms, moving, held } = self;
@@ -123,7 +123,7 @@ impl<R, S> Channel<R, S> {
         self.held.get_or_insert_default()
     }
 
-    /// What is there while records move: as the thread has kept it, or fresh.
+    /// The state that exists while records move: as the thread has kept it, or fresh.
     #[inline]
     pub(super) fn moving(&mut self) -> &mut Moving {
         let aead = self.terms.options.aead;

@@ -1,36 +1,37 @@
-//! What is there only while records move, and what a thread keeps of it for the connections that moved last.
+//! The state that exists only while records move, and what a thread keeps of it for the connections that moved last.
 //!
-//! A thread has the expanded keys of a few connections whatever their number, so an idle connection still owns nothing. They go
-//! with the connection when it is dropped on that thread; else they stay until other connections have moved there.
+//! A thread keeps the expanded keys of a few connections whatever their number, so an idle connection still owns nothing. They
+//! are dropped with the connection if it is dropped on that thread; otherwise they stay until other connections have moved
+//! there.
 
 use std::cell::RefCell;
 
 use super::window::Window;
 use crate::record::{AeadProvider, KeySlot, TrafficKeys};
 
-/// What is there only while records move.
+/// The state that exists only while records move.
 #[derive(Debug)]
 pub(super) struct Moving {
-    /// The AES key that both directions use while they are in the same epoch; else the opener's.
+    /// The AES key that both directions use while they are in the same epoch; otherwise the opener's.
     key: KeySlot,
-    /// The sealer's, while the directions are in different epochs.
+    /// The sealer's key, if the directions are in different epochs.
     seal_key: Option<Box<KeySlot>>,
-    /// Bytes that were received.
+    /// Received bytes.
     pub(super) window: Option<Window>,
 }
 
-/// How many connections have their expanded keys kept by one thread, 700 bytes each: enough for a few busy ones beside
-/// thousands of quiet ones. Expanding costs more than opening a small record does.
+/// The number of connections whose expanded keys one thread keeps, 700 bytes each: enough for a few busy ones beside
+/// thousands of quiet ones. Expanding a key costs more than opening a small record.
 const KEPT_PER_THREAD: usize = 8;
 
 thread_local! {
     #[expect(clippy::vec_box, reason = "connections own boxes, and what is in them is not to be copied")]
-    /// Without a window, the latest last. Which connection one belongs to shows from its AES key.
+    /// Without a window, the latest last. The AES key shows which connection one belongs to.
     static KEPT: RefCell<Vec<Box<Moving>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Moving {
-    /// What this thread has kept for the connection of `keys`, or an empty one.
+    /// Returns what this thread has kept for the connection of `keys`, or an empty one.
     pub(super) fn resume(keys: &TrafficKeys, aead: AeadProvider) -> Box<Self> {
         Self::kept(keys).unwrap_or_else(|| {
             Box::new(Self { key: KeySlot::new(aead), seal_key: None, window: None })
@@ -43,14 +44,13 @@ impl Moving {
         self.window.as_ref().is_none_or(Window::is_empty)
     }
 
-    /// Nothing moves any more: leaves the expanded keys to the thread, in the place of those that were not used for the
-    /// longest.
+    /// Nothing moves any more: leaves the expanded keys to the thread, which drops those that were not used for the longest.
     pub(super) fn leave_to_thread(mut self: Box<Self>) {
         self.window = None;
         if self.key.is_empty() && self.seal_key.is_none() {
             return;
         }
-        // At the end of a thread there is nobody to keep it for.
+        // At the end of a thread there is nothing to keep it for.
         let _ = KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
             if kept.len() == KEPT_PER_THREAD {
@@ -65,8 +65,8 @@ impl Moving {
         let _ = KEPT.try_with(|kept| kept.borrow_mut().retain(|moving| !moving.belongs_to(keys)));
     }
 
-    /// What the thread has with the AES key that was used last: the halves of a stream, and the directions of a whole one,
-    /// may be in different epochs.
+    /// Takes out what the thread keeps with the AES key that was used last: the halves of a stream, and the directions of a
+    /// whole one, may be in different epochs.
     fn kept(keys: &TrafficKeys) -> Option<Box<Self>> {
         KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
@@ -91,7 +91,7 @@ impl Moving {
         (&mut self.key, &mut self.window)
     }
 
-    /// Runs `seal` with the slot that holds or is to hold the key of the sealer's epoch.
+    /// Runs `seal` with the slot for the key of the sealer's epoch.
     #[inline]
     pub(super) fn with_seal_key<T>(
         &mut self,

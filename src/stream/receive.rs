@@ -48,7 +48,7 @@ enum State {
 pub(super) struct Arrived {
     /// Part of a record, exactly as long as what has arrived.
     partial: Box<[u8]>,
-    /// A place in the queue for a buffer.
+    /// The ticket of a read that waits for a buffer.
     ticket: Option<Ticket>,
     /// For how long part of a record has been in a pooled buffer.
     stall: Option<Box<Stall>>,
@@ -152,7 +152,7 @@ impl<S> Channel<Receiving, S> {
         ticket: &mut Option<Ticket>,
     ) -> io::Result<Option<PooledBuf>> {
         if let Some(held) = &mut self.held {
-            // The place of a `read` that was given up. What is granted to it would be missing here.
+            // The ticket of a `read` that was given up. A buffer granted to it would be missing here.
             held.arrived.ticket = None;
         }
         let read = self.read_buffer(source, pool, ticket);
@@ -160,7 +160,7 @@ impl<S> Channel<Receiving, S> {
         read
     }
 
-    /// Waits until a read has something to say. It may be wrong about it.
+    /// Waits until a read has a result. May be spurious.
     #[cfg(feature = "tokio")]
     pub(crate) fn readable(&mut self, source: &mut impl RecordSource) -> io::Result<()> {
         if self.failure().is_some() || self.receiving.has_ended() || self.has_received() {
@@ -171,8 +171,8 @@ impl<S> Channel<Receiving, S> {
         readable
     }
 
-    /// What sending failed with, unless the server has said why: a client that writes first would otherwise learn only that
-    /// the connection is broken.
+    /// Returns what sending failed with, unless the server has sent a reason: a client that writes first would otherwise learn
+    /// only that the connection is broken.
     pub(crate) fn or_refusal<T>(
         &mut self,
         source: &mut impl RecordSource,
@@ -226,7 +226,7 @@ impl<S> Channel<Receiving, S> {
             take(&plaintext[..count]);
             window.consume(count);
             copied += count;
-            // More whole records may be here already. What is wrong with them is for the next call to tell.
+            // More whole records may be here already. The next call reports what is wrong with them.
             if copied == room || !matches!(self.open_next(), Ok(true)) {
                 break;
             }
@@ -266,10 +266,10 @@ impl<S> Channel<Receiving, S> {
         received
     }
 
-    /// Sees to it that there is plaintext in the window. `false` is the end of the stream.
+    /// Brings plaintext into the window. `false` is the end of the stream.
     ///
-    /// The order matters: plaintext first, then whole records, then the socket. Otherwise a read waits for bytes that are
-    /// here already.
+    /// The order matters: plaintext first, then whole records, then the socket. Otherwise a read waits for bytes that have
+    /// arrived already.
     fn receive(
         &mut self,
         source: &mut impl RecordSource,
@@ -304,7 +304,7 @@ impl<S> Channel<Receiving, S> {
     /// Makes `error` the end of the receiving direction; it repeats from now on.
     fn fail(&mut self, error: impl Into<Error>) -> io::Error {
         let error = error.into();
-        // What was opened before is good, and comes first.
+        // What was opened before is authentic, and is delivered first.
         match self.window() {
             Some(window) if !window.plaintext().is_empty() => window.clear_sealed(),
             _ => self.moving = None,

@@ -1,4 +1,4 @@
-//! Sending: many records for one system call, and nothing held that the kernel took.
+//! Sending: many records for one system call, and nothing kept that the kernel took.
 
 mod gather;
 mod outbound;
@@ -16,8 +16,8 @@ use crate::record::{Counter, HEADER_LEN, OVERHEAD, RecordError, seal_record};
 use gather::Gather;
 use outbound::Outbound;
 
-/// Up to so many bytes, records are sealed on the stack: a 1 KiB message with room to spare. Clearing that is cheaper than a
-/// turn of the pool.
+/// Records of up to so many bytes are sealed on the stack: enough for a 1 KiB message. Clearing that is cheaper than taking a
+/// buffer from the pool.
 const SMALL: usize = 2 << 10;
 /// The most payload that is sealed at once, in bytes: with its records it fits the largest buffer of a pool, 32 MiB.
 pub(super) const MAX_WRITE_BATCH: usize = 16 << 20;
@@ -51,7 +51,7 @@ pub(super) struct Unsent {
     writer: Option<std::task::Waker>,
     /// Why nothing can be sent any more.
     failure: Option<Box<Error>>,
-    /// Only the close was not sent, since the socket takes nothing any more.
+    /// Nothing but the close was lost, since the socket takes nothing any more.
     lost_close: bool,
 }
 
@@ -73,12 +73,12 @@ impl Unsent {
 }
 
 impl<R> Channel<R, Sending> {
-    /// Seals as much of `payload` as one batch takes and hands it to the socket. The result is how much that was; bytes that
-    /// the kernel refused are kept and go out first with whatever is called next.
+    /// Seals as much of `payload` as one batch takes and hands it to the socket. Returns how much that was; bytes that the
+    /// kernel refused are kept, and the next call sends them first.
     ///
     /// # Errors
-    /// `WouldBlock` if nothing was sealed, because what waits already would be more than a batch with it. Any error of the
-    /// socket is final, since nobody can tell what of a record has arrived.
+    /// `WouldBlock` if nothing was sealed, because together with what waits already it would be more than a batch. Any error
+    /// of the socket is final, since part of a record may have been sent.
     pub(crate) fn write(
         &mut self,
         sink: &mut impl Sink,
@@ -106,7 +106,7 @@ impl<R> Channel<R, Sending> {
         flushed
     }
 
-    /// Ends the sending direction: with an authenticated close, if that was agreed on, then on the socket, even if the close
+    /// Ends the sending direction: with an authenticated close, if that was negotiated, then on the socket, even if the close
     /// cannot be sent.
     pub(crate) fn shutdown(&mut self, sink: &mut impl Sink) -> io::Result<()> {
         let shut = self.end(sink);
@@ -138,13 +138,13 @@ impl<R> Channel<R, Sending> {
         self.held.as_ref()?.unsent.writer.as_ref()
     }
 
-    /// Whether the sending direction is at its end, for good or ill.
+    /// Whether the sending direction has ended, with or without an error.
     pub(super) fn is_closed(&self) -> bool {
         self.sending.state == State::Closed
     }
 
-    /// The peer has ended its own direction and reads no more: that the close could not be sent costs nobody anything.
-    /// `false` if more than the close was lost.
+    /// Clears a failure to send the close, for a peer that has ended its own direction and reads no more. `false` if more than
+    /// the close was lost.
     pub(super) fn forgive_lost_close(&mut self) -> bool {
         let Some(held) = self.held.as_mut().filter(|held| held.unsent.lost_close) else {
             return false;
@@ -235,8 +235,8 @@ impl<R> Channel<R, Sending> {
         self.not_failed()
     }
 
-    /// Makes `error` the end of the sending direction; it repeats from now on. What is not sent will not be: part of it may
-    /// be with the peer already.
+    /// Makes `error` the end of the sending direction; it repeats from now on. Unsent bytes are dropped: the peer may have
+    /// received part of them.
     fn fail_sending(&mut self, error: impl Into<Error>) -> io::Error {
         let error = error.into();
         let failure = Some(Box::new(error.clone()));
@@ -288,7 +288,7 @@ impl<R> Channel<R, Sending> {
         })
     }
 
-    /// What the kernel did not take yet is kept, and counts as written.
+    /// Keeps what the kernel did not take yet. It counts as written.
     #[inline]
     fn keep(
         &mut self,
@@ -306,8 +306,8 @@ impl<R> Channel<R, Sending> {
         Ok(taken)
     }
 
-    /// Seals all of `payload`, which is so long, behind what waits for the kernel already, if that stays within one batch: then
-    /// many small writes become one system call. `None` if it did not.
+    /// Seals all of `payload`, `count` bytes, behind what waits for the kernel already, if that stays within one batch: then
+    /// many small writes become one system call. `None` if it does not.
     fn join_outbound(
         &mut self,
         payload: &[io::IoSlice<'_>],
@@ -337,13 +337,13 @@ impl<R> Channel<R, Sending> {
         self.terms.options.write_batch.clamp(1, MAX_WRITE_BATCH)
     }
 
-    /// How long the records of so much payload are. No payload is one empty record.
+    /// The length of the records for so much payload. No payload is one empty record.
     fn wire_len(&self, payload: usize) -> usize {
         payload + payload.div_ceil(self.terms.max_payload()).max(1) * OVERHEAD
     }
 
-    /// Seals the first `count` bytes of `payload` into `batch`, which has just the room. The result is how many bytes of the
-    /// payload that was and how long the records are.
+    /// Seals the first `count` bytes of `payload` into `batch`, which has just enough room. Returns how many bytes of the
+    /// payload were taken and how long the records are.
     fn seal(
         &mut self,
         batch: &mut [u8],
@@ -371,7 +371,7 @@ impl<R> Channel<R, Sending> {
         Ok((taken, records_len))
     }
 
-    /// Seals `plaintext`, or what stands in its place in `record` already.
+    /// Seals `plaintext`, or what is in its place in `record` already.
     fn seal_next(
         &mut self,
         plaintext: Option<&[u8]>,
@@ -391,7 +391,7 @@ impl<R> Channel<R, Sending> {
     }
 }
 
-/// Writes until all is with the kernel or it takes no more, and says how much it took.
+/// Writes until the kernel has taken everything or takes no more. Returns how much it took.
 fn send(sink: &mut impl Sink, sealed: &[u8]) -> (usize, io::Result<()>) {
     let mut sent = 0;
     while sent < sealed.len() {
@@ -404,7 +404,7 @@ fn send(sink: &mut impl Sink, sealed: &[u8]) -> (usize, io::Result<()>) {
     (sent, Ok(()))
 }
 
-/// Hard errors have been noted where they happened; only the wait is passed on.
+/// Passes on `WouldBlock` only: other errors are stored already.
 fn or_later(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),

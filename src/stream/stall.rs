@@ -1,5 +1,5 @@
-//! What a receiver of records asks beyond a plain read: to grow what it holds, to let others run, to notice that the peer keeps
-//! it waiting in the middle of a record.
+//! What a receiver of records needs beyond a plain read: to grow its buffer, to let other tasks run, to notice that the peer
+//! keeps it waiting inside a record.
 
 use std::io;
 use std::task::Waker;
@@ -24,14 +24,14 @@ pub(crate) trait RecordSource: Source {
     fn waker(&self) -> &Waker;
 }
 
-/// Part of a record in a pooled buffer: how long it has been there.
+/// The time for which part of a record has been in a pooled buffer.
 ///
-/// The whole record has to arrive within a limit while others want memory. That bytes arrive is not enough, or a peer that
-/// sends one now and then would keep the buffer for ever. The time that this side waits for memory does not count.
+/// The whole record has to arrive within a limit while others wait for memory. Progress alone is not enough, or a peer that
+/// sends a byte now and then would keep the buffer for ever. The time in which this side waits for memory does not count.
 #[derive(Debug)]
 pub(crate) struct Stall {
     since: Instant,
-    /// Since when it is this side that waits.
+    /// Since when this side waits for memory.
     paused: Option<Instant>,
     lease: Option<Lease>,
 }
@@ -41,14 +41,14 @@ impl Stall {
         Self { since: Instant::now(), paused: None, lease: None }
     }
 
-    /// It is not the peer that is awaited now.
+    /// This side waits for memory now, not for the peer.
     pub(super) fn pause(&mut self) {
         self.lease = None;
         self.paused.get_or_insert_with(Instant::now);
     }
 
-    /// The peer is awaited, with part of a record in `buffer`. Whether that has lasted for too long while others want
-    /// memory; otherwise `waker` is woken when it has.
+    /// This side waits for the peer, with part of a record in `buffer`. Returns whether that has lasted for too long while
+    /// others wait for memory; otherwise `waker` is woken when it has.
     pub(super) fn is_over(&mut self, buffer: &PooledBuf, limit: Duration, waker: &Waker) -> bool {
         let now = Instant::now();
         if let Some(paused) = self.paused.take() {
@@ -59,7 +59,7 @@ impl Stall {
         self.lease.insert(lease).is_over(now, waker)
     }
 
-    /// When it is to be looked at again, by a caller that nobody wakes; `None` is never.
+    /// When a caller that is not woken has to look again; `None` is never.
     pub(super) fn deadline(&self, limit: Duration) -> Option<Instant> {
         let end = self.since.checked_add(limit)?;
         let now = Instant::now();
@@ -67,7 +67,7 @@ impl Stall {
     }
 }
 
-/// How often a caller that nobody wakes is asked to look, at most.
+/// How often a caller that is not woken is asked to look, at most.
 const MIN_PERIOD: Duration = Duration::from_millis(100);
 
 impl<S: io::Read> RecordSource for NonBlocking<'_, S> {
@@ -83,7 +83,7 @@ impl<S: io::Read> RecordSource for NonBlocking<'_, S> {
         }
         let mut cx = std::task::Context::from_waker(Waker::noop());
         let grown = pool.poll_take_growing(&mut cx, ticket, size);
-        // Nobody would be woken: the event loop calls again.
+        // There is no task to wake: the event loop calls again.
         *ticket = None;
         match grown {
             std::task::Poll::Ready(result) => result.map_err(|error| refused(pool, error)),

@@ -12,11 +12,11 @@ use crate::pool::{BufferPool, PooledBuf, Ticket};
 use crate::ready::{Polled, ReadyReader, into_poll};
 
 impl<S: AsyncWrite + Unpin> AltsStream<S> {
-    /// Sends what the kernel refused before. A reader does this too: its peer may be waiting for just these bytes. What goes
-    /// wrong is for the writer to be told; what was received can be read all the same.
+    /// Sends what the kernel refused before. A reader does this too: its peer may be waiting for just these bytes. Failures
+    /// are reported to the writer; what was received can still be read.
     ///
-    /// A socket wakes only the task that asked it last. With `tokio::io::split` the writer is another task than the reader,
-    /// and must not sleep on because the reader has asked.
+    /// A socket wakes only the task that polled it last. With `tokio::io::split` the writer is another task than the reader,
+    /// and must still be woken after the reader has polled.
     #[inline]
     fn drain(&mut self, cx: &mut Context<'_>) {
         if self.channel.has_outbound() {
@@ -40,7 +40,7 @@ impl<S: AsyncWrite + Unpin> AltsStream<S> {
 }
 
 impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AltsStream<S> {
-    /// What receiving came to: a reader that waits is noted where a writer may look at the socket in its place.
+    /// Notes a reader that waits, for a writer that polls the read side in its place.
     #[inline]
     fn received<T>(
         &mut self,
@@ -54,7 +54,7 @@ impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AltsStream<S> {
         received
     }
 
-    /// What sending came to: a writer that waits is noted, and one that failed may be told a better reason.
+    /// Notes a writer that waits, and looks for a better reason behind a failure.
     fn sent<T>(&mut self, cx: &mut Context<'_>, sent: io::Result<T>) -> Poll<io::Result<T>> {
         let sent = match into_poll(sent) {
             Poll::Ready(Err(error)) => self.or_refusal(cx, error),
@@ -66,8 +66,8 @@ impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AltsStream<S> {
         sent
     }
 
-    /// Looks for the server's reason behind a failure to send. The socket wakes only the task that asked it last, so a reader
-    /// that waits is woken too.
+    /// Looks for the server's reason behind a failure to send. The socket wakes only the task that polled it last, so a
+    /// waiting reader's waker is registered too.
     #[cold]
     fn or_refusal<T>(&mut self, cx: &mut Context<'_>, error: io::Error) -> Poll<io::Result<T>> {
         let both = self.channel.waiting_reader().map(|reader| both(cx.waker(), reader));
@@ -91,7 +91,7 @@ impl Wake for Both {
 }
 
 impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> ReadyReader for AltsStream<S> {
-    /// Plaintext that is here already, an error and the end of the stream count as readable.
+    /// Plaintext that is buffered, a stored error and the end of the stream count as readable.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.drain(cx);
         let readable = self.channel.readable(&mut Polled { io: &mut self.io, cx });

@@ -19,7 +19,7 @@ pub(crate) struct Config {
     pub(crate) verifier: Arc<ChainVerifier>,
     /// Who may be the peer. A client may have target identities instead.
     pub(crate) policy: Option<Arc<Policy>>,
-    /// The favourite first. A client offers a share for each.
+    /// The preferred one first. A client offers a share for each.
     pub(crate) suites: Arc<[Suite]>,
     pub(crate) options: HandshakeOptions,
     pub(crate) ephemerals: Arc<dyn Ephemerals>,

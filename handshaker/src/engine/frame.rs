@@ -125,7 +125,7 @@ impl Frame {
     }
 }
 
-/// Appends a frame in clear. The limits of the protocol bound what `body` writes.
+/// Appends a frame in plaintext. The limits of the protocol bound what `body` writes.
 pub(super) fn write(out: &mut Vec<u8>, kind: FrameKind, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_LEN]);

@@ -81,7 +81,7 @@ pub(super) fn verify<P>(
 }
 
 /// Whether the peer may be who it proved to be. Names are compared exactly.
-pub(super) fn authorise(config: &Config, peer: &VerifiedPeer) -> Result<(), Error> {
+pub(super) fn authorize(config: &Config, peer: &VerifiedPeer) -> Result<(), Error> {
     let denied = |detail| Error::Denied { peer: peer.id().to_string(), detail };
     let targets = &config.options.target_identities;
     if !targets.is_empty() && !targets.iter().any(|target| target == peer.id().as_str()) {

@@ -16,7 +16,7 @@ use super::server_init::ServerInit;
 use crate::error::Error;
 use crate::session::{HandshakeResult, Role};
 
-/// Nothing has come.
+/// Nothing has been received.
 pub(super) struct AwaitClientInit {
     /// Or why every client has to be refused. It is told when it has spoken, which it does first.
     config: Result<Config, Error>,
@@ -106,7 +106,7 @@ pub(super) struct AwaitClientFinished {
 }
 
 impl AwaitClientFinished {
-    /// Verifies and authorises the client; only then is there a result.
+    /// Verifies and authorizes the client; only then is there a result.
     pub(super) fn client_finished(
         self,
         frame: &mut Frame,
@@ -124,7 +124,7 @@ impl AwaitClientFinished {
         let th7 = transcript.client_mac(&finished.mac).hash();
         // The server offers no extensions.
         finished.parameters.extensions.check_answer(false)?;
-        proof::authorise(&config, &peer)?;
+        proof::authorize(&config, &peer)?;
         Ok(config.result(agreed, &peer, &master, &th7))
     }
 }

@@ -27,7 +27,7 @@ struct Entry {
     verified: SystemTime,
 }
 
-/// How a chain cache fared.
+/// Counters of a chain cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStats {
     /// Chains that did not have to be verified again.
@@ -40,8 +40,8 @@ pub struct CacheStats {
 pub(super) struct ChainCache {
     capacity: usize,
     max_age: Duration,
-    /// Entries too old to be used stay until they are in the way: their `Arc`s are handed out again once the chain has been
-    /// verified anew.
+    /// Entries that are too old to be used stay until their place is needed: their `Arc`s are shared again once the chain has
+    /// been verified again.
     entries: Mutex<BTreeMap<Key, Entry>>,
     hits: AtomicU64,
     misses: AtomicU64,

@@ -249,7 +249,7 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// What a development authority needs to know of its own certificate.
+/// What a development authority needs to know of its certificate.
 #[cfg(feature = "dev-ca")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Authority<'a> {

@@ -23,7 +23,7 @@ pub enum IdentityError {
     Read {
         /// The kind of failure.
         kind: io::ErrorKind,
-        /// The operating system's words.
+        /// The operating system's message.
         message: String,
     },
     /// The file is larger than 16 MiB.
@@ -47,7 +47,7 @@ pub enum IdentityError {
     ChainInPlaceOfKey,
     /// There is a private key where the certificate chain should be.
     KeyInPlaceOfChain,
-    /// The private key is malformed, of a kind or size that is not supported, or does not fit its own public key.
+    /// The private key is malformed, of a kind or size that is not supported, or does not fit its public key.
     PrivateKey(String),
     /// The private key does not belong to the leaf certificate.
     KeyMismatch,

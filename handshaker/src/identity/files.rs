@@ -8,6 +8,7 @@ mod watch;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 pub use builder::IdentityFilesBuilder;
@@ -20,6 +21,10 @@ use builder::Paths;
 use domains::Domains;
 use watch::{Life, Watch};
 
+/// How long a look waits, once, when it finds the files of a trust domain broken: a file that is being written in place, as
+/// spiffe-helper does, is whole by then.
+const SETTLING_TIME: Duration = Duration::from_millis(50);
+
 /// How often [`IdentityFiles::watch`] reads the files.
 pub const DEFAULT_WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -31,8 +36,8 @@ pub const DEFAULT_WATCH_INTERVAL: Duration = Duration::from_secs(5);
 ///   side's bundle vouches for it. Otherwise the old ones stay, and the next look tries again, which also settles a look at files
 ///   that are being replaced one after the other. When the old chain expires, handshakes fail until a new one is there.
 /// * **Each trust domain's files** take effect by themselves and at once, whatever they say about this side. A domain whose files
-///   are missing, empty or broken has nobody in it until they are good again, so replace them in one step, by renaming. Other
-///   domains and this side's renewal go on.
+///   are missing, empty or broken has nobody in it until they are good again. (A look that finds them so looks again 50 ms later;
+///   better replace files in one step, by renaming.) Other domains and this side's renewal go on.
 ///
 /// Whatever is wrong is logged once, counted, and tried again at each look; when it is good again, that is logged too.
 ///
@@ -94,7 +99,7 @@ impl IdentityFiles {
         let contents = paths.read();
         let mut domains = Domains::default();
         domains.update(&paths.trust, &contents.trust, &paths.template);
-        // This is a mistake of whoever chose the settings, and no file will mend it.
+        // The settings are wrong, and no change of a file can correct that.
         let is_forbidden =
             |fault: &IdentityError| matches!(fault.fault(), IdentityError::DevelopmentDomain(_));
         if let Some((_, fault)) = domains.faults().find(|(_, fault)| is_forbidden(fault)) {
@@ -202,10 +207,14 @@ impl Shared {
     }
 
     fn reload(&self, state: &mut State, now: SystemTime) -> bool {
-        let contents = self.paths.read();
+        let mut contents = self.paths.read();
+        let Paths { trust, template, .. } = &self.paths;
+        if state.domains.is_newly_broken(trust, &contents.trust, template) {
+            thread::sleep(SETTLING_TIME);
+            contents.trust = self.paths.read_trust();
+        }
         let mut next = None;
-        let trust_changed =
-            state.domains.update(&self.paths.trust, &contents.trust, &self.paths.template);
+        let trust_changed = state.domains.update(trust, &contents.trust, template);
         let pair = contents.pair_digest();
         let mut fault = None;
         if pair.is_none() || pair != state.pair {
@@ -219,7 +228,7 @@ impl Shared {
             }
         }
         if next.is_none() && trust_changed {
-            let trust = state.domains.bundles(&self.paths.template);
+            let trust = state.domains.bundles(template);
             next = Some(self.current().with_trust(trust, now));
         }
         let changed = next.is_some();
@@ -239,7 +248,7 @@ impl Shared {
         changed
     }
 
-    /// That this side's bundle does not vouch for this side, unless the bundle has a fault of its own.
+    /// The fault that this side's bundle does not vouch for this side, unless the bundle itself has a fault.
     fn doubt(&self, state: &State) -> Option<IdentityError> {
         let current = self.current();
         let domain = current.id().trust_domain();

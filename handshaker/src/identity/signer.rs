@@ -27,7 +27,7 @@ pub trait Signer: Send + Sync + fmt::Debug {
 
 /// A private key in this process, held by ring.
 ///
-/// The copies of the key's bytes that reading takes are wiped; *ring*, which holds the key, does not wipe its own when it is dropped.
+/// All copies of the key's bytes that are made while reading are wiped. *ring*, which holds the key, does not wipe its copy.
 pub struct PrivateKey {
     pair: KeyPair,
     scheme: SignatureScheme,

@@ -16,7 +16,7 @@ use super::spiffe::TrustDomain;
 /// The trust domain of development certificates. Copies of their authority's key lie on disks, so nobody trusts it by accident.
 pub const DEVELOPMENT_TRUST_DOMAIN: &str = "dev.local";
 
-/// Certificate authorities and revocation lists, for each trust domain its own.
+/// Certificate authorities and revocation lists, separate for each trust domain.
 ///
 /// There is deliberately no common store: an authority is believed about its own domain only, so that a federated one cannot
 /// issue names of another domain.

@@ -85,7 +85,7 @@ impl Default for ChainVerifier {
     }
 }
 
-/// Somebody who showed a good certificate chain. Whether it is their own shows with a signature.
+/// A peer that sent a valid certificate chain and has not yet proved that it holds the leaf's private key.
 #[derive(Debug)]
 pub struct ClaimedPeer<'verifier>(Claim<'verifier>);
 

@@ -1,31 +1,64 @@
 //! What is written to the log.
 
-use std::io::{self, Write};
+use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// A line for each event: level, message, and the fields as `name=value`.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct Lines(Arc<Mutex<String>>);
 
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
+/// Fields, the message first.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: String,
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        } else {
+            write!(self.others, " {}={value:?}", field.name()).expect("a string has room");
+        }
     }
 }
 
-/// What `work` logs in this thread, from the level of debugging on.
+impl Subscriber for Lines {
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let Fields { message, others } = fields;
+        let level = event.metadata().level();
+        let mut lines = self.0.lock().expect("no other thread");
+        writeln!(lines, "{level} {message}{others}").expect("a string has room");
+    }
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+}
+
+/// What `work` logs in this thread.
 pub(crate) fn logged(work: impl FnOnce()) -> String {
     let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing::Level::DEBUG)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::with_default(subscriber, work);
-    String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    tracing::subscriber::with_default(lines.clone(), work);
+    let lines = lines.0.lock().expect("no other thread");
+    lines.clone()
 }

@@ -1,4 +1,4 @@
-//! Pressure: for how long somebody has wanted memory in vain, and which buffers wait for a peer meanwhile.
+//! Pressure: for how long requests have waited without a pause, and which buffers wait for a peer meanwhile.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use super::{AfterUnlock, State};
 
-/// Two times at which somebody wants memory in vain are one stretch of time if no more than this lies between them.
+/// Requests wait "without a pause" if no more than this lies between two of them.
 const GAP: Duration = Duration::from_secs(2);
-/// How often the watch looks, unless a lease ends before. It is also how long it stays after it has become superfluous.
+/// How often the watch looks, unless a lease ends before.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long pressure lasts before it is reported, and how long until the next report.
 const REPORT_AFTER: Duration = Duration::from_secs(5);
 const REPORT_AGAIN: Duration = Duration::from_secs(60);
 
-/// Who wants memory in vain, and who holds it.
+/// Requests that wait in vain, and holders that could make room.
 #[derive(Default)]
 pub(super) struct Want {
-    /// Somebody was refused, and no buffer has come back since.
+    /// A request was refused, and no buffer has come back since.
     pub(super) turned_away: bool,
     pub(super) pressure: Option<Pressure>,
     has_watch: bool,
@@ -26,7 +26,7 @@ pub(super) struct Want {
     last_lease: u64,
 }
 
-/// A stretch of time in which somebody always wanted memory in vain.
+/// A stretch of time in which a request always waited.
 #[derive(Clone, Copy)]
 pub(super) struct Pressure {
     pub(super) since: Instant,
@@ -56,7 +56,7 @@ impl Lease {
 /// What the watch found.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Watch {
-    /// Nobody wants memory any more. `true` if pressure had been reported.
+    /// No request waits any more. `true` if pressure had been reported.
     Relieved(bool),
     /// Look again after so much time.
     Again { after: Duration, report: Option<Report> },
@@ -73,7 +73,7 @@ pub(in crate::pool) struct Report {
 }
 
 impl State {
-    /// Notes that somebody wants memory in vain.
+    /// Notes that a request waits.
     pub(in crate::pool) fn press(&mut self, now: Instant, after: &mut AfterUnlock) {
         match &mut self.want.pressure {
             Some(pressure) => pressure.last = now,
@@ -85,7 +85,7 @@ impl State {
         }
     }
 
-    /// Notes that somebody who cannot wait was turned away. Until a buffer comes back it counts as waiting.
+    /// Notes that a request that cannot wait was refused. Until a buffer comes back it counts as waiting.
     pub(in crate::pool) fn refuse(&mut self, now: Instant, after: &mut AfterUnlock) {
         self.refused += 1;
         self.want.turned_away = true;
@@ -96,7 +96,7 @@ impl State {
         self.want.turned_away || !self.nobody_waits()
     }
 
-    /// Whether it has to be called again, when, and what is to be reported. Leases that are over are woken.
+    /// Returns whether and when it has to be called again, and what to report. Wakes the holders of leases that are over.
     pub(in crate::pool) fn watch(&mut self, now: Instant, after: &mut AfterUnlock) -> Watch {
         let pressed = self.is_pressed();
         let Some(pressure) = &mut self.want.pressure else { return self.relieved(false) };
@@ -142,7 +142,7 @@ impl State {
         Watch::Relieved(reported)
     }
 
-    /// Nobody watches after all.
+    /// The watch could not be started.
     pub(in crate::pool) fn watch_ended(&mut self) {
         self.want.has_watch = false;
     }
@@ -151,7 +151,7 @@ impl State {
         self.want.has_watch
     }
 
-    /// Notes that a buffer has waited for a peer since then, and under which number.
+    /// Notes that a buffer has waited for a peer since then. Returns the number of the lease.
     pub(in crate::pool) fn begin_lease(
         &mut self,
         since: Instant,
@@ -163,8 +163,8 @@ impl State {
         self.want.last_lease
     }
 
-    /// Exchanges `waker` for the stored one, and says whether the lease is over: it has lasted for its limit while somebody
-    /// wanted memory in vain for as long.
+    /// Exchanges `waker` for the stored one, and returns whether the lease is over: both it and the pressure have lasted for
+    /// its limit.
     pub(in crate::pool) fn check_lease(
         &mut self,
         id: u64,

@@ -1,4 +1,4 @@
-//! Closing a stream whose peer has closed before: what the protocol itself leaves in the socket goes first.
+//! Closing a stream whose peer may have closed before: the peer's closing record is taken out of the socket.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use crate::stream::channel::Channel;
 use crate::stream::moving::Moving;
 
 impl Channel {
-    /// [`shutdown`](Self::shutdown), then [`take_close`](Self::take_close). After the peer's authenticated end it costs
-    /// nobody anything if the close cannot be sent any more.
+    /// [`shutdown`](Self::shutdown), then [`take_close`](Self::take_close). After the peer's authenticated end it is no error
+    /// if the close cannot be sent any more.
     pub(crate) fn close(&mut self, io: &mut (impl Source + Sink)) -> io::Result<()> {
         let shut = self.shutdown(io);
         if self.is_closed() {
@@ -24,18 +24,18 @@ impl Channel {
 }
 
 impl<S> Channel<Receiving, S> {
-    /// Takes the peer's closing record out of the socket, if it is next and here already. A socket that is dropped over unread
-    /// bytes resets the connection, and what the peer has not received by then is lost; over TCP alone the peer's end leaves
-    /// nothing to read.
+    /// Takes the peer's closing record out of the socket, if it is next and has arrived. A TCP socket that is dropped over
+    /// unread bytes resets the connection, and what the peer has not received by then is lost. Without ALTS, the peer's end
+    /// leaves nothing to read.
     ///
-    /// It reads the 24 bytes of such a record and no more. If they are something else, the next read finds them where a part
-    /// of a record waits. A task that waits to read sees to all this itself, and keeps its waker in the socket.
+    /// It reads the 24 bytes of such a record and no more. If they are something else, they wait for the next read as any part
+    /// of a record does. A task that waits in a read does this itself, and its waker stays with the socket.
     fn take_close(&mut self, source: &mut impl Source) {
         let idle = !self.receiving.turn.is_awaited() && !self.has_plaintext();
         if !idle || !self.terms.negotiated.close_notify {
             return;
         }
-        // An error is noted where it belongs, and told by the next read.
+        // An error is stored, and reported by the next read.
         if self.window().is_some() {
             let _ = self.open_next();
         } else if self.failure().is_none() && !self.receiving.has_ended() {
@@ -53,7 +53,7 @@ impl<S> Channel<Receiving, S> {
         while arrived < OVERHEAD {
             let read = source.readable().and_then(|()| source.read(&mut record[arrived..]));
             match read {
-                // The end, which comes again.
+                // The next read finds the end again.
                 Ok(0) => break,
                 Ok(count) => arrived += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

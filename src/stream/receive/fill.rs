@@ -1,4 +1,4 @@
-//! From the socket to received bytes: when to read, into which memory, and what to keep of it while the peer is awaited.
+//! From the socket to received bytes: when to read, into which memory, and what to keep of it while waiting for the peer.
 
 use std::io;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::stream::window::{LEAD_IN, Window};
 /// Socket reads in a row before other tasks get a turn. A 64-byte ping beside busy streams waits for this many buffers of each.
 const READS_BEFORE_YIELD: u8 = 2;
 
-/// Whose turn it is: socket reads since the reader last waited.
+/// Socket reads since the reader last waited, so that other tasks get a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn(u8);
 
 impl Turn {
-    /// A reader waits, or has given up waiting.
+    /// A reader waits for the socket, or was dropped while it did.
     const AWAITED: Self = Self(0);
-    /// Nobody waits, and nothing was read in this turn.
+    /// No reader waits, and nothing was read in this turn.
     pub(super) const FRESH: Self = Self(1);
 
-    /// The socket has kept its promise.
+    /// The socket is readable.
     fn begin(&mut self) {
         self.0 = self.0.max(Self::FRESH.0);
     }
@@ -37,7 +37,7 @@ impl Turn {
         self.0 >= Self::FRESH.0 + READS_BEFORE_YIELD
     }
 
-    /// Whether a task may have been promised to be woken by the socket.
+    /// Whether a task may have registered its waker with the socket.
     pub(super) fn is_awaited(self) -> bool {
         self == Self::AWAITED
     }
@@ -51,7 +51,7 @@ impl<S> Channel<Receiving, S> {
         pool: &BufferPool,
         ticket: &mut Option<Ticket>,
     ) -> io::Result<()> {
-        // What came with the end of the handshake needs a window, but nothing from the socket.
+        // Records that arrived with the end of the handshake need a window, but nothing from the socket.
         let preloaded = self.partial_is_whole();
         if !preloaded {
             self.wait(source)?;
@@ -89,7 +89,7 @@ impl<S> Channel<Receiving, S> {
         Ok(())
     }
 
-    /// Sees to a window with room for more bytes: a fresh one, the same one with its bytes moved to the front, or a larger
+    /// Provides a window with room for more bytes: a fresh one, the same one with its bytes moved to the front, or a larger
     /// one. It grows with what has arrived, not with what the peer claims.
     fn make_room(
         &mut self,
@@ -117,7 +117,7 @@ impl<S> Channel<Receiving, S> {
             && window.capacity() < standard
             && let Ok(buf) = pool.take(standard)
         {
-            // There is room for more at a time, and nobody waits for it.
+            // The pool has room for larger reads, and no other request waits for it.
             window.move_to(buf);
         } else if window.sealed().len() >= whole {
             // More than that is only there if it came with the end of the handshake, at the very front of a buffer.
@@ -130,9 +130,9 @@ impl<S> Channel<Receiving, S> {
         Ok(())
     }
 
-    /// The reader waits now. The window goes, but for the part of a record in it: that moves to the smallest place that holds
-    /// what has arrived. If it is the peer that is awaited (`idle`), a large part may not stay for ever while others wait for
-    /// buffers; otherwise it is memory that is awaited, and the peer is not to blame.
+    /// The reader waits now. The window is dropped, except for part of a record in it, which moves to the smallest memory that
+    /// holds it. If the reader waits for the peer (`idle`), a large part may not stay for ever while others wait for buffers;
+    /// otherwise it waits for memory, and the peer is not to blame.
     fn park(&mut self, source: &mut impl RecordSource, idle: bool) -> io::Result<()> {
         self.receiving.turn = Turn::AWAITED;
         let Some(moving) = self.moving.as_mut() else { return Ok(()) };
@@ -168,8 +168,8 @@ impl<S> Channel<Receiving, S> {
         Ok(())
     }
 
-    /// The bytes of an incomplete record go elsewhere, so that the window can be handed up: into a window of their own, or into
-    /// an exact allocation.
+    /// Moves the bytes of an incomplete record into a window of their own, or into an exact allocation, so that the window can
+    /// be handed up.
     pub(super) fn move_incomplete_out(
         &mut self,
         source: &mut impl RecordSource,
@@ -192,8 +192,8 @@ impl<S> Channel<Receiving, S> {
         Ok(None)
     }
 
-    /// Parks when the socket has nothing now. What it fails with otherwise is final: asked again, some answer that the stream
-    /// has ended, which would look like a clean end.
+    /// Parks if the socket has nothing now. Other errors are final: some sockets report the end of the stream when they are
+    /// read again, which would look like a clean end.
     fn or_park<T>(
         &mut self,
         source: &mut impl RecordSource,

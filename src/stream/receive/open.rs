@@ -11,7 +11,7 @@ use crate::stream::channel::{Channel, MAX_PLAIN_RECORDS};
 use crate::stream::window::Window;
 
 impl<S> Channel<Receiving, S> {
-    /// Opens the next record, if all of it is here. An empty one is the peer's close if that was agreed on; otherwise it
+    /// Opens the next record, if all of it has arrived. An empty one is the peer's close if that was negotiated; otherwise it
     /// is skipped, and the result is `true` as well.
     #[inline]
     pub(super) fn open_next(&mut self) -> io::Result<bool> {
@@ -57,8 +57,8 @@ impl<S> Channel<Receiving, S> {
         Ok(true)
     }
 
-    /// A frame that is no record. In the place of the first one a client may find the server's alert about its certificate.
-    /// `Ok` if it is an alert of which more has to arrive.
+    /// Handles a frame that is not a record. In place of the first record a client may find the server's alert about its
+    /// certificate. `Ok` if it is an alert of which more has to arrive.
     fn refuse(&mut self, error: RecordError) -> io::Result<bool> {
         let alert = self.held.as_mut().and_then(|held| held.arrived.late_alert.take());
         let Some(alert) = alert else { return Err(self.fail(error)) };
@@ -93,7 +93,7 @@ impl<S> Channel<Receiving, S> {
         Ok(())
     }
 
-    /// Whether plaintext or a whole record is here.
+    /// Whether plaintext or a whole record has arrived.
     #[cfg(feature = "tokio")]
     pub(super) fn has_received(&self) -> bool {
         let window = self.moving.as_ref().and_then(|moving| moving.window.as_ref());
@@ -108,7 +108,7 @@ impl<S> Channel<Receiving, S> {
         self.held.as_ref().is_some_and(|held| self.is_decided(&held.arrived.partial))
     }
 
-    /// Whether `sealed` begins with a whole record, or with what is none and cannot become one.
+    /// Whether `sealed` begins with a whole record, or with bytes that cannot become one.
     fn is_decided(&self, sealed: &[u8]) -> bool {
         match Head::parse(sealed) {
             Ok(Head::Record { wire_len }) => wire_len <= sealed.len(),

@@ -1,4 +1,4 @@
-//! What waits for the kernel.
+//! Sealed bytes that wait for the kernel.
 
 use crate::pool::{BufferPool, PooledBuf};
 
@@ -26,7 +26,7 @@ impl Outbound {
         }
     }
 
-    /// Makes `len` bytes more wait, and shows them, to be filled. `None` if no more than `limit` may wait, or there is no memory.
+    /// Appends `len` bytes, to be filled by the caller. `None` if more than `limit` would wait, or there is no memory.
     pub(super) fn room_for(
         &mut self,
         len: usize,
@@ -40,7 +40,7 @@ impl Outbound {
         }
         let fits = matches!(self, Self::Pooled(batch) if needed <= batch.capacity());
         if !fits {
-            // With room for as much again, so that not each write moves all of them.
+            // With room for as much again, so that not every write moves all of them.
             let mut batch = pool.take_beyond_cap((2 * needed).min(limit)).ok()?;
             batch.set_range(0..waiting);
             batch.copy_from_slice(self.unsent());
@@ -56,7 +56,7 @@ impl Outbound {
         Some(&mut batch[waiting..])
     }
 
-    /// Takes back the last `len` bytes, which were not filled after all.
+    /// Removes the last `len` bytes, which were not filled.
     pub(super) fn shorten(&mut self, len: usize) {
         if let Self::Pooled(batch) = self {
             batch.truncate(batch.len() - len);

@@ -68,9 +68,9 @@ ClientInit/three shares                          | server | peer decode_error   
 ClientInit/share twice                           | server | peer illegal_parameter          | clear illegal_parameter   | the key shares do not follow the offered suites
 ClientInit/share of a suite that is not offered  | server | peer illegal_parameter          | clear illegal_parameter   | the key shares do not follow the offered suites
 ClientInit/shares in another order               | server | peer illegal_parameter          | clear illegal_parameter   | the key shares do not follow the offered suites
-ClientInit/unknown suite only                    | server | incompatible no_common_suite    | clear no_common_suite     | shares for none of ours
-ClientInit/share of the unknown suite only       | server | incompatible no_common_suite    | clear no_common_suite     | shares for none of ours
-ClientInit/reserved hybrid suite                 | server | incompatible no_common_suite    | clear no_common_suite     | shares for none of ours
+ClientInit/unknown suite only                    | server | incompatible no_common_suite    | clear no_common_suite     | shares for none that this side allows
+ClientInit/share of the unknown suite only       | server | incompatible no_common_suite    | clear no_common_suite     | shares for none that this side allows
+ClientInit/reserved hybrid suite                 | server | incompatible no_common_suite    | clear no_common_suite     | shares for none that this side allows
 ClientInit/share beyond the vector               | server | peer decode_error               | clear decode_error        | ClientInit ends too early
 ClientInit/shares with a byte left over          | server | peer decode_error               | clear decode_error        | ClientInit ends too early
 ClientInit/shares against suites before what follows | server | peer illegal_parameter          | clear illegal_parameter   | do not follow the offered suites
@@ -144,7 +144,7 @@ ClientInit/RPC versions the wrong way round      | server | incompatible rpc_ver
 ClientInit/duplicate before version              | server | peer illegal_parameter          | clear illegal_parameter   | an element occurs twice among the protocol names
 ClientInit/version before critical extension     | server | incompatible unsupported_version | clear unsupported_version | the client offers versions
 ClientInit/critical extension before suite       | server | incompatible unsupported_extension | clear unsupported_extension | critical extension 0xff00 is unknown
-ClientInit/suite before record protocol          | server | incompatible no_common_suite    | clear no_common_suite     | shares for none of ours
+ClientInit/suite before record protocol          | server | incompatible no_common_suite    | clear no_common_suite     | shares for none that this side allows
 ClientInit/record protocol before application protocol | server | incompatible no_common_record_protocol | clear no_common_record_protocol | the client offers record protocols
 ClientInit/application protocol before RPC versions | server | incompatible no_common_app_protocol | clear no_common_app_protocol | the client offers application protocols
 ClientInit/RPC versions before signature scheme  | server | incompatible rpc_version_mismatch | clear rpc_version_mismatch | the peer's RPC versions are 1.0 to 1.0
@@ -502,7 +502,7 @@ end/reset before Finished                        | both   | io ConnectionReset  
 silence/before the first byte                    | both   | limit timeout                   | clear timeout
 silence/inside the first message                 | both   | limit timeout                   | clear timeout
 silence/before Finished                          | both   | limit timeout                   | sealed timeout
-crowd/no place                                   | both   | limit overloaded                | clear overloaded
+crowd/no place                                   | server | limit overloaded                | clear overloaded
 """
 
 # The kind of an error says whose fault it is: `alts::Fault`.

@@ -90,8 +90,13 @@ impl Paths {
         Contents {
             chain: FileContents::read(&self.chain),
             key: FileContents::read(&self.key),
-            trust: self.trust.iter().map(|file| FileContents::read(&file.path)).collect(),
+            trust: self.read_trust(),
         }
+    }
+
+    /// The trust domains' files, in the order of [`Paths::trust`].
+    pub(super) fn read_trust(&self) -> Vec<Looked> {
+        self.trust.iter().map(|file| FileContents::read(&file.path)).collect()
     }
 
     /// The identity of the chain and the key, with the bundles as they are.
@@ -112,7 +117,7 @@ impl Paths {
         let trust = domains.bundles(&self.template);
         let new = |trust| Identity::new(chain.clone(), Arc::clone(&signer), trust, now);
         let identity = match new(trust.clone()) {
-            // A new chain is not kept waiting by a bundle that cannot be read. The last one that could be vouches for it.
+            // A bundle that cannot be read must not delay a renewed chain. It is verified with the last bundle that was good.
             Err(IdentityError::NoOwnBundle(domain)) => {
                 let last = domains.last_good(&domain);
                 last.ok_or(IdentityError::NoOwnBundle(domain.clone())).and_then(|bundle| {
@@ -124,7 +129,7 @@ impl Paths {
             identity => identity,
         };
         identity.map_err(|fault| match fault {
-            // The bundle's own fault says more.
+            // The bundle's fault is the cause.
             IdentityError::NoOwnBundle(domain) => match domains.fault(&domain) {
                 Some(fault) => fault.clone(),
                 None => IdentityError::NoOwnBundle(domain).in_file(&self.chain),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tracing::subscriber::NoSubscriber;
+
 use super::super::digest::{Digest, sha256_of_all};
 use super::super::error::IdentityError;
 use super::super::spiffe::TrustDomain;
@@ -37,19 +39,34 @@ struct Domain {
 }
 
 impl Domains {
-    /// Takes over what the files say now; `looked` is in the order of `files`. Says whether any bundle is another.
+    /// Whether the files of a domain have changed and cannot be used as they are.
+    pub(super) fn is_newly_broken(
+        &self,
+        files: &[TrustFile],
+        looked: &[Looked],
+        template: &TrustBundles,
+    ) -> bool {
+        by_domain(files, looked).into_iter().any(|(domain, files)| {
+            let seen = digest(&files);
+            let is_new = self.0.get(domain).is_none_or(|before| before.seen != seen);
+            // What this load has to say is said by the one that counts.
+            let silent = NoSubscriber::default();
+            is_new
+                && tracing::subscriber::with_default(silent, || {
+                    load(domain, &files, template).is_err()
+                })
+        })
+    }
+
+    /// Uses what the files contain now; `looked` is in the order of `files`. Says whether any bundle is another.
     pub(super) fn update(
         &mut self,
         files: &[TrustFile],
         looked: &[Looked],
         template: &TrustBundles,
     ) -> bool {
-        let mut by_domain = BTreeMap::<_, Vec<_>>::new();
-        for (file, looked) in files.iter().zip(looked) {
-            by_domain.entry(&file.domain).or_default().push((file, looked));
-        }
         let mut changed = false;
-        for (domain, files) in by_domain {
+        for (domain, files) in by_domain(files, looked) {
             let seen = digest(&files);
             let before = self.0.get(domain);
             if before.is_some_and(|before| before.seen == seen) {
@@ -97,6 +114,18 @@ impl Domains {
     pub(super) fn faults(&self) -> impl Iterator<Item = (&TrustDomain, &IdentityError)> {
         self.0.iter().filter_map(|(name, domain)| Some((name, domain.fault.as_ref()?)))
     }
+}
+
+/// Each domain's files, with what was found in them.
+fn by_domain<'a>(
+    files: &'a [TrustFile],
+    looked: &'a [Looked],
+) -> BTreeMap<&'a TrustDomain, Vec<(&'a TrustFile, &'a Looked)>> {
+    let mut by_domain = BTreeMap::<_, Vec<_>>::new();
+    for (file, looked) in files.iter().zip(looked) {
+        by_domain.entry(&file.domain).or_default().push((file, looked));
+    }
+    by_domain
 }
 
 fn digest(files: &[(&TrustFile, &Looked)]) -> Digest {

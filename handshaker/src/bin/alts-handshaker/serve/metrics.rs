@@ -27,6 +27,7 @@ pub(super) struct Metrics {
     expiry: Family<OfFile, Gauge>,
     reloads: Family<OfFile, Counter>,
     reload_failures: Family<OfFile, Counter>,
+    unusable_domains: Family<OfFile, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -111,12 +112,17 @@ impl Metrics {
             reloads: register(
                 &mut all,
                 "identity_reloads",
-                "How often changed identity files were taken over",
+                "How often changed identity files took effect",
             ),
             reload_failures: register(
                 &mut all,
                 "identity_reload_failures",
-                "How often identity files could not be taken over and the old identity stayed",
+                "How many looks at the identity files found something that cannot be used",
+            ),
+            unusable_domains: register(
+                &mut all,
+                "identity_unusable_trust_domains",
+                "Trust domains whose files cannot be used, so that nobody of them is accepted",
             ),
             seconds,
             registry: all,
@@ -136,6 +142,10 @@ impl Metrics {
                 let seconds = expiry.map_or(0, |since| since.as_secs().cast_signed());
                 self.expiry.get_or_create(&of_file).set(seconds);
             }
+            let unusable = identity.files.unusable_trust_domains().len();
+            self.unusable_domains
+                .get_or_create(&of_file)
+                .set(i64::try_from(unusable).unwrap_or(i64::MAX));
             for (family, count) in [
                 (&self.reloads, identity.files.reloads()),
                 (&self.reload_failures, identity.files.failures()),
