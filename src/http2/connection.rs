@@ -68,7 +68,7 @@ pub(crate) enum Event<T> {
     Writable(u32),
     /// A stream is over.
     Closed {
-        #[cfg_attr(not(test), expect(dead_code, reason = "tests follow streams by it"))]
+        #[cfg_attr(not(test), expect(dead_code, reason = "shells find what they need in `data`"))]
         id: u32,
         data: T,
         /// A message that ended before its head was [taken](Core::take_head), whole.
@@ -80,8 +80,8 @@ pub(crate) enum Event<T> {
     Limits,
     /// A PING of ours was answered.
     Pong([u8; 8]),
-    /// The peer takes no new streams. Those above `last_stream` have been closed as unprocessed.
-    GoAway { last_stream: u32, error: Error },
+    /// The peer takes no new streams. Those that it will not process have been closed as unprocessed.
+    GoAway(Error),
 }
 
 /// What has come of the peer's greeting.
@@ -373,7 +373,7 @@ impl<T: Default> Core<T> {
 
     /// Whether this side may ever open another stream. [`can_open`](Self::can_open) says whether it may now.
     pub(crate) fn takes_streams(&self) -> bool {
-        let used_up = self.last > LAST_OWN;
+        let used_up = self.last + 1 >= LAST_OWN;
         !self.progress.peer_closing && !self.progress.closing && !used_up
     }
 

@@ -12,6 +12,7 @@ mod support;
 mod accepting;
 mod authorization;
 mod calls;
+mod channel;
 mod failures;
 mod fixture;
 mod handshakers;

@@ -432,8 +432,8 @@ impl Connection {
                     }
                 }
                 Event::Pong(_) => state.pinged = None,
-                Event::GoAway { last_stream, error } => {
-                    tracing::debug!(%error, last_stream, "the server takes no more calls on this connection");
+                Event::GoAway(error) => {
+                    tracing::debug!(%error, "the server takes no more calls on this connection");
                     self.options.heed(&error);
                 }
                 Event::Opened(_) | Event::Limits => {}
@@ -491,7 +491,7 @@ impl Connection {
         if state.pinged.is_none() {
             state.pinged = Some(due);
             let (now, options) = self.turn();
-            let mut turn = Turn { config: &options.config, now, out: &mut state.out };
+            let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
             turn.ping(*b"are you?");
             state.write(cx);
         }

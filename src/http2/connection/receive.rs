@@ -325,7 +325,7 @@ impl<T: Default> Core<T> {
                 self.remove(id, Some(Error::unprocessed(code)));
             }
         }
-        self.active().events.push_back(Event::GoAway { last_stream, error });
+        self.active().events.push_back(Event::GoAway(error));
         Ok(())
     }
 }

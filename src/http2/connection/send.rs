@@ -92,26 +92,40 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Sends content, as the windows and the other streams allow. `true` if it is out, and more can follow; otherwise an
-    /// [`Event::Writable`] says when it is.
+    /// Sends content, as the windows and the other streams allow. An [`Event::Writable`] says when all of it is out.
     ///
     /// Only one piece waits at a time: the shell does not ask a body for another before.
-    pub(crate) fn send(&mut self, id: u32, content: Bytes, end: bool, turn: &mut Turn<'_>) -> bool {
-        let connection = self.send_window.available();
-        let Some(active) = &mut self.active else { return false };
-        let alone = active.ring.is_empty();
-        let Some(stream) = active.stream(id) else { return false };
-        let count = content.len();
+    pub(crate) fn send(&mut self, id: u32, content: Bytes, end: bool) {
+        let Some(active) = &mut self.active else { return };
+        let Some(stream) = active.stream(id) else { return };
         stream.pending = content;
         if end {
             stream.then = Then::End;
         }
-        let room = stream.send_window.available().min(connection).min(SENT_FRAME);
-        if alone && count <= room && turn.out.len() < UNSENT {
-            return self.send_frame(id, count, turn);
-        }
         active.enqueue(id);
-        false
+    }
+
+    /// As [`send`](Self::send). Answers `true`, instead of an event, if all of it is out at once and more can follow: a frame that fits,
+    /// while no other stream has its turn.
+    pub(crate) fn send_now(
+        &mut self,
+        id: u32,
+        content: Bytes,
+        end: bool,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let count = content.len();
+        let alone = self.active.as_ref().is_some_and(|active| active.ring.is_empty());
+        self.send(id, content, end);
+        let connection = self.send_window.available();
+        let Some(stream) = self.stream(id) else { return false };
+        let room = stream.send_window.available().min(connection).min(SENT_FRAME);
+        if !alone || count > room || turn.out.len() >= UNSENT {
+            return false;
+        }
+        stream.queued = false;
+        self.active().ring.clear();
+        self.send_frame(id, count, turn)
     }
 
     /// Moves the first `count` bytes that wait to the output. Answers whether that was all, and there may be more.

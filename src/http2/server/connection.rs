@@ -368,7 +368,7 @@ where
                         driver.core.close(ErrorCode::NO_ERROR, "", &mut driver.turn);
                     }
                     Event::Pong(_) | Event::Limits | Event::Response(_) => {}
-                    Event::GoAway { error, .. } => tracing::debug!(%error, "a client goes away"),
+                    Event::GoAway(error) => tracing::debug!(%error, "a client goes away"),
                 }
             }
             let mut turn = Turn { config: &shared.config, now, out };

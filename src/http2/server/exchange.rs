@@ -15,6 +15,7 @@ use tower_service::Service;
 use super::super::body::Body;
 use super::super::connection::{Core, Turn};
 use super::super::frame::ErrorCode;
+use super::super::grpc_timeout;
 use super::super::head::Head;
 use super::super::limits::UNSENT;
 use super::{Handlers, Shared, deadline};
@@ -102,7 +103,7 @@ where
         let body = self.core.take_body(id, self.turn.config);
         parts.extensions = info();
         let is_grpc = deadline::is_grpc(&parts.headers);
-        let timeout = if is_grpc { deadline::grpc_timeout(&parts.headers) } else { None };
+        let timeout = if is_grpc { grpc_timeout::of(&parts.headers) } else { None };
         let timeout = timeout.into_iter().chain(self.shared.times.call).min();
         let request = Request::from_parts(*parts, body);
         let handlers = self.shared.handlers;
@@ -230,7 +231,7 @@ where
                 if data.is_empty() && !end {
                     return Step::Goes;
                 }
-                match self.core.send(id, data, end, &mut self.turn) {
+                match self.core.send_now(id, data, end, &mut self.turn) {
                     true => Step::Goes,
                     false => Step::Sent,
                 }

@@ -147,7 +147,7 @@ fn step(pair: &mut Pair, ways: &mut Ways, choices: &mut Choices<'_>) {
                     way.sent.extend_from_slice(&content);
                     way.ended = choices.byte() % 8 == 7;
                     let ended = way.ended;
-                    let out = end.with(|core, turn| core.send(id, content, ended, turn));
+                    let out = end.with(|core, turn| core.send_now(id, content, ended, turn));
                     way.busy = !out;
                 }
             }

@@ -269,7 +269,7 @@ fn content_of_two_streams_alternates() {
     let ids = [pair.open(false), pair.open(false)];
     pair.exchange();
     for id in ids {
-        pair.client.with(|core, turn| core.send(id, vec![0; 40_000].into(), true, turn));
+        pair.client.core.send(id, vec![0; 40_000].into(), true);
     }
     pair.client.settle();
     let sent: Vec<_> = frames(&mut pair.client).iter().map(|(head, _)| head.stream).collect();
