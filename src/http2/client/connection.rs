@@ -195,7 +195,7 @@ impl Connection {
         }
         let Some(content) = content else { return false };
         let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
-        state.core.send(id, content, true, turn);
+        state.core.send_now(id, content, true, turn);
         state.core.flush(UNSENT, turn)
     }
 
@@ -348,7 +348,7 @@ impl Connection {
                 } else {
                     call.body = keep.body;
                 }
-                if core.send(id, data, last, turn)
+                if core.send_now(id, data, last, turn)
                     && let Some(stream) = core.stream(id)
                 {
                     stream.data_mut().sending = false;
