@@ -32,11 +32,18 @@ impl Rust {
     fn start(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, mode: Mode) -> Self {
         let (open, mut to_open) = mpsc::unbounded_channel::<oneshot::Sender<Theirs>>();
         let (accept, accepted) = mpsc::unbounded_channel();
-        let (close, mut closing) = oneshot::channel::<()>();
+        let (close, closing) = oneshot::channel::<()>();
+        let (mut closing, mut closes) = (Some(closing), false);
         let mut connection = Connection::new(io.compat(), yamux::Config::default(), mode);
         let mut opening: Option<oneshot::Sender<Theirs>> = None;
         let ended = tokio::spawn(poll_fn(move |cx| {
-            if let Poll::Ready(Ok(())) = std::pin::Pin::new(&mut closing).poll(cx) {
+            if let Some(asked) = &mut closing
+                && let Poll::Ready(asked) = std::pin::Pin::new(asked).poll(cx)
+            {
+                closing = None;
+                closes = asked.is_ok();
+            }
+            if closes {
                 return connection.poll_close(cx);
             }
             loop {

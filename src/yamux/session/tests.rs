@@ -9,7 +9,7 @@ use std::io::IoSlice;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::{After, Core, Half, Moment, Rest, Side, Stalled};
+use super::{After, Core, Half, Moment, Rest, Side, Stalled, Steady};
 use crate::pool::BufferPool;
 use crate::yamux::config::{Config, ConfigBuilder};
 use crate::yamux::error::Error;
@@ -35,7 +35,7 @@ impl One {
     }
 
     fn with(side: Side, config: ConfigBuilder, pool: BufferPool) -> Self {
-        let core = Core::new(side, config.build().unwrap(), pool.clone());
+        let core = Core::new(Steady::new(side, config.build().unwrap(), pool.clone()));
         Self { core, pool, now: Moment::default() }
     }
 
@@ -208,4 +208,11 @@ fn shown(mut bytes: &[u8]) -> Vec<String> {
     }
     assert!(bytes.is_empty(), "whole frames");
     frames
+}
+
+#[test]
+fn an_idle_session_is_small() {
+    assert!(size_of::<Steady>() <= 176, "{}", size_of::<Steady>());
+    let driver = size_of::<crate::yamux::Driver<()>>();
+    assert!(driver <= 96, "{driver}");
 }

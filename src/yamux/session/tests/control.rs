@@ -280,7 +280,7 @@ fn a_session_that_closes_cuts_what_is_open_after_its_limit() {
 #[test]
 fn ids_end_before_they_wrap() {
     let mut one = One::client();
-    one.core.next_id = u32::MAX - 2;
+    one.core.steady.next_id = u32::MAX - 2;
     one.opens();
     let opened = one.does(|core, after| core.open(1 << 18, Waker::noop(), after));
     assert_eq!(opened, Poll::Ready(Err(Error::IdsExhausted)));
