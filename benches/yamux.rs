@@ -9,10 +9,15 @@
 //! Each measurement is a process of its own, this same program, with both ends in it; the peers take turns in each round, and ratios are
 //! taken round by round. System calls are counted by strace.
 
+#[path = "yamux/hashicorp.rs"]
 mod hashicorp;
+#[path = "yamux/held.rs"]
 mod held;
+#[path = "yamux/moved.rs"]
 mod moved;
+#[path = "yamux/peers.rs"]
 mod peers;
+#[path = "yamux/report.rs"]
 mod report;
 
 use std::alloc::System;

@@ -12,8 +12,8 @@ use tokio::runtime::Runtime;
 
 use crate::peers::{Peer, Stream, Transport, sockets};
 
-/// Idle streams that are measured together.
-const STREAMS: usize = 500;
+/// Idle streams that are measured together: fewer than the 256 that may be unacknowledged, since rust-yamux acknowledges late.
+const STREAMS: usize = 200;
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
@@ -21,7 +21,7 @@ fn runtime() -> Runtime {
 
 fn live(heap: &StatsAlloc<System>) -> i64 {
     let stats = heap.stats();
-    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64 + stats.bytes_reallocated as i64
+    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
 }
 
 /// Lets all tasks run until they have nothing left to do.

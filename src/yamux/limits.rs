@@ -3,7 +3,7 @@
 //! # What a session can hold
 //!
 //! ```text
-//!  received and unread    at most max_held (32 MiB), and for each stream its window and a chunk (256 KiB + 32 KiB)
+//!  received and unread    at most max_held (32 MiB), and for each stream its window and a chunk (512 KiB + 32 KiB)
 //!  waiting to be sent     two batches of 128 KiB, and 64 answers of 12 bytes
 //!  being read             one buffer of at most 128 KiB
 //!  streams                about 150 bytes each: 1,024 that the peer opened, and as many as this side opens
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// The credit of each direction of a new stream, in bytes: 256 KiB. The protocol's; it cannot be refused, only reset.
 pub(super) const INITIAL_WINDOW: u32 = 256 << 10;
+/// The window of a stream unless set, in bytes: 512 KiB. Half of it is granted at a time, and so half as many grants are sent and received as
+/// with the protocol's own 256 KiB, which saves almost half of the system calls of a transfer in bulk.
+pub(super) const WINDOW: u32 = 512 << 10;
 /// The largest window that may be configured, in bytes: 16 MiB, the most that libp2p's Go implementation grows to. A long, fast path of
 /// 100 ms needs it for 1.3 Gbit/s on one stream.
 pub(super) const MAX_WINDOW: u32 = 16 << 20;

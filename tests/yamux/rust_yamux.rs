@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::yamux::{Config, Error, Session};
+use alts::yamux::{Error, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 use yamux::{Connection, ConnectionError, Mode};
 
+use crate::config;
 use crate::support::{World, pattern, settings, tcp_sockets};
 
 type Theirs = Compat<yamux::Stream>;
@@ -91,7 +92,7 @@ where
     A: ReadyReader + AsyncWrite + Unpin + Send + 'static,
     B: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (config, pool) = (Config::default(), BufferPool::new());
+    let (config, pool) = (config().build().unwrap(), BufferPool::new());
     let (session, driver) = match client {
         true => Session::client(ours, config, pool),
         false => Session::server(ours, config, pool),

@@ -18,6 +18,11 @@ use crate::yamux::header::{self, Flags, Header};
 /// The length of a body that is not sent along.
 const ALONE: &str = "alone";
 
+/// The defaults, with the protocol's own window.
+fn config() -> ConfigBuilder {
+    Config::builder().window(256 << 10)
+}
+
 /// One side, whose peer is the test.
 struct One {
     core: Core,
@@ -27,11 +32,11 @@ struct One {
 
 impl One {
     fn server() -> Self {
-        Self::with(Side::Server, Config::builder(), BufferPool::new())
+        Self::with(Side::Server, config(), BufferPool::new())
     }
 
     fn client() -> Self {
-        Self::with(Side::Client, Config::builder(), BufferPool::new())
+        Self::with(Side::Client, config(), BufferPool::new())
     }
 
     fn with(side: Side, config: ConfigBuilder, pool: BufferPool) -> Self {

@@ -45,7 +45,11 @@ impl World {
     fn new() -> Self {
         let wire = Wire::default();
         let pool = BufferPool::new();
-        let config = Config::builder().no_keep_alive().write_timeout(None).max_window(256 << 10);
+        let config = Config::builder()
+            .no_keep_alive()
+            .write_timeout(None)
+            .window(256 << 10)
+            .max_window(256 << 10);
         let (session, driver) =
             Session::server(wire.clone(), config.build().unwrap(), pool.clone());
         let (driver, model) = (Some(driver), Model::default());

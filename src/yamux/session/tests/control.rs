@@ -232,7 +232,7 @@ fn silence_is_asked_about_and_then_ends_the_session() {
 
 #[test]
 fn a_peer_that_never_acknowledges_loses_the_stream_and_not_the_session() {
-    let config = Config::builder().open_timeout(Some(Duration::from_secs(5))).no_keep_alive();
+    let config = config().open_timeout(Some(Duration::from_secs(5))).no_keep_alive();
     let mut one = One::with(Side::Client, config, BufferPool::new());
     let (first, second) = (one.opens(), one.opens());
     one.passes(Duration::ZERO).unwrap();
