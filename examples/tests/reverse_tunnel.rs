@@ -146,16 +146,24 @@ async fn users_reach_the_service_and_both_sides_end_in_order() {
 #[tokio::test]
 async fn an_agent_comes_back_when_its_connection_is_lost() {
     let world = World::new().await;
-    let ((agents, relay_address), (users, users_address)) = (listener().await, listener().await);
-    let relay = world.relay(agents, users);
+    // A relay that crashes: its runtime is gone, and all its tasks and sockets with it.
+    let crashing =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (tell, told) = oneshot::channel();
+    let acceptor = Acceptor::new(world.handshaker("relay"));
+    crashing.spawn(async move {
+        let ((agents, relay), (users, at)) = (listener().await, listener().await);
+        tell.send((relay, at)).unwrap();
+        relay::run(&acceptor, agents, users, GRACE, std::future::pending()).await;
+    });
+    let (relay_address, users_address) = told.await.unwrap();
     let agent = world.agent(relay_address);
     let mut before = user(users_address).await;
-    relay.task.abort();
+    crashing.shutdown_background();
     let mut lost = Vec::new();
     // The user is cut, one way or the other.
     let _ = timeout(GRACE, before.read_to_end(&mut lost)).await.expect("cut");
     assert!(lost.is_empty());
-    drop(relay);
     let agents = loop {
         match TcpListener::bind(relay_address).await {
             Ok(listener) => break listener,
