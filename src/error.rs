@@ -43,7 +43,8 @@ pub enum Error {
     },
     /// No buffer could be had.
     Pool(PoolError),
-    /// Part of a record was held for too long without progress, while others waited for buffers.
+    /// A record took longer to arrive than [`StreamOptions::stall_limit`](crate::StreamOptions::stall_limit) while other readers
+    /// waited for buffers.
     Stalled,
     /// The write half was shut down before.
     WriteAfterShutdown,
@@ -110,8 +111,13 @@ impl Error {
             Self::Handshake(error) => match error {
                 Handshake::Limit { code: AlertCode::Timeout, .. } => io::ErrorKind::TimedOut,
                 Handshake::Limit { .. } => io::ErrorKind::QuotaExceeded,
-                Handshake::Denied { .. } => io::ErrorKind::PermissionDenied,
-                Handshake::Alert { .. } => io::ErrorKind::ConnectionRefused,
+                // "Refused" would be taken for a peer that is down, and tried again.
+                Handshake::Alert { code: AlertCode::Overloaded | AlertCode::Timeout, .. } => {
+                    io::ErrorKind::ConnectionRefused
+                }
+                Handshake::Denied { .. } | Handshake::Alert { .. } => {
+                    io::ErrorKind::PermissionDenied
+                }
                 Handshake::Misuse(_) | Handshake::Identity(_) => io::ErrorKind::InvalidInput,
                 Handshake::Unavailable(_) => io::ErrorKind::NotConnected,
                 _ => io::ErrorKind::InvalidData,
@@ -139,7 +145,7 @@ impl fmt::Display for Error {
             }),
             Self::Pool(error) => write!(f, "no buffer: {error}"),
             Self::Stalled => {
-                f.write_str("a partial record made no progress while others waited for buffers")
+                f.write_str("a record took longer to arrive than the stall limit while other readers waited for buffers")
             }
             Self::WriteAfterShutdown => f.write_str("the stream was shut down for writing"),
             Self::Io { message, .. } => f.write_str(message),

@@ -81,6 +81,8 @@
 
 pub mod connect;
 mod error;
+#[cfg(doc)]
+pub mod guide;
 #[cfg(feature = "http2")]
 pub mod http2;
 pub mod pool;
@@ -101,7 +103,7 @@ pub use connect::{Acceptor, Connector};
 pub use error::{Error, Fault, Truncation};
 pub use stream::{AltsStream, Negotiated, SecurityLevel, StreamOptions};
 #[cfg(feature = "tokio")]
-pub use stream::{IntoSplit, ReadHalf, WriteHalf};
+pub use stream::{IntoSplit, ReadHalf, Reunite, ReuniteError, WriteHalf};
 
 /// A secured stream as one end of a relay: its bytes have to be copied, and its end counts only if the peer announced it.
 #[cfg(feature = "relay")]

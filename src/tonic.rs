@@ -33,15 +33,19 @@
 //! certificates it was made with; `Server::max_connection_age` has clients connect again.
 
 mod authorization;
+mod channel;
 mod client_stream;
+mod codec;
 mod connect_info;
 mod connector;
 mod error;
 mod incoming;
 
 pub use authorization::{Access, Authorization, Authorized};
+pub use channel::{Channel, ChannelBody, ChannelFuture};
 pub use client_stream::ClientStream;
+pub use codec::{SmallBufferCodec, SmallBufferEncoder};
 pub use connect_info::{AltsConnectInfo, RequestExt};
-pub use connector::AltsConnector;
+pub use connector::{AltsConnector, OnReady};
 pub use error::{ConnectError, cause_of};
 pub use incoming::StreamListener;

@@ -224,10 +224,6 @@ impl Server {
                     self.half_open.insert(token, HalfOpen { handshake, from });
                     return;
                 }
-                Ok(Progress::Starved(handshake)) => {
-                    self.half_open.insert(token, HalfOpen { handshake, from });
-                    return self.starve(token);
-                }
                 Ok(Progress::Done(stream)) => {
                     tracing::info!(%from, peer = stream.peer().name(), "connected");
                     self.summary.accepted += 1;

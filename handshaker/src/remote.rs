@@ -16,15 +16,16 @@
 mod answer;
 mod platform;
 mod session;
+mod turns;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tonic::transport::{Channel, Endpoint};
 
-use self::session::RemoteSession;
+use self::session::{Call, RemoteSession};
+use self::turns::Turns;
 use crate::error::Error;
 use crate::session::{HandshakeOptions, HandshakeSession, Handshaker, Role};
 
@@ -35,8 +36,12 @@ const GOOGLE_CLOUD: &str = "http://metadata.google.internal.:8080";
 /// Handshakes at a time in each role, gRPC's own number.
 const MAX_CONCURRENT: usize = 100;
 
-/// How long one answer may take, places and connecting included: as long as this package gives a whole handshake.
+/// How long one answer may take, the wait for a turn and connecting included: as long as this package gives a whole handshake.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a handshake waits for its peer before it may lose its turn to another: several round trips over any network, and short
+/// beside [`ANSWER_TIMEOUT`], which limits those that wait.
+const PEER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the service may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,8 +52,9 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// A [`Handshaker`] that asks a service for every step. Clones share one connection, which is made when it is first needed and
 /// again after it broke.
 ///
-/// It works on a tokio runtime, the one in which its first handshake is polled. So many handshakes at a time in each role; more
-/// wait for their turn.
+/// It works on a tokio runtime, the one in which its first handshake is polled. A limited number of handshakes in each role have a
+/// turn at the service; more wait. The service is asked only when a whole message of the peer has arrived, and a handshake that
+/// waits for its peer loses its turn when others want it: peers that say nothing keep nobody from the service.
 ///
 /// # Errors
 ///
@@ -67,8 +73,10 @@ struct Shared {
     endpoint: Endpoint,
     /// Made inside the runtime, so not before the first handshake.
     channel: OnceLock<Channel>,
-    clients: Arc<Semaphore>,
-    servers: Arc<Semaphore>,
+    clients: Turns<Box<Call>>,
+    servers: Turns<Box<Call>>,
+    max_concurrent: usize,
+    peer_timeout: Duration,
     answer_timeout: Duration,
 }
 
@@ -79,6 +87,7 @@ impl RemoteHandshaker {
             address: address.into(),
             only_on_google_cloud: false,
             max_concurrent: MAX_CONCURRENT,
+            peer_timeout: PEER_TIMEOUT,
             answer_timeout: ANSWER_TIMEOUT,
         }
     }
@@ -93,7 +102,7 @@ impl RemoteHandshaker {
 }
 
 impl Shared {
-    fn places(&self, role: Role) -> &Arc<Semaphore> {
+    fn turns(&self, role: Role) -> &Turns<Box<Call>> {
         match role {
             Role::Client => &self.clients,
             Role::Server => &self.servers,
@@ -134,6 +143,7 @@ pub struct RemoteHandshakerBuilder {
     address: String,
     only_on_google_cloud: bool,
     max_concurrent: usize,
+    peer_timeout: Duration,
     answer_timeout: Duration,
 }
 
@@ -145,13 +155,21 @@ impl RemoteHandshakerBuilder {
         self
     }
 
-    /// Handshakes at a time in each role, at least one. Default 100.
+    /// Handshakes at a time in each role, at least one. Default 100, which is gRPC's own number.
     pub fn max_concurrent(mut self, handshakes: usize) -> Self {
         self.max_concurrent = handshakes;
         self
     }
 
-    /// How long one answer of the service may take, the wait for a turn and connecting included. Default 10 s.
+    /// How long a handshake may wait for its peer while others wait for a turn. Then it loses its turn and fails with
+    /// [`Error::Limit`]. Default 2 s.
+    pub fn silent_peer_timeout(mut self, timeout: Duration) -> Self {
+        self.peer_timeout = timeout;
+        self
+    }
+
+    /// How long one answer of the service may take, the wait for a turn and connecting included; more than zero. Default
+    /// 10 s.
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;
         self
@@ -161,10 +179,16 @@ impl RemoteHandshakerBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Misuse`] when the address cannot be one, or when this machine is not one of Google Cloud.
+    /// [`Error::Misuse`] when the address cannot be one, when this machine is not one of Google Cloud, or when
+    /// [`max_concurrent`](Self::max_concurrent) or [`answer_timeout`](Self::answer_timeout) is zero.
     pub fn build(self) -> Result<RemoteHandshaker, Error> {
         if self.only_on_google_cloud {
             platform::check(platform::PRODUCT_NAME)?;
+        }
+        if self.max_concurrent == 0 || self.answer_timeout.is_zero() {
+            return Err(Error::misuse(
+                "max_concurrent or answer_timeout of a RemoteHandshaker is zero: no handshake could succeed",
+            ));
         }
         let endpoint = endpoint(&self.address).ok_or_else(|| {
             Error::misuse(format!(
@@ -172,16 +196,17 @@ impl RemoteHandshakerBuilder {
                 self.address
             ))
         })?;
-        let places =
-            || Arc::new(Semaphore::new(self.max_concurrent.clamp(1, Semaphore::MAX_PERMITS)));
+        let turns = || Turns::new(self.max_concurrent, self.peer_timeout);
         Ok(RemoteHandshaker(Arc::new(Shared {
             endpoint: endpoint
                 .connect_timeout(CONNECT_TIMEOUT)
                 .http2_keep_alive_interval(KEEPALIVE)
                 .keep_alive_timeout(CONNECT_TIMEOUT),
             channel: OnceLock::new(),
-            clients: places(),
-            servers: places(),
+            clients: turns(),
+            servers: turns(),
+            max_concurrent: self.max_concurrent,
+            peer_timeout: self.peer_timeout,
             answer_timeout: self.answer_timeout,
         })))
     }

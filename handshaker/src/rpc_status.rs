@@ -104,6 +104,6 @@ mod tests {
             assert_eq!(code_of(alert) as i32, status, "{name}");
             seen += 1;
         }
-        assert_eq!(seen, 20);
+        assert_eq!(seen, 21);
     }
 }

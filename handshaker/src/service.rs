@@ -100,9 +100,9 @@ pub struct ServiceLimits {
     pub queue: usize,
     /// The longest that a handshake may take, waiting included; more than zero. Default 10 s, below the 20 s and 30 s of gRPC's
     /// clients.
-    pub deadline: Duration,
+    pub handshake_timeout: Duration,
     /// The longest that a caller may take for its next message; more than zero. Default 5 s.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
 }
 
 impl Default for ServiceLimits {
@@ -111,8 +111,8 @@ impl Default for ServiceLimits {
             streams: 512,
             streams_per_caller: 256,
             queue: 256,
-            deadline: Duration::from_secs(10),
-            idle: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(5),
         }
     }
 }

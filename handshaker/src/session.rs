@@ -144,7 +144,7 @@ impl Default for HandshakeOptions {
 pub struct KeyData(Vec<u8>);
 
 impl KeyData {
-    /// Takes over `bytes`, which a record protocol will use.
+    /// Keeps `bytes`, which a record protocol will use.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
@@ -266,7 +266,7 @@ pub trait HandshakeSession: Send + fmt::Debug {
         out: &mut Vec<u8>,
     ) -> Poll<Result<Step, Error>>;
 
-    /// Gives the handshake up for a reason of the driver's own, [`AlertCode::Timeout`] or [`AlertCode::Overloaded`] for
+    /// Ends the handshake for a reason of the driver, [`AlertCode::Timeout`] or [`AlertCode::Overloaded`] for
     /// instance: appends an alert that says so to `out`, if the handshaker has alerts and the peer may still get one. Every
     /// later step fails. Does nothing after a result or an error; this default never does anything.
     fn fail(&mut self, code: AlertCode, out: &mut Vec<u8>) {

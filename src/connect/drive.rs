@@ -117,7 +117,6 @@ async fn drive<S: Socket>(
         });
         match within(patience, receiving).await {
             Ok(received) => received?,
-            Err(_) if handshaking.awaits_buffer() => return Err(no_buffer(settings)),
             Err(_) if silent => return Err(silence(settings, handshaking.role())),
             Err(_) => return Err(too_long(settings)),
         }
@@ -172,13 +171,6 @@ fn silence(settings: &Settings, role: Role) -> Error {
 
 fn too_long(settings: &Settings) -> Error {
     expired(format!("the handshake was not finished in {:?}", settings.handshake_timeout))
-}
-
-fn no_buffer(settings: &Settings) -> Error {
-    let cap = settings.pool.stats().cap_bytes;
-    let detail =
-        format!("the buffer pool stayed at its cap of {cap} bytes: no buffer to read into");
-    Error::Handshake(Handshake::Limit { code: AlertCode::Overloaded, detail: detail.into() })
 }
 
 fn expired(detail: String) -> Error {

@@ -8,7 +8,7 @@ use alts_handshaker::{HandshakeResult, Handshaker, Role};
 use super::settings::{Settings, addable};
 use crate::error::Error;
 use crate::pool::PooledBuf;
-use crate::stream::{AltsStream, Channel, Negotiated, Shared};
+use crate::stream::{AltsStream, Channel, Negotiated, Terms};
 
 /// Secures accepted connections. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ pub(super) struct Endpoint {
     pub(super) handshaker: Box<dyn Handshaker>,
     pub(super) settings: Settings,
     /// The latest first.
-    recent: Mutex<Vec<Arc<Shared>>>,
+    recent: Mutex<Vec<Arc<Terms>>>,
 }
 
 impl Endpoint {
@@ -87,8 +87,8 @@ impl Endpoint {
         mut result: HandshakeResult,
         received: Option<PooledBuf>,
     ) -> Result<AltsStream<S>, Error> {
-        let shared = self.share(Negotiated::of(&result));
-        let mut channel = Channel::new(self.role, &mut result, shared)?;
+        let terms = self.share(Negotiated::of(&result));
+        let mut channel = Channel::new(self.role, &mut result, terms)?;
         if let Some(received) = received {
             channel.preload(received);
         }
@@ -96,16 +96,16 @@ impl Endpoint {
     }
 
     /// Thousands of connections with the same peer and the same parameters hold one copy of them.
-    fn share(&self, negotiated: Negotiated) -> Arc<Shared> {
+    fn share(&self, negotiated: Negotiated) -> Arc<Terms> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        match recent.iter().position(|shared| shared.negotiated == negotiated) {
+        match recent.iter().position(|terms| terms.negotiated == negotiated) {
             Some(0) => {}
             Some(position) => recent[..=position].rotate_right(1),
             None => {
                 let pool = self.settings.pool.clone();
                 let options = self.settings.stream.clone();
                 recent.truncate(RECENT_OUTCOMES - 1);
-                recent.insert(0, Arc::new(Shared { negotiated, pool, options }));
+                recent.insert(0, Arc::new(Terms { negotiated, pool, options }));
             }
         }
         Arc::clone(&recent[0])

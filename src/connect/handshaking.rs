@@ -8,11 +8,16 @@ use alts_handshaker::{AlertCode, HandshakeResult, HandshakeSession, Role};
 
 use super::endpoint::Endpoint;
 use crate::error::{Error, Truncation};
-use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::ready::{self, Sink, Source};
+use crate::pool::{BufferPool, PooledBuf};
+use crate::ready::{Sink, Source};
 
 /// A peer that has sent this much has shown that it speaks: the header of its first frame.
 const FIRST_BYTES: usize = 8;
+
+/// What is read at a time: most handshakes have no longer message. The buffer is not under the pool's cap, or handshakes would
+/// starve behind readers that keep theirs. One is out only until the session has taken what is in it, and the limits on
+/// handshakes are the limit on these.
+const READ_LEN: usize = 4 << 10;
 
 /// The three things there are to do, for a loop to call in turn: [`send`](Self::send) until all is sent, then, unless there
 /// is a result, [`receive`](Self::receive) once, then [`step`](Self::step).
@@ -26,7 +31,6 @@ pub(super) struct Handshaking {
     sent: usize,
     received: usize,
     input: Option<PooledBuf>,
-    ticket: Option<Ticket>,
     result: Option<HandshakeResult>,
 }
 
@@ -43,7 +47,6 @@ impl Handshaking {
             sent: 0,
             received: 0,
             input: None,
-            ticket: None,
             result: None,
         })
     }
@@ -77,13 +80,13 @@ impl Handshaking {
         if !self.begun || self.input.is_some() {
             return Ok(());
         }
-        let read = ready::read_on_ready(source, pool, &mut self.ticket);
-        let input = match read {
-            Ok(Some(input)) => input,
-            Ok(None) if self.received > 0 => {
+        source.readable()?;
+        let mut input = pool.take_beyond_cap(READ_LEN).map_err(Error::Pool)?;
+        let count = match source.read(&mut input) {
+            Ok(0) if self.received > 0 => {
                 return Err(Error::Truncated { at: Truncation::Handshake }.into());
             }
-            Ok(None) => return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into()),
+            Ok(0) => return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into()),
             // Checks of a port may end this way, too.
             Err(error)
                 if error.kind() == io::ErrorKind::ConnectionReset
@@ -92,9 +95,10 @@ impl Handshaking {
             {
                 return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into());
             }
-            Err(error) => return Err(error),
+            read => read?,
         };
-        self.received = self.received.saturating_add(input.len());
+        input.truncate(count);
+        self.received = self.received.saturating_add(count);
         self.input = Some(input);
         Ok(())
     }
@@ -106,11 +110,6 @@ impl Handshaking {
 
     pub(super) fn role(&self) -> Role {
         self.role
-    }
-
-    /// Whether it waits for a buffer, not for the peer.
-    pub(super) fn awaits_buffer(&self) -> bool {
-        self.ticket.is_some()
     }
 
     /// Whether the peer has yet to show that it speaks.

@@ -54,8 +54,6 @@ pub struct MidHandshake<S> {
 pub enum Progress<S> {
     /// It waits for an event of the socket.
     Pending(MidHandshake<S>),
-    /// The pool is at its cap and has no buffer for it: call again when buffers have come back, without waiting for an event.
-    Starved(MidHandshake<S>),
     /// It is finished.
     Done(AltsStream<S>),
 }
@@ -75,16 +73,11 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         let result = match self.advance_inner() {
             Ok(()) => Ok(()),
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock
-                | io::ErrorKind::ResourceBusy
-                | io::ErrorKind::NotConnected
-                    if Error::of(&error).is_none_or(|own| matches!(own, Error::Pool(_))) =>
+                io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
+                    if Error::of(&error).is_none() =>
                 {
                     if Instant::now() < self.deadline() {
-                        return Ok(match error.kind() {
-                            io::ErrorKind::ResourceBusy => Progress::Starved(self),
-                            _ => Progress::Pending(self),
-                        });
+                        return Ok(Progress::Pending(self));
                     }
                     let code = AlertCode::Timeout;
                     self.handshaking.fail(code);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
 use crate::connect::Socket;
-use crate::pool::{BufferPool, PooledBuf};
+use crate::pool::{BufferPool, PooledBuf, Ticket};
 use crate::ready::ReadyReader;
 use crate::stream::AltsStream;
 
@@ -27,9 +27,9 @@ pub struct ClientStream {
     stream: Box<dyn Duplex>,
 }
 
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+trait Duplex: ReadyReader + AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl<T: ReadyReader + AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 impl ClientStream {
     /// Waits until the server has said something.
@@ -48,6 +48,27 @@ impl ClientStream {
             Err(_) => None,
         };
         Ok(Self { greeting, stream: Box::new(stream) })
+    }
+}
+
+impl ReadyReader for ClientStream {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.greeting {
+            Some(_) => Poll::Ready(Ok(())),
+            None => self.stream.poll_readable(cx),
+        }
+    }
+
+    fn poll_read_on_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        pool: &BufferPool,
+        ticket: &mut Option<Ticket>,
+    ) -> Poll<io::Result<Option<PooledBuf>>> {
+        match self.greeting.take() {
+            Some(greeting) => Poll::Ready(Ok(Some(greeting))),
+            None => self.stream.poll_read_on_ready(cx, pool, ticket),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use alts_handshaker::identity::PeerIdentity;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::ready::Probed;
-use crate::stream::{AltsStream, Negotiated, Shared};
+use crate::stream::{AltsStream, Negotiated, Terms};
 
 /// A request's connection: who the peer proved to be, what was agreed on, and where it comes from.
 ///
@@ -17,7 +17,7 @@ use crate::stream::{AltsStream, Negotiated, Shared};
 /// It is two pointers, cheap to clone.
 #[derive(Clone)]
 pub struct AltsConnectInfo {
-    shared: Arc<Shared>,
+    terms: Arc<Terms>,
     transport: Arc<dyn Any + Send + Sync>,
 }
 
@@ -30,7 +30,7 @@ impl AltsConnectInfo {
     /// What the handshake settled: the peer's identity and this side's, application and record protocol, security level, RPC
     /// protocol versions.
     pub fn negotiated(&self) -> &Negotiated {
-        &self.shared.negotiated
+        &self.terms.negotiated
     }
 
     /// Where the peer connects from, if it does so over TCP.
@@ -61,7 +61,7 @@ impl<S: Connected> Connected for AltsStream<S> {
 
     fn connect_info(&self) -> AltsConnectInfo {
         AltsConnectInfo {
-            shared: Arc::clone(self.shared()),
+            terms: Arc::clone(self.terms()),
             transport: Arc::new(self.get_ref().connect_info()),
         }
     }

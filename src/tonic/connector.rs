@@ -49,7 +49,7 @@ pub struct AltsConnector {
 }
 
 type Dial = dyn Fn(Attempt, Uri) -> Connecting + Send + Sync;
-type Connecting = Pin<Box<dyn Future<Output = Result<TokioIo<ClientStream>, ConnectError>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<ClientStream, ConnectError>> + Send>>;
 
 impl AltsConnector {
     /// Dials what the URI says: TCP; or, with the scheme `unix`, the Unix socket at the URI's path, whatever its authority is.
@@ -96,8 +96,59 @@ impl AltsConnector {
     }
 }
 
+impl AltsConnector {
+    /// The same for this crate's HTTP/2, which reads on ready: give it to
+    /// [`ClientBuilder::connect_with`](crate::http2::client::ClientBuilder::connect_with).
+    pub fn on_ready(self) -> OnReady {
+        OnReady(self)
+    }
+
+    fn attempt(&self, uri: Uri) -> Connecting {
+        let connector = self.connector.clone();
+        let options = self.options.clone();
+        let deadline = connector.deadline();
+        (self.dial)(Attempt { connector, options, deadline }, uri)
+    }
+}
+
 impl Service<Uri> for AltsConnector {
     type Response = TokioIo<ClientStream>;
+    type Error = ConnectError;
+    type Future = ForHyper;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        ForHyper(self.attempt(uri))
+    }
+}
+
+/// A connection to come, for hyper.
+#[doc(hidden)]
+pub struct ForHyper(Connecting);
+
+impl Future for ForHyper {
+    type Output = Result<TokioIo<ClientStream>, ConnectError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map_ok(TokioIo::new)
+    }
+}
+
+impl fmt::Debug for ForHyper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForHyper").finish_non_exhaustive()
+    }
+}
+
+/// An [`AltsConnector`] for this crate's HTTP/2.
+#[derive(Clone, Debug)]
+pub struct OnReady(AltsConnector);
+
+impl Service<Uri> for OnReady {
+    type Response = ClientStream;
     type Error = ConnectError;
     type Future = Connecting;
 
@@ -106,10 +157,7 @@ impl Service<Uri> for AltsConnector {
     }
 
     fn call(&mut self, uri: Uri) -> Connecting {
-        let connector = self.connector.clone();
-        let options = self.options.clone();
-        let deadline = connector.deadline();
-        (self.dial)(Attempt { connector, options, deadline }, uri)
+        self.0.attempt(uri)
     }
 }
 
@@ -176,10 +224,9 @@ impl Attempt {
                 .await
                 .map_err(|error| ConnectError::secure(&target, error))?;
             let pool = &self.connector.settings().pool;
-            let stream = ClientStream::greeted(stream, pool)
+            ClientStream::greeted(stream, pool)
                 .await
-                .map_err(|error| ConnectError::secure(&target, error.into()))?;
-            Ok(TokioIo::new(stream))
+                .map_err(|error| ConnectError::secure(&target, error.into()))
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{AlertCode, Error, ForeignProtocol};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
     pub(super) message: FrameKind,
-    /// Whether there are keys that could open a sealed alert. Alerts in clear are accepted as long as the handshake lasts.
+    /// Whether there are keys that could open a sealed alert. Alerts in plaintext are accepted as long as the handshake lasts.
     pub(super) sealed_alert: bool,
     /// Nothing has come yet: the peer may have mistaken us for something else.
     pub(super) first: bool,
@@ -96,15 +96,15 @@ impl Inbox {
     }
 }
 
-/// Recognises what peers send that speak something else. No frame of ours begins like any of these, so 3 or 4 bytes are
+/// Recognizes what peers send that speak something else. No frame of `altsh1` begins like any of these, so 3 or 4 bytes are
 /// enough for most; a TLS alert has only 7.
 fn foreign(bytes: &[u8]) -> Option<ForeignProtocol> {
     match *bytes {
         // A client's preface. Or a server's SETTINGS: at most 255 bytes of length, type 4, no flags, stream 0.
         [b'P', b'R', b'I', b' ', ..] | [0, 0, _, 4, 0, 0, 0, 0, ..] => Some(ForeignProtocol::Http2),
-        // Handshake or alert records of TLS versions after SSL 3.0: as a length of ours, over 64 KiB. A record
-        // labelled SSL 3.0 could have a length of ours (0x315 or 0x316), but not a type: the second byte of the type
-        // word is the kind of TLS message, and ours is 0 there.
+        // Handshake or alert records of TLS versions after SSL 3.0: read as a frame's length, they are over 64 KiB. A record
+        // labeled SSL 3.0 could have a frame's length (0x315 or 0x316), but not its type: the second byte of the type
+        // word is the kind of TLS message, and it is 0 in all types of `altsh1`.
         [0x15 | 0x16, 3, 1..=4, ..] | [0x15 | 0x16, 3, 0, _, _, 1 | 2, ..] => {
             Some(ForeignProtocol::Tls)
         }
@@ -172,18 +172,18 @@ mod tests {
 
     #[test]
     fn other_protocols_by_their_first_bytes() {
-        let recognised = |bytes: &[u8]| feed(&mut Inbox::default(), bytes);
+        let recognized = |bytes: &[u8]| feed(&mut Inbox::default(), bytes);
         let http2 = Err(Error::Foreign(ForeignProtocol::Http2));
         let tls = Err(Error::Foreign(ForeignProtocol::Tls));
-        assert_eq!(recognised(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), http2);
-        assert_eq!(recognised(b"PRI "), http2);
-        assert_eq!(recognised(&[0, 0, 0x12, 4, 0, 0, 0, 0, 0]), http2);
-        assert_eq!(recognised(&[0x16, 3, 1, 2, 0, 1, 0, 1]), tls);
-        assert_eq!(recognised(&[0x16, 3, 0, 0, 0x85, 1, 0, 0]), tls);
-        assert_eq!(recognised(&[0x15, 3, 3, 0, 2, 2, 40]), tls);
-        assert_eq!(recognised(&[0x16, 3, 0, 0, 0x42, 0, 0, 0]), Ok(None));
+        assert_eq!(recognized(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), http2);
+        assert_eq!(recognized(b"PRI "), http2);
+        assert_eq!(recognized(&[0, 0, 0x12, 4, 0, 0, 0, 0, 0]), http2);
+        assert_eq!(recognized(&[0x16, 3, 1, 2, 0, 1, 0, 1]), tls);
+        assert_eq!(recognized(&[0x16, 3, 0, 0, 0x85, 1, 0, 0]), tls);
+        assert_eq!(recognized(&[0x15, 3, 3, 0, 2, 2, 40]), tls);
+        assert_eq!(recognized(&[0x16, 3, 0, 0, 0x42, 0, 0, 0]), Ok(None));
         assert_eq!(
-            recognised(b"GET / HT").map_err(|error| error.alert()),
+            recognized(b"GET / HT").map_err(|error| error.alert()),
             Err(Some(AlertCode::TooLarge))
         );
     }

@@ -28,6 +28,7 @@ pub(super) fn code_of(alert: AlertCode) -> Code {
         AlertCode::TooLarge | AlertCode::Overloaded => Code::ResourceExhausted,
         AlertCode::Timeout => Code::DeadlineExceeded,
         AlertCode::Internal => Code::Internal,
+        AlertCode::NoIdentity => Code::Unavailable,
     }
 }
 

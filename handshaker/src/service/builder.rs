@@ -82,7 +82,9 @@ impl HandshakerServiceBuilder {
     /// [`Error::Misuse`] when a limit in time is zero, so that no handshake could succeed.
     pub fn build(self) -> Result<HandshakerService, Error> {
         let Self { of_anybody, of_user, server_policy, client_policy, limits, observer } = self;
-        for (name, limit) in [("deadline", limits.deadline), ("idle", limits.idle)] {
+        for (name, limit) in
+            [("handshake_timeout", limits.handshake_timeout), ("idle_timeout", limits.idle_timeout)]
+        {
             if limit.is_zero() {
                 return Err(Error::misuse(format!(
                     "ServiceLimits::{name} is zero; it has to be longer"

@@ -79,7 +79,7 @@ impl Call {
         requests: Streaming<HandshakerReq>,
     ) -> Self {
         let began = Instant::now();
-        let deadline = after(began, service.limits.deadline);
+        let deadline = after(began, service.limits.handshake_timeout);
         service.in_flight.fetch_add(1, Ordering::Relaxed);
         if let Some(observer) = &service.observer {
             observer.started();
@@ -171,7 +171,7 @@ impl Call {
 
     async fn receive(&mut self) -> Result<ReqOneof, Rejection> {
         let limits = &self.record.service.limits;
-        let patience = after(Instant::now(), limits.idle);
+        let patience = after(Instant::now(), limits.idle_timeout);
         let until = patience.min(self.deadline);
         match timeout_at(until, self.requests.message()).await {
             Ok(Ok(Some(request))) => request

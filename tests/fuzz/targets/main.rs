@@ -7,6 +7,7 @@ mod altsh1;
 mod certificates;
 mod choices;
 mod edits;
+mod hpack;
 mod identities;
 mod insider;
 mod insider_records;

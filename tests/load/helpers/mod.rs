@@ -10,6 +10,7 @@ mod loris;
 mod mute;
 pub(crate) mod raw;
 mod resets;
+mod trickle;
 mod visitors;
 
 use std::io::BufRead;
@@ -69,6 +70,7 @@ pub(crate) fn run(words: &[String]) {
             "mute" => mute::run(work).await,
             "resets" => resets::run(work).await,
             "bulk" => bulk::run(work).await,
+            "trickle" => trickle::run(work).await,
             "crowd" => crowd::run(work).await,
             name => panic!("{name} is no helper"),
         }

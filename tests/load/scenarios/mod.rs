@@ -4,6 +4,7 @@ mod claims;
 mod descriptors;
 mod flood;
 mod identity_files;
+mod kept;
 mod mappings;
 mod never_read;
 mod pool_cap;
@@ -48,6 +49,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("identity files", identity_files::run),
     scenario("pool cap: large records", pool_cap::large_records),
     scenario("pool cap: cancelled reads", pool_cap::cancelled_reads),
+    scenario("kept: by trickles", kept::by_trickles),
+    scenario("kept: by slices", kept::by_slices),
     scenario("mappings", mappings::run),
     scenario("soak", soak::run),
 ];

@@ -3,11 +3,13 @@
 mod address;
 mod admin;
 mod arguments;
+mod calls;
 mod connection;
 mod health;
 mod identities;
 mod incoming;
 mod metrics;
+mod places;
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -23,11 +25,12 @@ use tonic::transport::Server;
 use tracing_subscriber::EnvFilter;
 
 use self::admin::Admin;
-use self::connection::Places;
+use self::calls::Calls;
 use self::health::Health;
 use self::identities::DaemonIdentities;
 use self::incoming::Listeners;
 use self::metrics::Metrics;
+use self::places::Places;
 
 pub(crate) use self::arguments::Serve;
 
@@ -81,8 +84,7 @@ impl Serve {
         // Signals from here on are not lost: whoever has read the ready line may send one.
         let mut stop = Stop::new()?;
         let mut hangup = signal(SignalKind::hangup())?;
-        let places =
-            Places::new(self.max_connections, self.max_connections_per_caller, metrics.clone());
+        let places = Places::new(self.place_limits(), Some(metrics.clone()));
         let listeners = Listeners::bind(&self.listen, self.socket_mode)?;
         let health = Health::new().await;
         let admin = match self.admin {
@@ -104,8 +106,10 @@ impl Serve {
         });
 
         let (incoming, accepting) = listeners.accept(&places);
+        tokio::spawn(places.watch());
         let (close, closing) = tokio::sync::oneshot::channel::<()>();
         let server = Server::builder()
+            .layer(Calls)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

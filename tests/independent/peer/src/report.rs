@@ -51,6 +51,7 @@ pub(crate) fn handshake_name(error: &Handshake) -> String {
         Handshake::Foreign(ForeignProtocol::Http2) => "foreign http2".to_owned(),
         Handshake::Foreign(ForeignProtocol::Tls) => "foreign tls".to_owned(),
         Handshake::Denied { peer, .. } => format!("denied {peer}"),
+        Handshake::Identity(_) => "identity".to_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -2,13 +2,19 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use alts_handshaker::cli::{AllowedPeer, KeyedPath, PositiveDuration, TrustArguments};
 use alts_handshaker::identity::{Policy, Rule};
 use alts_handshaker::service::ServiceLimits;
 use clap::Args;
 
+use super::OTHER_CALLS;
 use super::address::{AdminAddress, ListenAddress};
+use super::places::PlaceLimits;
+
+/// What the last answer of a call gets to be read, beyond the time that the call may take.
+const UNREAD: Duration = Duration::from_secs(5);
 
 /// Does handshakes for gRPC's ALTS: gRPC C++ and all that is made from it, grpc-go, grpc-java, and alts itself.
 #[derive(Debug, Args)]
@@ -69,22 +75,29 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
     pub(super) deny_client: Vec<Rule>,
 
-    /// Handshakes under way.
+    /// Handshakes in progress. A user gets another one only while more are free than it has, so that others find room: one user
+    /// alone gets half of them.
     #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
-    max_streams: usize,
-    /// Handshakes under way for one user; callers over TCP count as one.
+    max_streams: Count,
+    /// Handshakes in progress for one user; callers over TCP count as one.
     #[arg(long, value_name = "COUNT", default_value = "256", help_heading = "Limits")]
-    max_streams_per_caller: usize,
-    /// Handshakes that may wait for a place, for each user and over all. One more is refused.
+    max_streams_per_caller: Count,
+    /// Handshakes of one user that may wait for a place; twice as many in all. One more is refused.
     #[arg(long, value_name = "COUNT", default_value = "256", help_heading = "Limits")]
     queue: usize,
-    /// Connections of callers.
+    /// Connections of callers. One more closes the connection that has been unused for longest, of the user who has the most.
     #[arg(long, value_name = "COUNT", default_value = "1024", help_heading = "Limits")]
-    pub(super) max_connections: usize,
-    /// Connections of one user; callers over TCP count as one.
+    max_connections: Count,
+    /// Connections of one user; callers over TCP count as one. One more closes the one that has been unused for longest.
     #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
-    pub(super) max_connections_per_caller: usize,
-    /// The longest that a handshake may take.
+    max_connections_per_caller: Count,
+    /// How long a new connection may stay without a call. Then it is closed.
+    #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
+    first_call_timeout: PositiveDuration,
+    /// How long a connection may stay without a call after its last one. Then it is closed; callers connect again when they need to.
+    #[arg(long, value_name = "DURATION", default_value = "15m", help_heading = "Limits")]
+    connection_idle_timeout: PositiveDuration,
+    /// The longest that a handshake may take, with the wait for a place.
     #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
     handshake_timeout: PositiveDuration,
     /// The longest that a caller may take for its next message.
@@ -115,12 +128,22 @@ Examples:
 impl Serve {
     pub(super) fn service_limits(&self) -> ServiceLimits {
         let mut limits = ServiceLimits::default();
-        limits.streams = self.max_streams;
-        limits.streams_per_caller = self.max_streams_per_caller;
+        limits.streams = self.max_streams.0;
+        limits.streams_per_caller = self.max_streams_per_caller.0;
         limits.queue = self.queue;
-        limits.deadline = self.handshake_timeout.0;
-        limits.idle = self.idle_timeout.0;
+        limits.handshake_timeout = self.handshake_timeout.0;
+        limits.idle_timeout = self.idle_timeout.0;
         limits
+    }
+
+    pub(super) fn place_limits(&self) -> PlaceLimits {
+        PlaceLimits {
+            all: self.max_connections.0,
+            per_caller: self.max_connections_per_caller.0,
+            first_call: self.first_call_timeout.0,
+            idle: self.connection_idle_timeout.0,
+            call: self.handshake_timeout.0.max(OTHER_CALLS) + UNREAD,
+        }
     }
 
     /// `None` where callers have to say who the server is.
@@ -152,6 +175,21 @@ impl FromStr for SocketMode {
     }
 }
 
+/// How many there may be of something: at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count(pub(super) usize);
+
+impl FromStr for Count {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(count @ 1..) => Ok(Self(count)),
+            _ => Err("not a whole number of at least 1".to_owned()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +199,9 @@ mod tests {
         assert_eq!("0660".parse(), Ok(SocketMode(0o660)));
         assert!("0888".parse::<SocketMode>().is_err());
         assert!("1777".parse::<SocketMode>().is_err());
+        assert_eq!(usize::MAX.to_string().parse(), Ok(Count(usize::MAX)));
+        for bad in ["0", "-1", "1.5", "x", "", "99999999999999999999999"] {
+            assert!(bad.parse::<Count>().is_err(), "{bad}");
+        }
     }
 }

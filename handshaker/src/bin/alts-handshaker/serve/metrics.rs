@@ -23,10 +23,11 @@ pub(super) struct Metrics {
     in_flight: Gauge,
     seconds: Family<OfRole, Histogram>,
     pub(super) connections: Gauge,
-    pub(super) connections_refused: Counter,
+    closed: Family<OfReason, Counter>,
     expiry: Family<OfFile, Gauge>,
     reloads: Family<OfFile, Counter>,
     reload_failures: Family<OfFile, Counter>,
+    unusable_domains: Family<OfFile, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -38,6 +39,32 @@ struct OfRole {
 struct Failure {
     role: &'static str,
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReason {
+    reason: &'static str,
+}
+
+/// Why the daemon closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// It has no call.
+    Silent,
+    /// A call has lasted longer than any can: its answer is not read.
+    Unread,
+    /// There was no room for another one.
+    Displaced,
+}
+
+impl Closed {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Unread => "unread",
+            Self::Displaced => "displaced",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,10 +98,11 @@ impl Metrics {
             ),
             in_flight: register(&mut all, "in_flight", "Handshakes under way"),
             connections: register(&mut all, "connections", "Open connections of callers"),
-            connections_refused: register(
+            closed: register(
                 &mut all,
-                "connections_refused",
-                "Connections closed because their caller had too many",
+                "connections_closed",
+                "Connections that the daemon closed: silent (no call for too long), unread (an answer not read for too long), \
+                 displaced (there was no room for another one)",
             ),
             expiry: register(
                 &mut all,
@@ -84,16 +112,25 @@ impl Metrics {
             reloads: register(
                 &mut all,
                 "identity_reloads",
-                "How often changed identity files were taken over",
+                "How often changed identity files took effect",
             ),
             reload_failures: register(
                 &mut all,
                 "identity_reload_failures",
-                "How often identity files could not be taken over and the old identity stayed",
+                "How many looks at the identity files found something that cannot be used",
+            ),
+            unusable_domains: register(
+                &mut all,
+                "identity_unusable_trust_domains",
+                "Trust domains whose files cannot be used, so that nobody of them is accepted",
             ),
             seconds,
             registry: all,
         }
+    }
+
+    pub(super) fn closed(&self, why: Closed) {
+        self.closed.get_or_create(&OfReason { reason: why.name() }).inc();
     }
 
     /// All of it in the text format of `OpenMetrics`, which Prometheus reads.
@@ -105,6 +142,10 @@ impl Metrics {
                 let seconds = expiry.map_or(0, |since| since.as_secs().cast_signed());
                 self.expiry.get_or_create(&of_file).set(seconds);
             }
+            let unusable = identity.files.unusable_trust_domains().len();
+            self.unusable_domains
+                .get_or_create(&of_file)
+                .set(i64::try_from(unusable).unwrap_or(i64::MAX));
             for (family, count) in [
                 (&self.reloads, identity.files.reloads()),
                 (&self.reload_failures, identity.files.failures()),
