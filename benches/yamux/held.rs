@@ -19,9 +19,13 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).expect("a count of what is in memory")
+}
+
 fn live(heap: &StatsAlloc<System>) -> i64 {
     let stats = heap.stats();
-    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
+    signed(stats.bytes_allocated) - signed(stats.bytes_deallocated)
 }
 
 /// Lets all tasks run until they have nothing left to do.
@@ -66,7 +70,7 @@ pub(crate) fn streams(heap: &StatsAlloc<System>, peer: Peer) -> Vec<(&'static st
         let mut streams = peer.streams(Transport::Tcp, STREAMS + 1, pools).await;
         settle().await;
         // The list of them is the benchmark's.
-        let list = (streams.capacity() * size_of::<(Stream, Stream)>()) as i64;
+        let list = signed(streams.capacity() * size_of::<(Stream, Stream)>());
         let each = |now: i64| (now - before - list) as f64 / (2 * STREAMS) as f64;
         let fresh = each(live(heap));
         for (near, far) in &mut streams {
@@ -168,7 +172,7 @@ pub(crate) fn tiny(heap: &StatsAlloc<System>) -> Vec<(&'static str, f64)> {
         while session.stats().received_bytes < 250_000 {
             settle().await;
         }
-        let heap = live(heap) - before - frames.capacity() as i64;
+        let heap = live(heap) - before - signed(frames.capacity());
         let held = pool.stats().in_use_bytes;
         drop(stream);
         vec![("held", heap as f64 + held as f64)]

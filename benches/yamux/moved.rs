@@ -46,7 +46,7 @@ pub(crate) fn run(
             far
         });
         let ends = (writing.await.expect("written"), reading.await.expect("read"));
-        let time = processor_time() - before;
+        let time = processor_time().saturating_sub(before);
         let stats = region.change();
         drop(ends);
         let gib = total as f64 / f64::from(1 << 30);
@@ -62,7 +62,8 @@ fn processor_time() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a figure");
     [usage.user_time(), usage.system_time()]
         .map(|time| {
-            Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)
+            Duration::from_secs(time.tv_sec().cast_unsigned())
+                + Duration::from_micros(time.tv_usec().cast_unsigned())
         })
         .iter()
         .sum()

@@ -60,6 +60,12 @@ enum Side {
     Agent(AgentArguments),
 }
 
+const AGENTS_HELP: &str = "Who may be an agent: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. \
+    May be repeated [default: everybody in the relay's own trust domain]";
+
+const RELAY_HELP: &str = "Who may be the relay: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. \
+    May be repeated";
+
 #[derive(Debug, Args)]
 struct RelayArguments {
     /// Where agents connect, over alts.
@@ -68,9 +74,7 @@ struct RelayArguments {
     /// Where users connect, over TCP. Whoever reaches this address reaches the service.
     #[arg(long, value_name = "HOST:PORT")]
     users: SocketAddr,
-    /// Who may be an agent: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. May be repeated.
-    /// [default: everybody in the relay's own trust domain]
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", help = AGENTS_HELP)]
     allow: Vec<Rule>,
     #[command(flatten)]
     common: Common,
@@ -81,8 +85,7 @@ struct AgentArguments {
     /// Where the relay takes agents.
     #[arg(long, value_name = "HOST:PORT")]
     relay: String,
-    /// Who may be the relay: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. May be repeated.
-    #[arg(long, value_name = "RULE", required = true)]
+    #[arg(long, value_name = "RULE", required = true, help = RELAY_HELP)]
     name: Vec<Rule>,
     /// The service that users reach.
     #[arg(long, value_name = "HOST:PORT")]
@@ -170,6 +173,6 @@ async fn asked_to_stop() {
     };
     if let Err(error) = asked.await {
         tracing::warn!(%error, "signals cannot be waited for; end this process by other means");
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

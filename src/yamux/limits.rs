@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  received and unread    at most max_held (32 MiB), and for each stream its window and a chunk (512 KiB + 32 KiB)
-//!  waiting to be sent     two batches of 128 KiB, and 64 answers of 12 bytes
+//!  waiting to be sent     two batches of 128 KiB, and the answers to one read
 //!  being read             one buffer of at most 128 KiB
 //!  streams                about 150 bytes each: 1,024 that the peer opened, and as many as this side opens
 //! ```
@@ -52,7 +52,8 @@ pub(super) const MAX_CHUNK: usize = 32 << 10;
 /// A grant smaller than this, in bytes, waits while other data is still to be sent, so that a header does not go with each byte.
 pub(super) const SMALL_GRANT: u32 = 2 << 10;
 
-/// Pongs and resets that wait to be sent: 64. Then nothing is read until they have gone.
+/// Pongs and resets that wait to be sent: 64, and those to the rest of the same read, which is small where there are few bodies. Then nothing
+/// is read until they have gone.
 pub(super) const MAX_REPLIES: usize = 64;
 /// Frames in one second that carry nothing (pings, empty Data, grants of nothing, refused or unknown streams) before the session
 /// ends: 131,072. Nobody honest comes near; a flood is ten times faster.

@@ -25,7 +25,7 @@ pub(super) enum Fate {
 }
 
 /// A stream, from the peer's SYN to its end on the wire and for the application.
-#[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "a model is facts, one by one")]
 struct Stream {
     /// What the peer may still send, and what of it waits to be read.
     credit: u64,
@@ -114,7 +114,7 @@ impl Model {
     fn on_stream(&mut self, kind: u8, flags: u8, id: u32, len: u32) {
         let live = self.streams.get(&id).is_some_and(|stream| !stream.is_over());
         if flags & SYN != 0 {
-            if id % 2 == 0 {
+            if id.is_multiple_of(2) {
                 self.violation = Some(Violation::SynOfThisSide { stream: id });
                 return;
             }
@@ -163,7 +163,7 @@ impl Model {
             }
             stream.granted += u64::from(len);
         }
-        if bytes > 0 && stream.fin_in || bytes > 0 && stream.dropped {
+        if bytes > 0 && (stream.fin_in || stream.dropped) {
             stream.cut = true;
             stream.unread = 0;
             self.resets.insert(id, 0);
