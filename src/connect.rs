@@ -18,6 +18,7 @@ mod dial;
 #[cfg(feature = "tokio")]
 mod drive;
 mod endpoint;
+mod failure;
 #[cfg(feature = "tokio")]
 mod farewell;
 #[cfg(feature = "tokio")]

@@ -25,7 +25,9 @@ pub(crate) use nonblocking::{NonBlocking, refused};
 pub(crate) use polled::{Polled, into_poll, or_would_block};
 #[cfg(feature = "tokio")]
 pub use probed::Probed;
-pub(crate) use socket::{Sink, Source, read_on_ready};
+#[cfg(any(feature = "mio", feature = "tokio"))]
+pub(crate) use socket::read_on_ready;
+pub(crate) use socket::{Sink, Source};
 
 /// A byte source that reports when bytes are waiting, and only then takes memory for them.
 ///

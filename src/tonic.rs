@@ -33,6 +33,7 @@
 //! certificates it was made with; `Server::max_connection_age` has clients connect again.
 
 mod authorization;
+mod balance;
 mod channel;
 mod client_stream;
 mod codec;
@@ -42,6 +43,7 @@ mod error;
 mod incoming;
 
 pub use authorization::{Access, Authorization, Authorized};
+pub use balance::BalancedChannel;
 pub use channel::{Channel, ChannelBody, ChannelFuture};
 pub use client_stream::ClientStream;
 pub use codec::{SmallBufferCodec, SmallBufferEncoder};

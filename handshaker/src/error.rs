@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::foreign::ForeignProtocol;
 use crate::identity::IdentityError;
 
 /// A handshake error code: all that a peer is told. The numbers are those of the wire (`PROTOCOL.md`).
@@ -96,25 +97,6 @@ impl AlertCode {
 impl fmt::Display for AlertCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// A protocol that a peer may speak by mistake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ForeignProtocol {
-    /// HTTP/2 with prior knowledge: plaintext gRPC.
-    Http2,
-    /// A TLS `ClientHello` or alert.
-    Tls,
-}
-
-impl fmt::Display for ForeignProtocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http2 => "HTTP/2 without ALTS",
-            Self::Tls => "TLS",
-        })
     }
 }
 
@@ -228,7 +210,7 @@ impl fmt::Display for Error {
                 }
                 f.write_str(if *sealed { "" } else { " (in plaintext)" })
             }
-            Self::Foreign(protocol) => write!(f, "the peer speaks {protocol}"),
+            Self::Foreign(protocol) => write!(f, "the peer does not speak ALTS but {protocol}"),
             Self::Incompatible { code, detail } => {
                 write!(f, "nothing in common with the peer: {detail} ({code})")
             }

@@ -56,6 +56,7 @@ pub mod cli;
 pub mod dev_ca;
 mod engine;
 mod error;
+mod foreign;
 pub mod identity;
 #[cfg(feature = "tokio")]
 mod limits;
@@ -71,7 +72,8 @@ pub mod service;
 mod session;
 
 pub use engine::{Handshake, Suite};
-pub use error::{AlertCode, Error, ForeignProtocol};
+pub use error::{AlertCode, Error};
+pub use foreign::ForeignProtocol;
 #[cfg(feature = "tokio")]
 pub use limits::{Arrival, CorePermit, HalfOpen, HandshakeLimits, LimitOptions, RefusalPermit};
 pub use local::{LocalHandshaker, LocalHandshakerBuilder};

@@ -27,7 +27,8 @@ mod tests {
 
     use super::send::code_of;
     use super::*;
-    use crate::error::{AlertCode, Error, ForeignProtocol};
+    use crate::error::{AlertCode, Error};
+    use crate::foreign::ForeignProtocol;
     use crate::identity::IdentityError;
 
     #[test]
@@ -40,7 +41,7 @@ mod tests {
             Error::Alert { code: AlertCode::AccessDenied, reason: "no".into(), sealed: true },
             Error::Alert { code: AlertCode::Timeout, reason: String::new(), sealed: false },
             Error::Foreign(ForeignProtocol::Http2),
-            Error::Foreign(ForeignProtocol::Tls),
+            Error::Foreign(ForeignProtocol::Proxy),
             Error::Denied { peer: "spiffe://a/b".into(), detail: "no rule allows it".into() },
             Error::Unavailable("gone".into()),
             Error::Misuse("wrong".into()),

@@ -1,21 +1,23 @@
 //! Drives a handshake over a tokio socket: sends, receives and steps until there is a result, within limits and timeouts.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::IpAddr;
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
-use alts_handshaker::{
-    AlertCode, Error as Handshake, HalfOpen, HandshakeOptions, HandshakeResult, Role,
-};
+use alts_handshaker::{Error as Handshake, HalfOpen, HandshakeOptions, HandshakeResult, Role};
+use tokio::io::ReadBuf;
 use tokio::time::{Instant, timeout_at};
 
 use super::endpoint::Endpoint;
+use super::failure::{no_place, silence, too_long};
 use super::farewell::tell;
 use super::handshaking::Handshaking;
 use super::settings::{Settings, addable};
 use super::socket::Socket;
-use crate::error::Error;
+use crate::error::{Error, Truncation};
 use crate::pool::PooledBuf;
 use crate::ready::{Polled, into_poll};
 use crate::stream::AltsStream;
@@ -36,20 +38,26 @@ pub(super) async fn secure<S: Socket>(
         Role::Client => deadline,
     };
     // Held until the peer has been told of a failure: peers that are being told count, too.
-    let _place = match endpoint.role {
+    let (_place, first) = match endpoint.role {
         Role::Server => match admit(settings, &mut io, source, first_bytes, deadline).await {
-            Ok(place) => Some(place),
+            Ok((place, first)) => (Some(place), Some(first)),
             Err(error) => {
-                let _permit = settings.limits.refusal().ok_or_else(|| error.clone())?;
-                let mut handshaking = Handshaking::start(endpoint, options)?;
-                refuse(&mut handshaking, &error, &mut io, deadline).await;
+                if let Error::Handshake(Handshake::Limit { .. }) = error
+                    && let Some(_permit) = settings.limits.refusal()
+                {
+                    let mut handshaking = Handshaking::start(endpoint, options)?;
+                    refuse(&mut handshaking, &error, &mut io, deadline).await;
+                }
                 return Err(error);
             }
         },
-        Role::Client => None,
+        Role::Client => (None, None),
     };
     let mut handshaking = Handshaking::start(endpoint, options)?;
-    match drive(&mut handshaking, settings, &mut io, first_bytes, deadline).await {
+    if let Some(first) = first {
+        handshaking.preload(first);
+    }
+    match drive(&mut handshaking, endpoint, &mut io, first_bytes, deadline).await {
         Ok((result, received)) => endpoint.stream(io, result, received),
         Err(error) => {
             refuse(&mut handshaking, &error, &mut io, deadline).await;
@@ -72,37 +80,52 @@ fn tune(io: &impl Socket, settings: &Settings) {
     }
 }
 
-/// Waits until the client says something, then for its turn. Until then it costs next to nothing.
+/// Waits until the client says something, then for its turn. Until then it costs next to nothing. What it said comes with the
+/// place: to be readable is not enough, since a readiness may be false, and the end of a stream is readable, too.
 async fn admit<S: Socket>(
     settings: &Settings,
     io: &mut S,
     source: Option<IpAddr>,
     first_bytes: Instant,
     deadline: Instant,
-) -> Result<HalfOpen, Error> {
+) -> Result<(HalfOpen, Box<[u8]>), Error> {
     let mut arrival = settings.limits.arrive(source)?;
-    let spoken = poll_fn(|cx| match io.poll_readable(cx) {
-        Poll::Ready(readable) => Poll::Ready(readable.map_err(Error::from)),
+    let spoken = poll_fn(|cx| match poll_first(io, cx) {
+        Poll::Ready(first) => Poll::Ready(first),
         Poll::Pending => arrival.poll_displaced(cx).map(|error| Err(error.into())),
     });
-    within(first_bytes, spoken).await.map_err(|_| silence(settings, Role::Server))??;
+    let spoken = within(first_bytes, spoken).await;
+    let first = spoken.map_err(|_| silence(settings, Role::Server))??;
     let turn = within(deadline, arrival.admitted()).await;
-    Ok(turn.map_err(|_| {
-        let detail = format!(
-            "no place for the handshake became free in {:?}: too many are unfinished",
-            settings.handshake_timeout
-        );
-        Error::Handshake(Handshake::Limit { code: AlertCode::Overloaded, detail: detail.into() })
-    })??)
+    let place = turn.map_err(|_| no_place(settings))??;
+    Ok((place, first))
+}
+
+/// The client's first bytes, in an allocation of their size.
+fn poll_first<S: Socket>(io: &mut S, cx: &mut Context<'_>) -> Poll<Result<Box<[u8]>, Error>> {
+    /// Enough for a first message of this package, some 150 bytes.
+    const FIRST_READ: usize = 512;
+    let left = || Error::Truncated { at: Truncation::BeforeHandshake };
+    ready!(io.poll_readable(cx))?;
+    let mut scratch = [0; FIRST_READ];
+    let mut buf = ReadBuf::new(&mut scratch);
+    Poll::Ready(match ready!(Pin::new(io).poll_read(cx, &mut buf)) {
+        Ok(()) if buf.filled().is_empty() => Err(left()),
+        Ok(()) => Ok(buf.filled().into()),
+        // Checks of a port may end this way, too.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(left()),
+        Err(error) => Err(error.into()),
+    })
 }
 
 async fn drive<S: Socket>(
     handshaking: &mut Handshaking,
-    settings: &Settings,
+    endpoint: &Endpoint,
     io: &mut S,
     first_bytes: Instant,
     deadline: Instant,
 ) -> Result<(HandshakeResult, Option<PooledBuf>), Error> {
+    let Endpoint { role, ref settings, .. } = *endpoint;
     let late = |_| too_long(settings);
     loop {
         let sending = poll_fn(|cx| into_poll(handshaking.send(&mut Polled { io: &mut *io, cx })));
@@ -117,7 +140,7 @@ async fn drive<S: Socket>(
         });
         match within(patience, receiving).await {
             Ok(received) => received?,
-            Err(_) if silent => return Err(silence(settings, handshaking.role())),
+            Err(_) if silent => return Err(silence(settings, role)),
             Err(_) => return Err(too_long(settings)),
         }
         within(deadline, step(handshaking, settings)).await.map_err(late)??;
@@ -158,23 +181,6 @@ async fn refuse<S: Socket>(
         handshaking.fail(*code);
     }
     tell(handshaking, io, deadline).await;
-}
-
-/// The peer has not sent what shows that it speaks.
-fn silence(settings: &Settings, role: Role) -> Error {
-    let timeout = match role {
-        Role::Server => settings.first_bytes_timeout.min(settings.handshake_timeout),
-        Role::Client => settings.handshake_timeout,
-    };
-    expired(format!("the peer sent nothing, or less than a header of 8 bytes, in {timeout:?}"))
-}
-
-fn too_long(settings: &Settings) -> Error {
-    expired(format!("the handshake was not finished in {:?}", settings.handshake_timeout))
-}
-
-fn expired(detail: String) -> Error {
-    Error::Handshake(Handshake::Limit { code: AlertCode::Timeout, detail: detail.into() })
 }
 
 /// The deadline came first.

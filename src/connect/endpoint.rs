@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alts_handshaker::{HandshakeResult, Handshaker, Role};
 
-use super::settings::{Settings, addable};
+use super::settings::Settings;
 use crate::error::Error;
 use crate::pool::PooledBuf;
 use crate::stream::{AltsStream, Channel, Negotiated, Terms};
@@ -77,7 +77,7 @@ impl Endpoint {
     /// When a connection that begins now has to be secured.
     #[cfg(feature = "tokio")]
     pub(super) fn deadline(&self) -> tokio::time::Instant {
-        tokio::time::Instant::now() + addable(self.settings.handshake_timeout)
+        tokio::time::Instant::now() + super::settings::addable(self.settings.handshake_timeout)
     }
 
     /// The stream that a finished handshake makes; `received` is what came after the handshake.

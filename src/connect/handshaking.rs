@@ -24,12 +24,13 @@ const READ_LEN: usize = 4 << 10;
 #[derive(Debug)]
 pub(super) struct Handshaking {
     session: Box<dyn HandshakeSession>,
-    role: Role,
     /// A client begins without input.
     begun: bool,
     out: Vec<u8>,
     sent: usize,
     received: usize,
+    /// Received before the handshake had a place.
+    first: Box<[u8]>,
     input: Option<PooledBuf>,
     result: Option<HandshakeResult>,
 }
@@ -41,14 +42,20 @@ impl Handshaking {
     ) -> Result<Self, Error> {
         Ok(Self {
             session: endpoint.handshaker.start(endpoint.role, options)?,
-            role: endpoint.role,
             begun: endpoint.role == Role::Server,
             out: Vec::new(),
             sent: 0,
             received: 0,
+            first: Box::default(),
             input: None,
             result: None,
         })
+    }
+
+    /// Input that was received already.
+    #[cfg(feature = "tokio")]
+    pub(super) fn preload(&mut self, first: Box<[u8]>) {
+        self.first = first;
     }
 
     /// Sends what is due.
@@ -80,25 +87,27 @@ impl Handshaking {
         if !self.begun || self.input.is_some() {
             return Ok(());
         }
-        source.readable()?;
-        let mut input = pool.take_beyond_cap(READ_LEN).map_err(Error::Pool)?;
-        let count = match source.read(&mut input) {
-            Ok(0) if self.received > 0 => {
-                return Err(Error::Truncated { at: Truncation::Handshake }.into());
-            }
-            Ok(0) => return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into()),
-            // Checks of a port may end this way, too.
-            Err(error)
-                if error.kind() == io::ErrorKind::ConnectionReset
-                    && self.received == 0
-                    && self.role == Role::Server =>
-            {
-                return Err(Error::Truncated { at: Truncation::BeforeHandshake }.into());
-            }
-            read => read?,
+        let early = std::mem::take(&mut self.first);
+        let input = if early.is_empty() {
+            source.readable()?;
+            let mut input = pool.take_beyond_cap(READ_LEN).map_err(Error::Pool)?;
+            let count = source.read(&mut input)?;
+            input.truncate(count);
+            input
+        } else {
+            let mut input = pool.take_beyond_cap(early.len()).map_err(Error::Pool)?;
+            input[..early.len()].copy_from_slice(&early);
+            input.truncate(early.len());
+            input
         };
-        input.truncate(count);
-        self.received = self.received.saturating_add(count);
+        if input.is_empty() {
+            let at = match self.received {
+                0 => Truncation::BeforeHandshake,
+                _ => Truncation::Handshake,
+            };
+            return Err(Error::Truncated { at }.into());
+        }
+        self.received = self.received.saturating_add(input.len());
         self.input = Some(input);
         Ok(())
     }
@@ -106,10 +115,6 @@ impl Handshaking {
     /// Whether the handshake itself is over.
     pub(super) fn has_result(&self) -> bool {
         self.result.is_some()
-    }
-
-    pub(super) fn role(&self) -> Role {
-        self.role
     }
 
     /// Whether the peer has yet to show that it speaks.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime};
 
-use alts_handshaker::{AlertCode, HandshakeOptions};
+use alts_handshaker::{Error as Handshake, HandshakeOptions, Role};
 
 use super::endpoint::{Acceptor, Connector, Endpoint};
+use super::failure;
 use super::handshaking::Handshaking;
 use super::settings::addable;
 use crate::error::Error;
@@ -79,10 +80,11 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
                     if Instant::now() < self.deadline() {
                         return Ok(Progress::Pending(self));
                     }
-                    let code = AlertCode::Timeout;
-                    self.handshaking.fail(code);
-                    let detail = "the handshake took too long".into();
-                    Err(Error::Handshake(alts_handshaker::Error::Limit { code, detail }))
+                    let error = self.expired();
+                    if let Error::Handshake(Handshake::Limit { code, .. }) = error {
+                        self.handshaking.fail(code);
+                    }
+                    Err(error)
                 }
                 _ => Err(error.into()),
             },
@@ -116,6 +118,15 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         }
     }
 
+    /// Why it has failed at its deadline.
+    fn expired(&self) -> Error {
+        let settings = &self.endpoint.settings;
+        match self.handshaking.awaits_first_bytes() {
+            true => failure::silence(settings, self.endpoint.role),
+            false => failure::too_long(settings),
+        }
+    }
+
     /// Whether it waits for the socket to become writable.
     pub fn wants_write(&self) -> bool {
         self.handshaking.has_unsent()
@@ -124,10 +135,10 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
     /// The instant at which it fails with a timeout.
     pub fn deadline(&self) -> Instant {
         let settings = &self.endpoint.settings;
-        let patience = if self.handshaking.awaits_first_bytes() {
-            settings.first_bytes_timeout.min(settings.handshake_timeout)
-        } else {
-            settings.handshake_timeout
+        let patience = match (self.endpoint.role, self.handshaking.awaits_first_bytes()) {
+            // As over tokio, where a server may have a queue.
+            (Role::Server, true) => settings.first_bytes_timeout.min(settings.handshake_timeout),
+            _ => settings.handshake_timeout,
         };
         self.start + addable(patience)
     }

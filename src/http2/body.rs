@@ -64,6 +64,19 @@ impl Body {
     }
 }
 
+/// A message that is here as a whole: to send, or for tests.
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Complete { first: bytes, rest: None })
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Error;

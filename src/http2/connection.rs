@@ -43,6 +43,20 @@ pub(crate) struct Turn<'turn> {
     pub(crate) out: &'turn mut Output,
 }
 
+impl Turn<'_> {
+    /// Sends a PING.
+    pub(crate) fn ping(&mut self, data: [u8; 8]) {
+        Ping { ack: false, data }.write(self.out.frames());
+    }
+
+    /// Tells the peer that this side is about to end the connection. Streams that are on their way are still taken; those that come after
+    /// [`Core::close`] are not.
+    pub(crate) fn announce_close(&mut self) {
+        let last_stream = LARGEST_WINDOW;
+        GoAway { last_stream, code: ErrorCode::NO_ERROR, debug: &[] }.write(self.out.frames());
+    }
+}
+
 /// What happened to a connection.
 #[derive(Debug)]
 pub(crate) enum Event<T> {
@@ -54,6 +68,7 @@ pub(crate) enum Event<T> {
     Writable(u32),
     /// A stream is over.
     Closed {
+        #[cfg_attr(not(test), expect(dead_code, reason = "shells find what they need in `data`"))]
         id: u32,
         data: T,
         /// A message that ended before its head was [taken](Core::take_head), whole.
@@ -65,24 +80,36 @@ pub(crate) enum Event<T> {
     Limits,
     /// A PING of ours was answered.
     Pong([u8; 8]),
-    /// The peer takes no new streams. Those above `last_stream` have been closed as unprocessed.
-    GoAway { last_stream: u32, error: Error },
+    /// The peer takes no new streams. Those that it will not process have been closed as unprocessed.
+    GoAway(Error),
 }
 
-/// What has happened so far, once each.
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
-struct Flags {
-    /// The peer's preface has come.
-    greeted: bool,
-    /// The peer's SETTINGS have come.
-    settings: bool,
-    /// Ours were acknowledged.
+/// What has come of the peer's greeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Greeting {
+    Nothing,
+    Preface,
+    Settings,
+}
+
+/// Whether the peer has to be told that this side does not use the table that the peer decodes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SizeUpdate {
+    /// The table has its default size, and nobody minds.
+    Unneeded,
+    /// The peer lowered it.
+    Due,
+    /// It was told, for good.
+    Sent,
+}
+
+/// What has happened so far.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    greeting: Greeting,
+    size_update: SizeUpdate,
+    /// This side's settings were acknowledged.
     acknowledged: bool,
-    /// The peer lowered the size of the table that this side never uses, and has to be told so.
-    size_update: bool,
-    /// It was told.
-    size_updated: bool,
     /// No stream above the last one will be processed.
     closing: bool,
     /// The peer takes no new streams.
@@ -98,14 +125,13 @@ pub(crate) struct Core<T> {
     /// The peer's settings.
     peer_window: u32,
     peer_list: u32,
-    peer_streams: u32,
-    /// The last stream that the peer opened.
-    last_peer: u32,
-    /// The next one that this side opens.
-    next_own: u32,
+    /// 65,535 stands for more, too.
+    peer_streams: u16,
+    /// The last stream that was opened. Only clients open streams: push is not supported.
+    last: u32,
     budget: Budget,
     role: Role,
-    flags: Flags,
+    progress: Progress,
     active: Option<Box<Active<T>>>,
 }
 
@@ -120,6 +146,8 @@ struct Active<T> {
     notices: Option<Arc<Notices>>,
     /// The beginning of a frame other than DATA, or of the preface.
     partial: Vec<u8>,
+    /// Since when it is here.
+    since: Tick,
     content: Option<content::Cut>,
     block: Option<Box<fields::Partial>>,
 }
@@ -132,6 +160,7 @@ impl<T> Default for Active<T> {
             events: VecDeque::new(),
             notices: None,
             partial: Vec::new(),
+            since: 0,
             content: None,
             block: None,
         }
@@ -172,12 +201,20 @@ impl<T: Default> Core<T> {
             recv_window: RecvWindow::new(config.connection_window),
             peer_window: DEFAULT_WINDOW,
             peer_list: u32::MAX,
-            peer_streams: u32::MAX,
-            last_peer: 0,
-            next_own: 1,
+            peer_streams: u16::MAX,
+            last: 0,
             budget: Budget::new(now),
             role,
-            flags: Flags { greeted: role == Role::Client, ..Flags::default() },
+            progress: Progress {
+                greeting: match role {
+                    Role::Client => Greeting::Preface,
+                    Role::Server => Greeting::Nothing,
+                },
+                size_update: SizeUpdate::Unneeded,
+                acknowledged: false,
+                closing: false,
+                peer_closing: false,
+            },
             active: None,
         }
     }
@@ -248,28 +285,33 @@ impl<T: Default> Core<T> {
 
     /// Hears what bodies and wakers of streams have to say. Appends the streams that can go on to `woken`.
     pub(crate) fn take_notices(&mut self, turn: &mut Turn<'_>, woken: &mut Vec<u32>) {
-        let Some(active) = &mut self.active else { return };
-        let Some(notices) = &active.notices else { return };
-        let mut ids = Vec::new();
-        notices.take(&mut ids);
-        self.recv_window.release(notices.take_consumed());
-        for id in ids {
-            let Some(stream) = active.stream(id) else { continue };
-            let marks = stream.link.as_ref().map_or(0, |link| link.take_marks());
-            if marks & mark::CONSUMED != 0 {
-                let consumed = stream.with_consumed();
-                stream.recv_window.release(consumed);
-                stream.announce(turn);
-            }
-            if marks & mark::WOKEN != 0 {
-                woken.push(id);
-            }
-            if marks & mark::DROPPED != 0 && self.role == Role::Client {
-                self.reset(id, ErrorCode::CANCEL, turn);
-                return self.take_notices(turn, woken);
+        if let Some(active) = &mut self.active
+            && let Some(notices) = &active.notices
+        {
+            let mut ids = Vec::new();
+            notices.take(&mut ids);
+            self.recv_window.release(notices.take_consumed());
+            for id in ids {
+                self.take_notice(id, turn, woken);
             }
         }
         self.announce(turn);
+    }
+
+    fn take_notice(&mut self, id: u32, turn: &mut Turn<'_>, woken: &mut Vec<u32>) {
+        let Some(stream) = self.stream(id) else { return };
+        let marks = stream.link.as_ref().map_or(0, |link| link.take_marks());
+        if marks & mark::CONSUMED != 0 {
+            let consumed = stream.take_consumed();
+            stream.recv_window.release(consumed);
+            stream.announce(turn);
+        }
+        if marks & mark::WOKEN != 0 {
+            woken.push(id);
+        }
+        if marks & mark::DROPPED != 0 && self.role == Role::Client {
+            self.reset(id, ErrorCode::CANCEL, turn);
+        }
     }
 
     /// Has `waker` woken when a stream has something to say. `false` if one has already.
@@ -300,58 +342,58 @@ impl<T: Default> Core<T> {
         }
     }
 
-    /// Whether a frame or a header block has begun and is not complete. DATA does not count: its window does.
-    pub(crate) fn is_within_frame(&self) -> bool {
-        self.active
-            .as_ref()
-            .is_some_and(|active| !active.partial.is_empty() || active.block.is_some())
+    /// Since when a frame or a header block is incomplete. DATA does not count: what it can hold is limited by its window.
+    pub(crate) fn incomplete_since(&self) -> Option<Tick> {
+        let active = self.active.as_ref()?;
+        match &active.block {
+            Some(block) => Some(block.since),
+            None => (!active.partial.is_empty()).then_some(active.since),
+        }
+    }
+
+    /// Whether there is an event.
+    pub(crate) fn has_events(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| !active.events.is_empty())
     }
 
     /// Whether the peer's preface and settings have come.
     pub(crate) fn is_greeted(&self) -> bool {
-        self.flags.greeted && self.flags.settings
+        self.progress.greeting == Greeting::Settings
     }
 
     /// Whether the peer has acknowledged this side's settings.
     pub(crate) fn is_acknowledged(&self) -> bool {
-        self.flags.acknowledged
+        self.progress.acknowledged
     }
 
     /// Whether the peer takes no new streams.
     pub(crate) fn peer_is_closing(&self) -> bool {
-        self.flags.peer_closing
+        self.progress.peer_closing
     }
 
     /// Whether this side may ever open another stream. [`can_open`](Self::can_open) says whether it may now.
     pub(crate) fn takes_streams(&self) -> bool {
-        let used_up = self.next_own > LAST_OWN;
-        !self.flags.peer_closing && !self.flags.closing && !used_up
-    }
-
-    /// Sends a PING.
-    pub(crate) fn ping(data: [u8; 8], turn: &mut Turn<'_>) {
-        Ping { ack: false, data }.write(turn.out.frames());
-    }
-
-    /// Tells the peer that this side is about to end the connection. Streams that are on their way are still taken; those that come after
-    /// [`close`](Self::close) are not.
-    pub(crate) fn announce_close(turn: &mut Turn<'_>) {
-        let last_stream = LARGEST_WINDOW;
-        GoAway { last_stream, code: ErrorCode::NO_ERROR, debug: &[] }.write(turn.out.frames());
+        let used_up = self.last + 1 >= LAST_OWN;
+        !self.progress.peer_closing && !self.progress.closing && !used_up
     }
 
     /// Takes no new streams from now on. Those that are open go on.
     pub(crate) fn close(&mut self, code: ErrorCode, debug: &str, turn: &mut Turn<'_>) {
-        if !self.flags.closing {
-            self.flags.closing = true;
+        if !self.progress.closing {
+            self.progress.closing = true;
             let debug = debug.as_bytes();
-            GoAway { last_stream: self.last_peer, code, debug }.write(turn.out.frames());
+            GoAway {
+                last_stream: if self.role == Role::Server { self.last } else { 0 },
+                code,
+                debug,
+            }
+            .write(turn.out.frames());
         }
     }
 
     /// Whether [`close`](Self::close) was called.
     pub(crate) fn is_closing(&self) -> bool {
-        self.flags.closing
+        self.progress.closing
     }
 
     /// Ends everything because of `error`: tells the peer, unless it was the peer or the transport that ended it, and closes all streams.
@@ -361,7 +403,7 @@ impl<T: Default> Core<T> {
                 Reason::Violation(what) | Reason::Limit(what) | Reason::Timeout(what) => what,
                 _ => "",
             };
-            self.flags.closing = false;
+            self.progress.closing = false;
             self.close(error.code(), debug, turn);
         }
         for id in self.ids() {
@@ -430,8 +472,8 @@ impl<T: Default> Core<T> {
 
     /// Whether `id` was never used.
     fn is_idle(&self, id: u32) -> bool {
-        let own = (id % 2 == 1) == (self.role == Role::Client);
-        if own { id >= self.next_own } else { id > self.last_peer }
+        // Streams that come after the end was announced are as good as closed.
+        id.is_multiple_of(2) || (id > self.last && !self.progress.closing)
     }
 }
 

@@ -89,12 +89,13 @@ impl Error {
         Self::new(reason, code, Initiator::Local, Scope::Connection)
     }
 
-    pub(crate) fn limit(what: &'static str) -> Self {
-        Self::ending(Reason::Limit(what), ErrorCode::ENHANCE_YOUR_CALM)
-    }
-
     pub(crate) fn timeout(what: &'static str) -> Self {
         Self::ending(Reason::Timeout(what), ErrorCode::NO_ERROR)
+    }
+
+    pub(crate) fn settings_timeout() -> Self {
+        let what = "the peer does not acknowledge this side's settings";
+        Self::ending(Reason::Timeout(what), ErrorCode::SETTINGS_TIMEOUT)
     }
 
     pub(crate) fn misuse(what: &'static str) -> Self {

@@ -96,9 +96,8 @@ pub(crate) mod refund {
 
 /// Seconds from the start until the preface and the first SETTINGS are here.
 pub(crate) const PREFACE_SECONDS: u32 = 10;
-/// Seconds in which an incomplete frame other than DATA, or a header block, has to be completed.
-pub(crate) const PARTIAL_SECONDS: u32 = 30;
-/// Seconds in which the peer has to take some of the bytes that wait for it.
+/// Seconds in which an incomplete frame other than DATA, or a header block, has to be completed, and in which the peer has to take some of
+/// the bytes that wait for it.
 pub(crate) const STALL_SECONDS: u32 = 30;
 /// Seconds in which SETTINGS have to be acknowledged.
 pub(crate) const SETTINGS_SECONDS: u32 = 20;

@@ -80,8 +80,8 @@ impl End {
 
 impl PooledBuf {
     /// [`freeze`](Self::freeze) copies what is smaller than the buffer divided by this: of a buffer
-    /// of 32 KiB less than 4,160 bytes. Copying that much costs about as much as the reference
-    /// count that it saves, and what is kept takes at most 8 times its size.
+    /// of 32 KiB less than 4,160 bytes. What is kept then takes at most 8 times its size, and copying
+    /// takes about 60 ns longer than sharing at most (benchmark `pool/freeze`).
     pub const COPIED_BELOW: usize = 8;
 
     #[inline]

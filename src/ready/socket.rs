@@ -33,6 +33,7 @@ pub(crate) trait Sink {
 
 /// Waits for readability, then reads once into a buffer from `pool`. A spurious readiness costs a buffer for the duration of
 /// the call.
+#[cfg(any(feature = "mio", feature = "tokio"))]
 pub(crate) fn read_on_ready(
     source: &mut impl Source,
     pool: &BufferPool,

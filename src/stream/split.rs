@@ -220,7 +220,8 @@ impl<R: ReadyReader + AsyncRead + Unpin> AsyncRead for ReadHalf<R> {
 
 /// The sending half of an [`AltsStream`].
 ///
-/// Nothing else sends what the kernel refused: flush after writing. It has no counter to open records with.
+/// Nothing else sends what the kernel refused: flush after writing. It has no counter to open records with, so its shutdown
+/// leaves the peer's closing record to the [`ReadHalf`]: read to the end before dropping both.
 #[derive(Debug)]
 pub struct WriteHalf<W> {
     io: W,

@@ -70,18 +70,51 @@ async fn against(role: Role, bytes: &[u8]) -> (Error, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn peers_that_speak_http2_or_tls() {
-    use ForeignProtocol::{Http2, Tls};
+async fn peers_that_speak_something_else() {
+    use ForeignProtocol::{Http1, Http2, Proxy, Ssh, Text, Tls};
     for (role, bytes, protocol) in [
         (Role::Server, HTTP2_CLIENT, Http2),
         (Role::Server, TLS_CLIENT, Tls),
+        (Role::Server, b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n", Http1),
+        (Role::Server, b"PROXY TCP4 192.0.2.1 192.0.2.2 49152 7000\r\n", Proxy),
+        (Role::Server, b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01", Proxy),
+        (Role::Server, b"SSH-2.0-OpenSSH_9.9\r\n", Ssh),
+        (Role::Server, b"HELO example.org\r\n", Text),
         (Role::Client, HTTP2_SERVER, Http2),
         (Role::Client, TLS_SERVER, Tls),
+        (Role::Client, b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", Http1),
+        (Role::Client, b"SSH-2.0-OpenSSH_9.9\r\n", Ssh),
+        (Role::Client, b"220 mail.example.org ESMTP\r\n", Text),
     ] {
         let (error, answer) = against(role, bytes).await;
         assert_eq!(error, Error::Handshake(handshaker::Error::Foreign(protocol)));
         assert_eq!(error.fault(), Fault::Incompatible);
         assert_eq!(answer, b"", "what it could not understand");
+        // There is nothing to wait for.
+        let world = World::new();
+        let ((wire, control), (_peer, _)) = wires(usize::MAX);
+        control.inject(bytes);
+        let mut handshake = match role {
+            Role::Server => world.acceptor(Settings::default()).accept(wire),
+            Role::Client => world.connector(Settings::default()).connect(wire),
+        };
+        assert!(poll_once(&mut handshake).unwrap().is_err());
+    }
+}
+
+/// A check of a port, which may reset the connection.
+#[tokio::test]
+async fn peers_that_connect_and_leave() {
+    let world = World::new();
+    let acceptor = world.acceptor(settings(&BufferPool::new(), |_| ()));
+    for reset in [false, true] {
+        let (near, far) = tcp_sockets().await;
+        if reset {
+            near.set_zero_linger().unwrap();
+        }
+        drop(near);
+        let error = acceptor.accept(far).await.unwrap_err();
+        assert_eq!(error, Error::Truncated { at: Truncation::BeforeHandshake });
     }
 }
 
@@ -89,9 +122,7 @@ async fn peers_that_speak_http2_or_tls() {
 async fn peers_that_send_garbage() {
     for role in [Role::Server, Role::Client] {
         for (bytes, code) in [
-            (&b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"[..], AlertCode::TooLarge),
-            (b"SSH-2.0-OpenSSH_9.9\r\n", AlertCode::TooLarge),
-            (&[0; 64], AlertCode::DecodeError),
+            (&[0; 64][..], AlertCode::DecodeError),
             (&[3, 0, 0, 0, 0x41, 0, 0, 0], AlertCode::DecodeError),
             (&[0xff; 64], AlertCode::TooLarge),
             (&[20, 0, 0, 0, 6, 0, 0, 0], AlertCode::UnexpectedMessage),

@@ -1,6 +1,7 @@
 //! Accepting goes on, whatever those who connect do and however accepting fails.
 
 use std::io;
+use std::time::Duration;
 
 use alts::Error;
 use alts::connect::Settings;
@@ -9,8 +10,10 @@ use alts::pool::BufferPool;
 use alts::tonic::{Access, Authorization, StreamListener, cause_of};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 
+use crate::echo::echo_client::EchoClient;
 use crate::fixture::{Over, Served, Talk, message, nothing_out};
 use crate::support::{CLIENT, World, rng::Rng, settings};
 
@@ -76,6 +79,35 @@ async fn handshakes_are_limited() {
     assert_eq!(limits.half_open(), 2);
     drop(slow);
     served.connect(&world).await.0.once(message("hello")).await.unwrap();
+}
+
+/// As after a restart of the server: channels of one process, from one address, all at once.
+#[tokio::test]
+async fn channels_wait_for_each_other() {
+    let world = World::new();
+    let mut limits = LimitOptions::default();
+    (limits.half_open, limits.half_open_per_source) = (16, 4);
+    let limits = HandshakeLimits::new(limits);
+    let patient = |settings: &mut Settings| {
+        settings.handshake_timeout = Duration::from_secs(600);
+        settings.first_bytes_timeout = Duration::from_secs(600);
+    };
+    let acceptor = world.acceptor(settings(&BufferPool::new(), |settings| {
+        settings.limits = limits.clone();
+        patient(settings);
+    }));
+    let served =
+        Served::start(&acceptor, Over::Tcp, Authorization::new(Access::authenticated())).await;
+    let connector = world.connector(settings(&BufferPool::new(), patient));
+    let mut calls = JoinSet::new();
+    for _ in 0..80 {
+        let (endpoint, connector) = served.endpoint(connector.clone());
+        let channel = endpoint.connect_with_connector_lazy(connector);
+        calls.spawn(async move { EchoClient::new(channel).once(message("hello")).await });
+    }
+    while let Some(called) = calls.join_next().await {
+        called.unwrap().unwrap();
+    }
 }
 
 /// What tonic makes of a listener, a stream of sockets, can be secured too, and ends when the stream has ended.

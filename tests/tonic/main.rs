@@ -11,6 +11,7 @@ mod support;
 
 mod accepting;
 mod authorization;
+mod balance;
 mod calls;
 mod failures;
 mod fixture;

@@ -4,7 +4,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 use super::{DETAIL, FAULT, MAX_DETAIL};
-use crate::error::{AlertCode, Error, ForeignProtocol};
+use crate::error::{AlertCode, Error};
 
 /// The status that goes with a handshake error code: the table in `PROTOCOL.md`.
 pub(super) fn code_of(alert: AlertCode) -> Code {
@@ -46,11 +46,7 @@ pub(crate) fn to_status(error: &Error) -> Status {
             (Code::Aborted, numbered(kind, *code), &**reason)
         }
         Error::Foreign(protocol) => {
-            let name = match protocol {
-                ForeignProtocol::Http2 => "http2",
-                ForeignProtocol::Tls => "tls",
-            };
-            (Code::InvalidArgument, format!("foreign {name}"), "")
+            (Code::InvalidArgument, format!("foreign {}", protocol.name()), "")
         }
         Error::Denied { peer, detail } => {
             (Code::PermissionDenied, format!("denied {}", peer.escape_default()), &**detail)

@@ -104,7 +104,7 @@ async fn bytes_that_are_no_handshake() {
     for (bytes, code, text) in [
         (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], Code::InvalidArgument, "HTTP/2"),
         (&[0x16, 3, 1, 2, 0, 1, 0, 1], Code::InvalidArgument, "TLS"),
-        (b"GET / HTTP/1.1\r\n\r\n", Code::ResourceExhausted, "too_large"),
+        (b"GET / HTTP/1.1\r\n\r\n", Code::InvalidArgument, "HTTP/1"),
         (&[0; 8], Code::InvalidArgument, "decode_error"),
         // A record where the handshake should begin.
         (&[20, 0, 0, 0, 6, 0, 0, 0], Code::InvalidArgument, ""),
@@ -117,7 +117,7 @@ async fn bytes_that_are_no_handshake() {
     // The client's side.
     let mut call = served.open(client(client_start())).await.unwrap();
     call.answer().await.unwrap();
-    let refused = call.ask(next(&[0x55; 40])).await.unwrap_err();
+    let refused = call.ask(next(&[0x81; 40])).await.unwrap_err();
     assert_status(&refused, Code::ResourceExhausted, "too_large");
 }
 

@@ -426,7 +426,7 @@ impl Connection {
                     }
                 }
                 Event::Pong(_) => state.pinged = None,
-                Event::GoAway { error, .. } => {
+                Event::GoAway(error) => {
                     tracing::debug!(%error, "the server takes no more calls on this connection");
                     self.options.heed(&error);
                 }
@@ -486,7 +486,7 @@ impl Connection {
             state.pinged = Some(due);
             let (now, options) = self.turn();
             let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
-            Core::<Call>::ping(*b"are you?", turn);
+            turn.ping(*b"are you?");
             state.write(cx);
         }
     }

@@ -166,7 +166,7 @@ impl<T: Default> Core<T> {
 
 impl<T> Stream<T> {
     /// What the application has read since it was asked last.
-    pub(super) fn with_consumed(&mut self) -> u32 {
+    pub(super) fn take_consumed(&mut self) -> u32 {
         match &self.link {
             Some(link) => std::mem::take(&mut link.inbox().consumed),
             None => 0,

@@ -4,13 +4,15 @@ use super::super::frame::{Continuation, Head as FrameHead, Headers};
 use super::super::head::{Block, Fields, content_length, write_response};
 use super::super::limits::{CALM, CONTINUATIONS, LIST_ABUSE_RATIO};
 use super::{
-    Core, DEFAULT_WINDOW, Direction, ErrorCode, Event, Head, Role, Stream, Turn, Violation, weight,
+    Core, DEFAULT_WINDOW, Direction, ErrorCode, Event, Head, Role, Stream, Tick, Turn, Violation,
+    weight,
 };
 
 /// A header block of which not all frames have come.
 #[derive(Debug)]
 pub(super) struct Partial {
     pub(super) stream: u32,
+    pub(super) since: Tick,
     end_stream: bool,
     continuations: u8,
     fragments: Vec<u8>,
@@ -41,7 +43,7 @@ impl<T: Default> Core<T> {
             return self.receive_block(stream, end_stream, headers.fragment, turn);
         }
         let fragments = headers.fragment.to_vec();
-        let partial = Partial { stream, end_stream, continuations: 0, fragments };
+        let partial = Partial { stream, since: turn.now, end_stream, continuations: 0, fragments };
         self.active().block = Some(Box::new(partial));
         Ok(())
     }
@@ -92,7 +94,7 @@ impl<T: Default> Core<T> {
             };
         }
         match (idle, role) {
-            (true, Role::Server) if !self.flags.closing => Target::New,
+            (true, Role::Server) if !self.progress.closing => Target::New,
             (true, Role::Client) => {
                 Target::Wrong(Violation::protocol("HEADERS on a stream that was never opened"))
             }
@@ -130,7 +132,7 @@ impl<T: Default> Core<T> {
         }
         match target {
             Target::Wrong(violation) => Err(violation),
-            Target::Nothing if pseudo && self.role == Role::Server && !self.is_idle(id) => {
+            Target::Nothing if pseudo && self.role == Role::Server && id <= self.last => {
                 let what = "a request has an identifier that is not above all before";
                 Err(Violation::connection(ErrorCode::STREAM_CLOSED, what))
             }
@@ -155,7 +157,7 @@ impl<T: Default> Core<T> {
         over_limit: bool,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
-        self.last_peer = id;
+        self.last = id;
         if self.open_streams() >= turn.config.max_concurrent_streams as usize {
             let code = ErrorCode::REFUSED_STREAM;
             super::super::frame::Reset { stream: id, code }.write(turn.out.frames());
@@ -166,7 +168,7 @@ impl<T: Default> Core<T> {
         }
         let head = fields.finish()?;
         // A client may not know this side's setting yet, and believe that it has the default.
-        let recv_window = match self.flags.acknowledged {
+        let recv_window = match self.progress.acknowledged {
             true => turn.config.stream_window,
             false => turn.config.stream_window.max(DEFAULT_WINDOW),
         };

@@ -5,8 +5,8 @@ use super::super::frame::{
 };
 use super::super::input::Received;
 use super::{
-    Active, Core, Direction, Error, ErrorCode, Event, Initiator, Reason, Role, Scope, Turn,
-    Violation, WindowUpdate, hpack, weight,
+    Active, Core, Direction, Error, ErrorCode, Event, Greeting, Initiator, Reason, Role, Scope,
+    SizeUpdate, Tick, Turn, Violation, WindowUpdate, hpack, weight,
 };
 
 impl<T> Active<T> {
@@ -36,7 +36,7 @@ impl<T: Default> Core<T> {
         turn: &mut Turn<'_>,
     ) -> Result<(), Error> {
         let mut at = 0;
-        if !self.flags.settings && received.bytes().starts_with(b"HTTP/1") {
+        if self.progress.greeting < Greeting::Settings && received.bytes().starts_with(b"HTTP/1") {
             let what = "it answered with HTTP/1; HTTP/2 is spoken here by prior knowledge only";
             return Err(Error::ending(Reason::Foreign(what), ErrorCode::PROTOCOL_ERROR));
         }
@@ -44,7 +44,9 @@ impl<T: Default> Core<T> {
             let len = received.bytes().len();
             if self.active().content.is_some() {
                 at = self.receive_content(received, at, turn)?;
-            } else if !self.active().partial.is_empty() || !self.flags.greeted {
+            } else if !self.active().partial.is_empty()
+                || self.progress.greeting == Greeting::Nothing
+            {
                 at = self.complete(received.bytes(), at, turn)?;
             } else if let Some(bytes) = received.bytes()[at..].first_chunk() {
                 let head = Head::parse(bytes);
@@ -61,15 +63,21 @@ impl<T: Default> Core<T> {
                     self.receive_frame(&head, &received.bytes()[start..end], turn)?;
                     at = end;
                 } else {
-                    self.active().partial = received.bytes()[at..].to_vec();
+                    self.keep(&received.bytes()[at..], turn.now);
                     at = len;
                 }
             } else {
-                self.active().partial = received.bytes()[at..].to_vec();
+                self.keep(&received.bytes()[at..], turn.now);
                 at = len;
             }
         }
         Ok(())
+    }
+
+    /// Keeps the beginning of a frame.
+    fn keep(&mut self, bytes: &[u8], now: Tick) {
+        let active = self.active();
+        (active.partial, active.since) = (bytes.to_vec(), now);
     }
 
     /// Completes what began in an earlier read, or the preface. Answers where the read goes on.
@@ -80,6 +88,9 @@ impl<T: Default> Core<T> {
         turn: &mut Turn<'_>,
     ) -> Result<usize, Error> {
         let mut partial = std::mem::take(&mut self.active().partial);
+        if partial.is_empty() {
+            self.active().since = turn.now;
+        }
         let mut fill = |partial: &mut Vec<u8>, len: usize| {
             let missing = len.saturating_sub(partial.len()).min(bytes.len() - at);
             partial.reserve_exact(missing);
@@ -87,13 +98,13 @@ impl<T: Default> Core<T> {
             at += missing;
             partial.len() >= len
         };
-        if !self.flags.greeted {
+        if self.progress.greeting == Greeting::Nothing {
             let complete = fill(&mut partial, PREFACE.len());
             if !PREFACE.starts_with(&partial) {
                 return Err(foreign(&partial));
             }
             match complete {
-                true => self.flags.greeted = true,
+                true => self.progress.greeting = Greeting::Preface,
                 false => self.active().partial = partial,
             }
             return Ok(at);
@@ -124,7 +135,9 @@ impl<T: Default> Core<T> {
         if head.len > super::super::frame::DEFAULT_MAX_FRAME_SIZE {
             return Err(Violation::size("a frame is larger than SETTINGS_MAX_FRAME_SIZE allows"));
         }
-        if !self.flags.settings && (head.kind != Kind::Settings || head.has(flag::ACK)) {
+        if self.progress.greeting < Greeting::Settings
+            && (head.kind != Kind::Settings || head.has(flag::ACK))
+        {
             return Err(Violation::protocol("the first frame is not SETTINGS"));
         }
         let within = self.active().block.as_ref().map(|block| block.stream);
@@ -250,24 +263,27 @@ impl<T: Default> Core<T> {
         let settings = Settings::parse(head, payload)?;
         if settings == Settings::Ack {
             self.charge(turn)?;
-            if !std::mem::replace(&mut self.flags.acknowledged, true) {
+            if !std::mem::replace(&mut self.progress.acknowledged, true) {
                 self.decoder.set_limit(turn.config.header_table_size);
             }
             return Ok(());
         }
         self.budget.charge_control(weight::SETTINGS, turn.now)?;
-        self.flags.settings = true;
+        self.progress.greeting = Greeting::Settings;
         for setting in settings.iter() {
             match setting {
                 Setting::HeaderTableSize(size) => {
-                    let lower = size < hpack::DEFAULT_TABLE_SIZE;
-                    self.flags.size_update |= lower && !self.flags.size_updated;
+                    if size < hpack::DEFAULT_TABLE_SIZE
+                        && self.progress.size_update == SizeUpdate::Unneeded
+                    {
+                        self.progress.size_update = SizeUpdate::Due;
+                    }
                 }
                 Setting::EnablePush(true) if self.role == Role::Client => {
                     return Err(Violation::protocol("a server enables push"));
                 }
                 Setting::MaxConcurrentStreams(count) => {
-                    self.peer_streams = count;
+                    self.peer_streams = count.min(u16::MAX.into()) as u16;
                     self.active().events.push_back(Event::Limits);
                 }
                 Setting::InitialWindowSize(size) => self.resize_windows(size)?,
@@ -299,7 +315,7 @@ impl<T: Default> Core<T> {
 
     fn receive_go_away(&mut self, head: &Head, payload: &[u8]) -> Result<(), Error> {
         let GoAway { last_stream, code, debug } = GoAway::parse(head, payload)?;
-        self.flags.peer_closing = true;
+        self.progress.peer_closing = true;
         let debug = &debug[..debug.len().min(DEBUG_LEN)];
         let text: String = String::from_utf8_lossy(debug).escape_debug().collect();
         let reason = Reason::GoAway(text.into());
@@ -309,7 +325,7 @@ impl<T: Default> Core<T> {
                 self.remove(id, Some(Error::unprocessed(code)));
             }
         }
-        self.active().events.push_back(Event::GoAway { last_stream, error });
+        self.active().events.push_back(Event::GoAway(error));
         Ok(())
     }
 }

@@ -6,13 +6,15 @@ use http::{HeaderMap, StatusCode, request};
 use super::super::frame::{Data, Headers};
 use super::super::head::{list_size, write_fields, write_request, write_response};
 use super::super::hpack::encode;
-use super::super::limits::{SENT_FRAME, refund};
-use super::{Core, DEFAULT_WINDOW, Direction, Error, ErrorCode, Event, Stream, Then, Turn};
+use super::super::limits::{SENT_FRAME, UNSENT, refund};
+use super::{
+    Core, DEFAULT_WINDOW, Direction, Error, ErrorCode, Event, SizeUpdate, Stream, Then, Turn,
+};
 
 impl<T: Default> Core<T> {
     /// Whether a client may open another stream now.
     pub(crate) fn can_open(&self) -> bool {
-        self.takes_streams() && self.open_streams() < self.peer_streams as usize
+        self.takes_streams() && self.open_streams() < usize::from(self.peer_streams)
     }
 
     /// Opens a stream with a request's head. Answers its identifier.
@@ -32,8 +34,8 @@ impl<T: Default> Core<T> {
         if list_size(&parts.headers) > self.peer_list as usize {
             return Err(Error::canceled(CALM_CODE));
         }
-        let id = self.next_own;
-        self.next_own += 2;
+        let id = if self.last == 0 { 1 } else { self.last + 2 };
+        self.last = id;
         let recv_window = turn.config.stream_window.max(DEFAULT_WINDOW);
         let mut stream = Stream::new(id, data, recv_window, self.peer_window);
         stream.sending = if end { Direction::Ended } else { Direction::Content };
@@ -62,6 +64,7 @@ impl<T: Default> Core<T> {
     }
 
     /// How many bytes of content a stream can send now. 0 as well while earlier content waits.
+    #[cfg(test)]
     pub(crate) fn capacity(&mut self, id: u32) -> usize {
         let connection = self.send_window.available();
         match self.stream(id) {
@@ -69,6 +72,23 @@ impl<T: Default> Core<T> {
                 stream.send_window.available().min(connection)
             }
             _ => 0,
+        }
+    }
+
+    /// Whether no content of this stream waits.
+    pub(crate) fn can_send(&mut self, id: u32) -> bool {
+        self.stream(id).is_some_and(|stream| stream.pending.is_empty())
+    }
+
+    /// Asks for an [`Event::Writable`] when there is room in the output.
+    pub(crate) fn want_send(&mut self, id: u32) {
+        let Some(active) = &mut self.active else { return };
+        if let Some(stream) = active.stream(id)
+            && !stream.queued
+            && stream.pending.is_empty()
+        {
+            stream.queued = true;
+            active.ring.push_back(id);
         }
     }
 
@@ -83,6 +103,49 @@ impl<T: Default> Core<T> {
             stream.then = Then::End;
         }
         active.enqueue(id);
+    }
+
+    /// As [`send`](Self::send). Answers `true`, instead of an event, if all of it is out at once and more can follow: a frame that fits,
+    /// while no other stream has its turn.
+    pub(crate) fn send_now(
+        &mut self,
+        id: u32,
+        content: Bytes,
+        end: bool,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let count = content.len();
+        let alone = self.active.as_ref().is_some_and(|active| active.ring.is_empty());
+        self.send(id, content, end);
+        let connection = self.send_window.available();
+        let Some(stream) = self.stream(id) else { return false };
+        let room = stream.send_window.available().min(connection).min(SENT_FRAME);
+        if !alone || count > room || turn.out.len() >= UNSENT {
+            return false;
+        }
+        stream.queued = false;
+        self.active().ring.clear();
+        self.send_frame(id, count, turn)
+    }
+
+    /// Moves the first `count` bytes that wait to the output. Answers whether that was all, and there may be more.
+    fn send_frame(&mut self, id: u32, count: usize, turn: &mut Turn<'_>) -> bool {
+        let Some(stream) = self.active.as_mut().and_then(|active| active.stream(id)) else {
+            return false;
+        };
+        let content = stream.pending.split_to(count);
+        stream.send_window.consume(count);
+        self.send_window.consume(count);
+        self.budget.refund_control(refund::DATA_SENT);
+        let end = stream.pending.is_empty() && matches!(stream.then, Then::End);
+        Data::head(id, count, end).write(turn.out.frames());
+        turn.out.payload(content);
+        if end {
+            stream.sending = Direction::Ended;
+            self.finish(id, turn);
+            return false;
+        }
+        stream.pending.is_empty() && matches!(stream.then, Then::More)
     }
 
     /// Ends this side's direction, after the content that waits.
@@ -103,6 +166,8 @@ impl<T: Default> Core<T> {
     /// Moves content to the output, a frame of each stream in turn, until `limit` bytes are there. Answers whether there is more that only
     /// waits for room in the output.
     pub(crate) fn flush(&mut self, limit: usize, turn: &mut Turn<'_>) -> bool {
+        // Streams in a row that wait for the connection's window.
+        let mut blocked = 0;
         while let Some(active) = &mut self.active
             && let Some(id) = active.ring.pop_front()
         {
@@ -110,9 +175,17 @@ impl<T: Default> Core<T> {
             let full = turn.out.len() >= limit;
             let Some(stream) = active.stream(id) else { continue };
             let waiting = stream.pending.len();
-            if full || (connection == 0 && waiting > 0) {
+            if full {
                 active.ring.push_front(id);
-                return full;
+                return true;
+            }
+            if connection == 0 && waiting > 0 {
+                active.ring.push_back(id);
+                blocked += 1;
+                if blocked >= active.ring.len() {
+                    return false;
+                }
+                continue;
             }
             let count = waiting.min(connection).min(stream.send_window.available()).min(SENT_FRAME);
             if count == 0 && waiting > 0 {
@@ -120,32 +193,18 @@ impl<T: Default> Core<T> {
                 stream.queued = false;
                 continue;
             }
-            if count > 0 {
-                let content = stream.pending.split_to(count);
-                stream.send_window.consume(count);
-                self.send_window.consume(count);
-                self.budget.refund_control(refund::DATA_SENT);
-                let last = stream.pending.is_empty();
-                let end = last && matches!(stream.then, Then::End);
-                Data::head(id, count, end).write(turn.out.frames());
-                turn.out.payload(content);
-                if !last {
-                    active.ring.push_back(id);
-                    continue;
-                }
-                stream.queued = false;
-                if end {
-                    stream.sending = Direction::Ended;
-                    self.finish(id, turn);
-                    continue;
-                }
-                if matches!(stream.then, Then::More) {
-                    active.events.push_back(Event::Writable(id));
-                    continue;
-                }
-            }
             stream.queued = false;
-            self.end_sending(id, turn);
+            if count == 0 && !matches!(stream.then, Then::More) {
+                self.end_sending(id, turn);
+            } else if count == 0 || self.send_frame(id, count, turn) {
+                self.active().events.push_back(Event::Writable(id));
+            } else if let Some(stream) = self.stream(id)
+                && stream.sending != Direction::Ended
+            {
+                // The rest, or the trailers, in its next turn.
+                stream.queued = true;
+                self.active().ring.push_back(id);
+            }
         }
         false
     }
@@ -170,10 +229,10 @@ impl<T: Default> Core<T> {
     /// Begins a header block, with what the peer's decoder has to be told.
     pub(super) fn begin_block(&mut self, turn: &mut Turn<'_>) -> usize {
         let start = Headers::begin(turn.out.frames());
-        if self.flags.size_update {
+        if self.progress.size_update == SizeUpdate::Due {
             // Nothing is ever inserted, so the least size is right for good.
             encode::size_update(turn.out.frames(), 0);
-            (self.flags.size_update, self.flags.size_updated) = (false, true);
+            self.progress.size_update = SizeUpdate::Sent;
         }
         start
     }

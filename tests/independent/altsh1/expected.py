@@ -41,7 +41,7 @@ foreign/HTTP2 settings                           | client | foreign http2       
 foreign/TLS ClientHello                          | server | foreign tls                     | none
 foreign/TLS ServerHello                          | client | foreign tls                     | none
 foreign/TLS alert                                | both   | foreign tls                     | none
-foreign/HTTP1                                    | server | peer too_large                  | clear too_large
+foreign/HTTP1                                    | server | foreign http1                   | none
 foreign/HTTP2 after the first frame              | server | peer too_large                  | sealed too_large
 
 # 5.1, 2, 12.1. ClientInit

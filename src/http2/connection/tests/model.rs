@@ -146,8 +146,9 @@ fn step(pair: &mut Pair, ways: &mut Ways, choices: &mut Choices<'_>) {
                 if !content.is_empty() {
                     way.sent.extend_from_slice(&content);
                     way.ended = choices.byte() % 8 == 7;
-                    way.busy = true;
-                    end.core.send(id, content, way.ended);
+                    let ended = way.ended;
+                    let out = end.with(|core, turn| core.send_now(id, content, ended, turn));
+                    way.busy = !out;
                 }
             }
         }
