@@ -11,7 +11,7 @@
 //!     --cert dev-ca/server/chain.pem --key dev-ca/server/key.pem
 //! ```
 //!
-//! It prints the address it listens on, for the example `echo_client`. `dev-ca issue` again, while it runs, and it takes over
+//! It prints the address it listens on, for the example `echo_client`. Run `dev-ca issue` again while it runs: it loads
 //! the new certificate within 5 seconds. `RUST_LOG=alts=debug` shows more.
 
 mod arguments;

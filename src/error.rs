@@ -63,7 +63,7 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Truncation {
-    /// Before the handshake: the peer connected and left without a word, as port checks do.
+    /// Before the handshake: the peer connected and closed without sending anything, as port checks do.
     BeforeHandshake,
     /// Inside the handshake.
     Handshake,
@@ -138,7 +138,7 @@ impl fmt::Display for Error {
             Self::Handshake(error) => write!(f, "handshake: {error}"),
             Self::Record(error) => write!(f, "record: {error}"),
             Self::Truncated { at } => f.write_str(match at {
-                Truncation::BeforeHandshake => "the peer left without a word",
+                Truncation::BeforeHandshake => "the peer closed the connection before it sent anything",
                 Truncation::Handshake => "the stream ended inside the handshake",
                 Truncation::Record => "the stream ended inside a record",
                 Truncation::MissingClose => "the stream ended without the authenticated close",

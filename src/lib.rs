@@ -14,7 +14,7 @@
 //!
 //! ```text
 //!  Connector, Acceptor      a handshake over a socket, within limits
-//!    │        └─ handshaker   the package alts-handshaker: identity, keys, authorisation; no I/O
+//!    │        └─ handshaker   the package alts-handshaker: identity, keys, authorization; no I/O
 //!    ▼
 //!  AltsStream               a secured byte stream
 //!    ├─ record              the ALTS record protocol: slices in, slices out
@@ -73,6 +73,10 @@
 //! | `tokio` (default) | streams, [`Connector`] and [`Acceptor`] on tokio, [`ReadyReader`](ready::ReadyReader) for its sockets |
 //! | `mio` | on-ready reads for mio's sockets; streams over them, and over any non-blocking socket of `std::io`, work without it |
 //! | `tonic` | gRPC |
+//! | `http2` | HTTP/2 on on-ready reads, for tower's services |
+//! | `yamux` | many streams in one connection |
+//! | `relay` | two connections joined into one |
+//! | `cli` | what the command `alts` needs |
 //! | `aws-lc-rs` | AWS-LC for the cryptography of records, where [`StreamOptions::aead`] asks for it |
 //! | `dev-ca` | an authority for development and tests: `alts::handshaker::dev_ca` |
 //! | `remote` | `RemoteHandshaker`, which asks a HandshakerService |

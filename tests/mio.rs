@@ -201,7 +201,7 @@ fn a_silent_peer_has_until_its_deadline() {
     let Error::Handshake(HandshakeError::Limit { code: AlertCode::Timeout, .. }) = error else {
         panic!("{error:?}")
     };
-    // It was told, in clear, since there are no keys.
+    // The alert is in plaintext, since there are no keys.
     let mut turns = Turns::of(&mut near);
     let mut alert = [0; 64];
     let count = turns.until_done(|| near.read(&mut alert)).unwrap();

@@ -32,7 +32,7 @@ const TLS_CLIENT: &[u8] = &[
 const TLS_SERVER: &[u8] = &[0x15, 3, 3, 0, 2, 2, 10];
 const CLEAR_ALERT_LEN: usize = 11;
 
-/// The alert in clear with this code.
+/// The alert in plaintext with this code.
 fn clear_alert(code: AlertCode) -> Vec<u8> {
     let [high, low] = code.number().to_be_bytes();
     vec![7, 0, 0, 0, 0x4F, 0, 0, 0, high, low, 0]

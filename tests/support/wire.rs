@@ -123,7 +123,7 @@ impl Control {
         self.script.lock().unwrap()
     }
 
-    /// Changes how writes go, and wakes who waits to write.
+    /// Changes how writes behave, and wakes the waiting writer.
     pub(crate) fn set_write_chunk(&self, bytes: usize) {
         self.script().write_chunk = bytes;
         wake(&mut self.outgoing.lock().unwrap().writer);

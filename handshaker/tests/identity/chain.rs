@@ -197,6 +197,21 @@ fn issuers_must_be_authorities() {
 }
 
 #[test]
+fn an_issuer_with_an_unknown_critical_extension_is_not_used() {
+    let world = World::new();
+    for critical in [false, true] {
+        let mut extension =
+            CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![5, 0]);
+        extension.set_criticality(critical);
+        let mut params = authority_params("middle");
+        params.custom_extensions = vec![extension];
+        let middle = world.home.intermediate_with(params);
+        let leaf = middle.leaf("spiffe://example.org/peer");
+        assert_eq!(world.verify(&[&leaf.der, &middle.der]).is_ok(), !critical);
+    }
+}
+
+#[test]
 fn path_length_constraints_hold() {
     let world = World::new();
     let mut params = authority_params("upper");

@@ -70,10 +70,12 @@ fn an_old_list_tells_nothing() {
     let leaf = numbered(&home, 1_000);
     let lists = [home.crl(&[], NOW + 60)];
     assert_eq!(verify_at(&home, &lists, &[&leaf.der], NOW + 59), Ok(()));
-    assert_eq!(
-        verify_at(&home, &lists, &[&leaf.der], NOW + 61),
-        Err(CertificateError::RevocationUnknown)
-    );
+    for late in [60, 61] {
+        assert_eq!(
+            verify_at(&home, &lists, &[&leaf.der], NOW + late),
+            Err(CertificateError::RevocationUnknown)
+        );
+    }
     assert_eq!(CertificateError::RevocationUnknown.code(), AlertCode::BadCertificate);
 }
 
@@ -206,6 +208,63 @@ fn an_issuer_without_crl_sign_has_no_lists() {
         verify_at(&home, &lists, &[&leaf.der, &middle.der], NOW),
         Err(CertificateError::RevocationUnknown)
     );
+}
+
+/// Of an anchor, keyUsage does not count.
+#[test]
+fn a_root_without_crl_sign_has_lists_all_the_same() {
+    let mut params = authority_params("home");
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let home = Authority::root_with(params.clone());
+    params.key_usages.push(rcgen::KeyUsagePurpose::CrlSign);
+    let key = rcgen::KeyPair::from_pem(&home.issuer.key().serialize_pem()).unwrap();
+    let issuer = rcgen::Issuer::new(params, key);
+    let allowed = Authority { der: Vec::new(), pem: String::new(), issuer };
+    let (leaf, bad) = (numbered(&home, 1_000), numbered(&home, 1_001));
+    let lists = [allowed.crl(&[1_001], NOW + HOUR)];
+    assert_eq!(verify_at(&home, &lists, &[&leaf.der], NOW), Ok(()));
+    assert_eq!(verify_at(&home, &lists, &[&bad.der], NOW), Err(CertificateError::Revoked));
+}
+
+/// One key under two names is two issuers.
+#[test]
+fn a_list_counts_for_the_name_that_it_has() {
+    let home = Authority::root("home");
+    let key = rcgen::KeyPair::from_pem(&home.issuer.key().serialize_pem()).unwrap();
+    let issuer = rcgen::Issuer::new(authority_params("other name"), key);
+    let other = Authority { der: Vec::new(), pem: String::new(), issuer };
+    let leaf = numbered(&home, 1_000);
+    let lists = [other.crl(&[], NOW + HOUR)];
+    let unknown = Err(CertificateError::RevocationUnknown);
+    assert_eq!(verify_at(&home, &lists, &[&leaf.der], NOW), unknown);
+}
+
+/// A distribution point for some reasons only is none for a whole list.
+#[test]
+fn a_point_for_some_reasons_is_not_the_lists() {
+    let home = Authority::root("home");
+    let uri = "http://lists.example/1";
+    let name = [&[0x86, 22], uri.as_bytes()].concat();
+    let wrap = |tag: u8, content: &[u8]| [&[tag, content.len() as u8], content].concat();
+    let point = |reasons: &[u8]| {
+        let full_name = wrap(0xA0, &wrap(0xA0, &name));
+        wrap(0x30, &wrap(0x30, &[&full_name, reasons].concat()))
+    };
+    let scope = CrlIssuingDistributionPoint {
+        distribution_point: CrlDistributionPoint { uris: vec![uri.into()] },
+        scope: None,
+    };
+    let lists = [home.crl_with(&[], NOW + HOUR, Some(scope))];
+    // The second has keyCompromise only.
+    for (reasons, expected) in
+        [(&[][..], Ok(())), (&[0x81, 2, 6, 0x40], Err(CertificateError::RevocationUnknown))]
+    {
+        let mut params = leaf_params("spiffe://example.org/peer");
+        params.custom_extensions =
+            vec![rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 31], point(reasons))];
+        let leaf = home.issue(&params);
+        assert_eq!(verify_at(&home, &lists, &[&leaf.der], NOW), expected);
+    }
 }
 
 #[test]

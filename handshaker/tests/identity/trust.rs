@@ -97,6 +97,23 @@ fn an_unusable_authority_is_passed_over() {
     assert_eq!(fault, Err(IdentityError::Anchor(expected)));
 }
 
+/// A key that no signature can be verified with makes no authority.
+#[test]
+fn an_authority_has_a_key_of_a_supported_kind() {
+    let params = authority_params("home");
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let mut der = params.self_signed(&key).unwrap().der().to_vec();
+    let mut trust = TrustBundles::new();
+    assert!(trust.insert_authority(&domain("example.org"), &der).is_ok());
+    // Ed25519's identifier is 1.3.101.112. Ed448's ends in 113. The second of three is the key's.
+    let places: Vec<_> =
+        (0..der.len() - 3).filter(|&at| der[at..at + 3] == [0x2B, 0x65, 0x70]).collect();
+    assert_eq!(places.len(), 3);
+    der[places[1] + 2] = 0x71;
+    let fault = trust.insert_authority(&domain("example.org"), &der).map(drop);
+    assert_eq!(fault, Err(IdentityError::Anchor(CertificateError::UnsupportedKey { position: 0 })));
+}
+
 /// The log names what is passed over by its place and its subject.
 #[test]
 fn what_is_passed_over_is_logged() {
@@ -154,6 +171,12 @@ fn the_epoch_tells_what_changed() {
         identity(&leaf, trust)
     };
     assert_eq!(both(&home.pem, &next.pem), both(&next.pem, &home.pem));
+    // What is added to bundles that were in use counts, too.
+    let in_use = us(&home, plain());
+    let mut added = in_use.trust().clone();
+    let list = home.crl(&[1], super::authority::NOW + super::authority::HOUR);
+    added.insert_crl_pem(&domain("example.org"), list.as_bytes()).unwrap();
+    assert_ne!(identity(&leaf, added), epoch);
     let mut more = plain();
     more.insert_pem(&domain("partner.org"), home.pem.as_bytes()).unwrap();
     assert_ne!(identity(&leaf, more), epoch);

@@ -290,7 +290,7 @@ impl Model {
         }
     }
 
-    /// A read fails, and again, only because the peer went without a word.
+    /// A read fails, and again, only because the peer closed without the authenticated end.
     fn broken(&mut self, at: usize, error: &io::Error) {
         let peer = &self.ends[1 - at];
         assert!(peer.is_gone() && !peer.shut && !self.ends[at].ended, "{error}");

@@ -1,7 +1,7 @@
 """What our side has to make of each fault, read from handshaker/PROTOCOL.md and from the documentation of `alts::Error`.
 
 A line of the table: the fault's name, where * stands for any text; the roles of ours that it is for; our side's error, as
-../peer/src/report.rs writes it; what the misbehaving peer is told, in clear or sealed; and words that the error's text has in it, so
+../peer/src/report.rs writes it; what the misbehaving peer is told, in plaintext or sealed; and words that the error's text has in it, so
 that our side refuses for the reason that is meant. A heading is the section that says so.
 """
 

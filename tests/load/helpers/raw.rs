@@ -131,7 +131,7 @@ pub(crate) async fn read_to_the_end(stream: &mut TcpStream) -> (u64, [u8; 12]) {
     (total, first)
 }
 
-/// The code of an alert in clear, if these bytes begin with one.
+/// The code of an alert in plaintext, if these bytes begin with one.
 pub(crate) fn alert(bytes: &[u8; 12]) -> Option<u16> {
     let is_alert = bytes[4] == 0x4F && bytes[1..4] == [0; 3];
     is_alert.then(|| u16::from_be_bytes([bytes[8], bytes[9]]))

@@ -91,7 +91,7 @@ fn answered(
     row.note("honest attempts refused, and made again", honest.get("overloaded"));
     row.note("flood: answered with a handshake", report.get("answered"));
     row.note("flood: refused as too much", report.get("refused"));
-    row.note("flood: ended without a word", report.get("ended"));
+    row.note("flood: closed without sending anything", report.get("ended"));
     drop((attacker, visitors));
     let left = gauges.left();
     row.require_at_most("handshakes under way, at most", most.end(), most_half_open as u64);

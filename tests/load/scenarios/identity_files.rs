@@ -214,7 +214,7 @@ pub(crate) fn run(row: &mut Row, scale: Scale) {
     row.note("authorities exchanged", authorities);
     row.note("files broken and restored", broken);
     let loads = server.files.reloads() + client.files.reloads();
-    row.require_at_least("files taken over", loads, 4 * rounds);
+    row.require_at_least("files reloaded", loads, 4 * rounds);
     let failures = server.files.failures() + client.files.failures();
     row.require_at_least("looks at bad files", failures, broken);
     row.require_count("the server's name that clients saw last", get(&clients.latest), n);
