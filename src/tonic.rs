@@ -41,6 +41,7 @@ mod connect_info;
 mod connector;
 mod error;
 mod incoming;
+mod server;
 
 pub use authorization::{Access, Authorization, Authorized};
 pub use balance::BalancedChannel;
@@ -51,3 +52,4 @@ pub use connect_info::{AltsConnectInfo, RequestExt};
 pub use connector::{AltsConnector, OnReady};
 pub use error::{ConnectError, cause_of};
 pub use incoming::StreamListener;
+pub use server::Server;

@@ -94,7 +94,6 @@ impl<T> RequestExt for http::Request<T> {
 }
 
 /// Requests over ALTS have an [`AltsConnectInfo`] in their extensions under this crate's HTTP/2, too.
-#[cfg(feature = "http2")]
 impl<S: Connected> crate::http2::server::Connected for AltsStream<S> {
     fn extend(&self, extensions: &mut http::Extensions) {
         extensions.insert(self.connect_info());
