@@ -15,6 +15,11 @@ mod remote;
 mod resets;
 mod slow_loris;
 mod soak;
+#[cfg(feature = "yamux")]
+mod yamux;
+
+#[cfg(feature = "yamux")]
+pub(crate) use yamux::HOLD;
 
 use crate::row::Row;
 use crate::scale::Scale;
@@ -66,6 +71,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("kept: by trickles", kept::by_trickles),
     scenario("kept: by slices", kept::by_slices),
     scenario("mappings", mappings::run),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: pings", yamux::pings),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: streams without end", yamux::streams),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: frames that carry nothing", yamux::empty),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: streams that are not read", yamux::unread),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: frames of one byte", yamux::tiny),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: resets", yamux::churn),
     scenario("soak", soak::run),
 ];
 
