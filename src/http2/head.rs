@@ -38,6 +38,7 @@ pub(crate) struct Fields {
     /// Where in `text` they are.
     path: Option<Place>,
     authority: Option<Place>,
+    host: Option<Place>,
     regular: Vec<(HeaderName, Place)>,
     malformed: Option<&'static str>,
 }
@@ -60,6 +61,7 @@ impl Fields {
             scheme: None,
             path: None,
             authority: None,
+            host: None,
             regular: Vec::with_capacity(8),
             malformed: None,
         }
@@ -91,6 +93,9 @@ impl Fields {
             return Err("a value begins or ends with white space");
         }
         let place = self.keep(value);
+        if name == header::HOST {
+            self.host = Some(place);
+        }
         self.regular.push((name, place));
         Ok(())
     }
@@ -189,6 +194,11 @@ impl Fields {
         if let Some(place) = self.authority.take().filter(|place| place.start < place.end) {
             let authority = Authority::from_maybe_shared(text.slice(place.start..place.end))
                 .map_err(|_| ":authority is not an authority")?;
+            // RFC 9113, section 8.3.1.
+            let host = self.host.map(|host| &text[host.start..host.end]);
+            if host.is_some_and(|host| !host.eq_ignore_ascii_case(authority.as_str().as_bytes())) {
+                return Err("host and :authority differ");
+            }
             if authority.as_str().contains('@') {
                 return Err(":authority has user information");
             }
@@ -294,7 +304,10 @@ mod tests {
 
     #[test]
     fn a_request() {
-        let fields = [&GOOD[..], &[("te", "trailers"), ("a", "1"), ("a", ""), ("x-bin", "\x7e")]];
+        let fields = [
+            &GOOD[..],
+            &[("te", "trailers"), ("a", "1"), ("a", ""), ("x-bin", "\x7e"), ("host", "HOST:1")],
+        ];
         let parts = request(&fields.concat());
         assert_eq!(parts.method, Method::POST);
         assert_eq!(parts.uri, "http://host:1/a/b");
@@ -336,6 +349,7 @@ mod tests {
             ("te", "gzip"),
             (":status", "200"),
             (":unknown", "a"),
+            ("host", "another:1"),
         ] {
             bad.push(with(field));
         }

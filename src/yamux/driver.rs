@@ -39,7 +39,7 @@ pub struct Driver<S> {
     reading: Reading,
     writing: Writing,
     stage: Stage,
-    start: Option<Instant>,
+    start: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     /// Why the connection takes nothing any more, and how long the peer may still say something.
     broken: Option<Box<(Error, Moment)>>,
@@ -72,15 +72,14 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
             shared,
             writing: Writing::default(),
             stage: Stage::Running,
-            start: None,
+            start: Instant::now(),
             timer: None,
             broken: None,
         }
     }
 
-    fn now(&mut self) -> Moment {
-        let now = Instant::now();
-        Moment::after_start(now - *self.start.get_or_insert(now))
+    fn now(&self) -> Moment {
+        Moment::after_start(Instant::now() - self.start)
     }
 
     /// Runs until the session ends.
@@ -110,9 +109,15 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
                     core.park_driver(cx.waker(), after);
                     let stopped = self.broken.is_some() || self.writing.is_blocked();
                     let waits = stopped || !core.has_output();
-                    waits && core.ended().is_none() && !core.is_done()
+                    let parked = waits && core.ended().is_none() && !core.is_done();
+                    parked.then(|| core.next_timeout())
                 });
-                if parked && self.sleep(cx).is_pending() {
+                if self.shared.rest() {
+                    self.writing.rest();
+                }
+                if let Some(next) = parked
+                    && self.sleep(cx, next).is_pending()
+                {
                     return Poll::Pending;
                 }
             }
@@ -138,24 +143,23 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Waits for the next moment at which something is due. The timer is not set back by what happens in between.
-    fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn sleep(&mut self, cx: &mut Context<'_>, of_session: Option<Moment>) -> Poll<()> {
         let next = match &self.stage {
             Stage::Parting(end) | Stage::Lingering(end) => [Some(end.until), None, None, None],
             Stage::Over => [None; 4],
             Stage::Running => [
                 self.broken.as_ref().map(|broken| broken.1),
-                self.shared.with(|core, _| core.next_timeout()),
+                of_session,
                 self.reading.next_timeout(&self.shared),
                 self.writing.next_timeout(&self.shared),
             ],
         };
         let Some(next) = next.into_iter().flatten().min() else { return Poll::Pending };
         let now = self.now();
-        let Some(start) = self.start else { return Poll::Pending };
         if next <= now {
             return Poll::Ready(());
         }
-        let at = start + next.since_start();
+        let at = self.start + next.since_start();
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if at < timer.deadline() || timer.is_elapsed() {
             timer.as_mut().reset(at);
@@ -244,7 +248,7 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Future for Driver<S> {
                     _ => Poll::Ready(Ok(())),
                 };
             }
-            if this.sleep(cx).is_pending() {
+            if this.sleep(cx, None).is_pending() {
                 return Poll::Pending;
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use alts::http2::Server;
 use alts::http2::server::{Handlers, ServerBuilder};
-use alts::tonic::{AltsConnector, Services};
+use alts::tonic::{self as grpc, AltsConnector};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::oneshot;
@@ -64,31 +64,37 @@ impl Served {
         let service = EchoServer::new(Watched(Arc::clone(&seen)))
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        let service = Services::new(tonic::service::Routes::new(service));
+        let service = tonic::service::Routes::new(service);
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let folder = TempDir::new().unwrap();
         let world = World::new();
         let mut address = None;
-        let serving = server.clone();
+        let serving = grpc::Server::from(server.clone());
         let done = match over {
             Over::Tcp => {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 address = Some(listener.local_addr().unwrap());
                 let incoming = TcpListenerStream::new(listener);
-                tokio::spawn(async move { serving.serve(incoming, service, stopped).await })
+                tokio::spawn(async move {
+                    serving.serve_with_shutdown(incoming, service, stopped).await;
+                })
             }
             Over::Unix => {
                 let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
                 let incoming = UnixListenerStream::new(listener);
-                tokio::spawn(async move { serving.serve(incoming, service, stopped).await })
+                tokio::spawn(async move {
+                    serving.serve_with_shutdown(incoming, service, stopped).await;
+                })
             }
             Over::Alts => {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 address = Some(listener.local_addr().unwrap());
                 let acceptor = world.acceptor(settings(&alts::pool::BufferPool::new(), |_| {}));
                 let incoming = acceptor.incoming(listener);
-                tokio::spawn(async move { serving.serve(incoming, service, stopped).await })
+                tokio::spawn(async move {
+                    serving.serve_with_shutdown(incoming, service, stopped).await;
+                })
             }
         };
         Self { server, seen, stop: Some(stop), done, over, address, folder, world }

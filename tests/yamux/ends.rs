@@ -3,13 +3,13 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use alts::yamux::{Config, Error, Fault};
+use alts::yamux::{Error, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::raw::{GO_AWAY, PING, RST, Raw, SYN, WINDOW_UPDATE, data, frame};
-use crate::{Side, both, connected};
+use crate::{Side, both, config, connected};
 
 #[tokio::test]
 async fn three_ends_are_told_apart() {
@@ -30,7 +30,7 @@ async fn three_ends_are_told_apart() {
 
     // The connection is gone, in the middle of a frame.
     let (near, far) = UnixStream::pair().unwrap();
-    let server = Side::server(far, Config::builder());
+    let server = Side::server(far, config());
     let mut raw = Raw(near);
     raw.send(&[data(SYN, 1, 3), frame(0, 0, 1, 100)]).await;
     let mut stream = server.session.accept().await.unwrap().unwrap();
@@ -46,7 +46,7 @@ async fn three_ends_are_told_apart() {
 #[tokio::test]
 async fn shutdown_lets_streams_end_and_says_go_away_last() {
     let (near, far) = UnixStream::pair().unwrap();
-    let server = Side::server(far, Config::builder());
+    let server = Side::server(far, config());
     let mut raw = Raw(near);
     raw.send(&[data(SYN, 1, 3)]).await;
     let mut stream = server.session.accept().await.unwrap().unwrap();
@@ -88,7 +88,7 @@ async fn shutdown_has_a_limit() {
 #[tokio::test(start_paused = true)]
 async fn a_close_does_not_wait_for_a_peer_that_does_not_read() {
     let (near, far) = UnixStream::pair().unwrap();
-    let server = Side::server(far, Config::builder());
+    let server = Side::server(far, config());
     let mut raw = Raw(near);
     // As much credit as the socket does not take.
     raw.send(&[frame(WINDOW_UPDATE, SYN, 1, 100 << 20)]).await;
@@ -127,7 +127,7 @@ async fn a_dropped_driver_fails_everything() {
 #[tokio::test]
 async fn go_away_with_an_error_ends_the_session() {
     let (near, far) = UnixStream::pair().unwrap();
-    let server = Side::server(far, Config::builder());
+    let server = Side::server(far, config());
     let mut raw = Raw(near);
     raw.send(&[data(SYN, 1, 3), frame(GO_AWAY, 0, 0, 2), data(0, 1, 3)]).await;
     assert_eq!(server.driver.await.unwrap(), Err(Error::GoAway { code: 2 }));
@@ -138,7 +138,7 @@ async fn go_away_with_an_error_ends_the_session() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_asked_and_then_given_up() {
     let (near, far) = UnixStream::pair().unwrap();
-    let server = Side::server(far, Config::builder());
+    let server = Side::server(far, config());
     let mut raw = Raw(near);
     let start = Instant::now();
     assert_eq!(raw.next().await, Some((PING, SYN, 0, 0)));
@@ -154,7 +154,7 @@ async fn a_silent_peer_is_asked_and_then_given_up() {
 #[tokio::test]
 async fn both_sides_keep_alive() {
     let time = Duration::from_millis(20);
-    let (client, server) = both(&Config::builder().keep_alive(time, 100 * time));
+    let (client, server) = both(&config().keep_alive(time, 100 * time));
     sleep(20 * time).await;
     assert!(!client.driver.is_finished() && !server.driver.is_finished());
     assert!(client.session.stats().rtt.or(server.session.stats().rtt).is_some());
@@ -163,7 +163,7 @@ async fn both_sides_keep_alive() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_takes_nothing_ends_the_session() {
     let (near, far) = UnixStream::pair().unwrap();
-    let config = Config::builder().write_timeout(Some(Duration::from_secs(30))).no_keep_alive();
+    let config = config().write_timeout(Some(Duration::from_secs(30))).no_keep_alive();
     let server = Side::server(far, config);
     let mut raw = Raw(near);
     raw.send(&[frame(WINDOW_UPDATE, SYN, 1, 100 << 20)]).await;
@@ -177,7 +177,7 @@ async fn a_connection_that_takes_nothing_ends_the_session() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_never_acknowledged_fails_alone() {
     let (near, far) = UnixStream::pair().unwrap();
-    let config = Config::builder().open_timeout(Some(Duration::from_secs(5)));
+    let config = config().open_timeout(Some(Duration::from_secs(5)));
     let client = Side::client(near, config);
     let mut raw = Raw(far);
     let (mut first, mut second) =

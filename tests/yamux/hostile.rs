@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use alts::yamux::{Config, Error, Violation};
+use alts::yamux::{Error, Violation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::Side;
 use crate::raw::{DATA, FIN, GO_AWAY, PING, RST, Raw, SYN, WINDOW_UPDATE, data, frame};
+use crate::{Side, config};
 
 fn server() -> (Raw, Side) {
     let (near, far) = UnixStream::pair().unwrap();
-    (Raw(near), Side::server(far, Config::builder()))
+    (Raw(near), Side::server(far, config()))
 }
 
 /// The session ends with this error, and the peer is told so, although it has sent more than was read.

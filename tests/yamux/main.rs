@@ -16,6 +16,11 @@ use alts::yamux::{Config, ConfigBuilder, Error, Session, Stream};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
+/// The defaults, with the protocol's own window.
+fn config() -> ConfigBuilder {
+    Config::builder().window(256 << 10)
+}
+
 /// One side of a session, with its driver in a task.
 struct Side {
     session: Session,
@@ -45,7 +50,7 @@ fn both(config: &ConfigBuilder) -> (Side, Side) {
 
 /// A client, a server, and a stream between them.
 async fn connected() -> (Side, Side, Stream, Stream) {
-    let (client, server) = both(&Config::builder());
+    let (client, server) = both(&config());
     let near = client.session.open().await.unwrap();
     let far = server.session.accept().await.unwrap().unwrap();
     (client, server, near, far)

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use alts::pool::{BufferPool, PooledBuf};
-use alts::yamux::{Config, Error, Session};
+use alts::yamux::{Error, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
+use crate::config;
 use crate::raw::{PING, Raw, SYN, data, frame};
 use crate::support::{assert_nothing_out, pattern};
 
@@ -25,7 +26,7 @@ fn take_all(pool: &BufferPool) -> Vec<PooledBuf> {
 async fn pings_are_answered_while_the_pool_has_nothing() {
     let pool = pool_of(2);
     let (near, far) = UnixStream::pair().unwrap();
-    let (_session, driver) = Session::server(far, Config::default(), pool.clone());
+    let (_session, driver) = Session::server(far, config().build().unwrap(), pool.clone());
     tokio::spawn(driver);
     let held = take_all(&pool);
     let mut raw = Raw(near);
@@ -41,7 +42,7 @@ async fn pings_are_answered_while_the_pool_has_nothing() {
 async fn a_body_that_waits_for_memory_arrives_when_there_is_some() {
     let pool = pool_of(2);
     let (near, far) = UnixStream::pair().unwrap();
-    let config = Config::builder().memory_patience(Duration::from_secs(600)).build().unwrap();
+    let config = config().memory_patience(Duration::from_secs(600)).build().unwrap();
     let (session, driver) = Session::server(far, config, pool.clone());
     tokio::spawn(driver);
     let held = take_all(&pool);
@@ -61,7 +62,7 @@ async fn a_body_that_waits_for_memory_arrives_when_there_is_some() {
 async fn a_body_that_has_waited_too_long_costs_its_stream_and_no_other() {
     let pool = pool_of(2);
     let (near, far) = UnixStream::pair().unwrap();
-    let config = Config::builder().memory_patience(Duration::from_millis(50)).build().unwrap();
+    let config = config().memory_patience(Duration::from_millis(50)).build().unwrap();
     let (session, driver) = Session::server(far, config, pool.clone());
     tokio::spawn(driver);
     let held = take_all(&pool);
@@ -83,7 +84,7 @@ async fn a_body_that_has_waited_too_long_costs_its_stream_and_no_other() {
 async fn echoes_with_next_to_no_memory_end_one_way_or_the_other() {
     let pool = pool_of(3);
     let (near, far) = UnixStream::pair().unwrap();
-    let config = Config::builder().memory_patience(Duration::from_millis(20)).build().unwrap();
+    let config = config().memory_patience(Duration::from_millis(20)).build().unwrap();
     let (client, driver) = Session::client(near, config.clone(), pool.clone());
     tokio::spawn(driver);
     let (server, driver) = Session::server(far, config, pool.clone());

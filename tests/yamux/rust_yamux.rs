@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::yamux::{Config, Error, Session};
+use alts::yamux::{Error, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 use yamux::{Connection, ConnectionError, Mode};
 
+use crate::config;
 use crate::support::{World, pattern, settings, tcp_sockets};
 
 type Theirs = Compat<yamux::Stream>;
@@ -32,11 +33,18 @@ impl Rust {
     fn start(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, mode: Mode) -> Self {
         let (open, mut to_open) = mpsc::unbounded_channel::<oneshot::Sender<Theirs>>();
         let (accept, accepted) = mpsc::unbounded_channel();
-        let (close, mut closing) = oneshot::channel::<()>();
+        let (close, closing) = oneshot::channel::<()>();
+        let (mut closing, mut closes) = (Some(closing), false);
         let mut connection = Connection::new(io.compat(), yamux::Config::default(), mode);
         let mut opening: Option<oneshot::Sender<Theirs>> = None;
         let ended = tokio::spawn(poll_fn(move |cx| {
-            if let Poll::Ready(Ok(())) = std::pin::Pin::new(&mut closing).poll(cx) {
+            if let Some(asked) = &mut closing
+                && let Poll::Ready(asked) = std::pin::Pin::new(asked).poll(cx)
+            {
+                closing = None;
+                closes = asked.is_ok();
+            }
+            if closes {
                 return connection.poll_close(cx);
             }
             loop {
@@ -84,7 +92,7 @@ where
     A: ReadyReader + AsyncWrite + Unpin + Send + 'static,
     B: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (config, pool) = (Config::default(), BufferPool::new());
+    let (config, pool) = (config().build().unwrap(), BufferPool::new());
     let (session, driver) = match client {
         true => Session::client(ours, config, pool),
         false => Session::server(ours, config, pool),

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use alts::pool::BufferPool;
 use alts::ready::{Probed, ReadyReader};
-use alts::yamux::{Config, ConfigError, Error, ReadHalf, Session, Stream, WriteHalf};
+use alts::yamux::{ConfigError, Error, ReadHalf, Session, Stream, WriteHalf};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use crate::support::{World, assert_nothing_out, pattern, settings, tcp_sockets};
-use crate::{both, connected};
+use crate::{both, config, connected};
 
 /// Accepts streams and sends back what comes.
 async fn echo(server: Session) {
@@ -32,8 +32,8 @@ where
     B: ReadyReader + AsyncWrite + Unpin + Send + 'static,
 {
     let pool = BufferPool::new();
-    let (client, near) = Session::client(near, Config::default(), pool.clone());
-    let (server, far) = Session::server(far, Config::default(), pool.clone());
+    let (client, near) = Session::client(near, config().build().unwrap(), pool.clone());
+    let (server, far) = Session::server(far, config().build().unwrap(), pool.clone());
     let (near, far) = (tokio::spawn(near), tokio::spawn(far));
     tokio::spawn(echo(server));
     let all = Arc::new(pattern(len + streams));
@@ -193,7 +193,7 @@ async fn deadlines_fail_what_waits_and_nothing_else() {
 
 #[tokio::test]
 async fn a_window_can_be_chosen_for_each_stream() {
-    let (client, server) = both(&Config::builder());
+    let (client, server) = both(&config());
     let near = client.session.open_with_window(1 << 20).await.unwrap().unwrap();
     let mut far = server.session.accept().await.unwrap().unwrap();
     let mut written = 0;

@@ -12,8 +12,8 @@ use super::after::After;
 use super::table::NONE;
 use crate::pool::PooledBuf;
 
-/// Places in lists that are kept while no bytes wait: 160 bytes.
-const KEPT_NODES: usize = 4;
+/// Places in lists that are kept while streams are open: 640 bytes.
+const KEPT_NODES: usize = 16;
 
 /// The lists of all streams of a session.
 pub(super) struct Chunks {

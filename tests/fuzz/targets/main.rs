@@ -24,6 +24,7 @@ mod stream;
 mod support;
 #[path = "../../pool/wakers.rs"]
 mod wakers;
+mod yamux;
 
 /// Random inputs that `cargo test` adds to the corpus of a quick target.
 const MANY: usize = 2_000;

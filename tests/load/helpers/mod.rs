@@ -12,6 +12,8 @@ pub(crate) mod raw;
 mod resets;
 mod trickle;
 mod visitors;
+#[cfg(feature = "yamux")]
+mod yamux;
 
 use std::io::BufRead;
 use std::net::SocketAddr;
@@ -72,6 +74,8 @@ pub(crate) fn run(words: &[String]) {
             "bulk" => bulk::run(work).await,
             "trickle" => trickle::run(work).await,
             "crowd" => crowd::run(work).await,
+            #[cfg(feature = "yamux")]
+            "yamux" => yamux::run(work).await,
             name => panic!("{name} is no helper"),
         }
     });
