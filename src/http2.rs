@@ -12,7 +12,7 @@
 //!              └─ only while something is open: streams, handlers, bytes that wait for the kernel
 //! ```
 //!
-//! [`Server`] serves connections. [`frame`] and [`hpack`] are the layers below, for protocols and tools of others. Nothing here knows
+//! [`Server`] serves connections, a [`Client`](client::Client) makes calls. [`frame`] and [`hpack`] are the layers below, for protocols and tools of others. Nothing here knows
 //! ALTS, tonic, hyper or h2.
 //!
 //! # What is supported

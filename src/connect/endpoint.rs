@@ -1,4 +1,4 @@
-//! What all connections of one acceptor or connector have in common.
+//! The parts shared by all connections of one acceptor or connector.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +15,12 @@ use crate::stream::{AltsStream, Channel, Negotiated, Terms};
 pub struct Acceptor(pub(super) Arc<Endpoint>);
 
 impl Acceptor {
-    /// With default settings.
+    /// Uses default settings.
     pub fn new(handshaker: impl Handshaker) -> Self {
         Self::with_settings(handshaker, Settings::default())
     }
 
-    /// With the given settings.
+    /// Uses the given settings.
     pub fn with_settings(handshaker: impl Handshaker, settings: Settings) -> Self {
         Self(Endpoint::new(Role::Server, handshaker, settings))
     }
@@ -36,12 +36,12 @@ impl Acceptor {
 pub struct Connector(pub(super) Arc<Endpoint>);
 
 impl Connector {
-    /// With default settings.
+    /// Uses default settings.
     pub fn new(handshaker: impl Handshaker) -> Self {
         Self::with_settings(handshaker, Settings::default())
     }
 
-    /// With the given settings.
+    /// Uses the given settings.
     pub fn with_settings(handshaker: impl Handshaker, settings: Settings) -> Self {
         Self(Endpoint::new(Role::Client, handshaker, settings))
     }
@@ -57,7 +57,7 @@ impl Connector {
     }
 }
 
-/// How many outcomes of handshakes are remembered, so that connections with the same outcome share it.
+/// Outcomes of handshakes that are remembered, so that connections with the same outcome share one allocation.
 const RECENT_OUTCOMES: usize = 64;
 
 pub(super) struct Endpoint {
@@ -80,7 +80,7 @@ impl Endpoint {
         tokio::time::Instant::now() + super::settings::addable(self.settings.handshake_timeout)
     }
 
-    /// The stream that a finished handshake makes; `received` is what came after the handshake.
+    /// The stream of a finished handshake; `received` are the bytes that came after the handshake.
     pub(super) fn stream<S>(
         &self,
         io: S,

@@ -11,7 +11,7 @@ use crate::error::{Error, Truncation};
 use crate::pool::{BufferPool, PooledBuf};
 use crate::ready::{Sink, Source};
 
-/// A peer that has sent this much has shown that it speaks: the header of its first frame.
+/// Once a peer has sent this much, the header of its first frame, it no longer counts as silent.
 const FIRST_BYTES: usize = 8;
 
 /// What is read at a time: most handshakes have no longer message. The buffer is not under the pool's cap, or handshakes would
@@ -19,7 +19,7 @@ const FIRST_BYTES: usize = 8;
 /// handshakes are the limit on these.
 const READ_LEN: usize = 4 << 10;
 
-/// The three things there are to do, for a loop to call in turn: [`send`](Self::send) until all is sent, then, unless there
+/// The steps of a handshake, for a loop to call in turn: [`send`](Self::send) until all is sent, then, unless there
 /// is a result, [`receive`](Self::receive) once, then [`step`](Self::step).
 #[derive(Debug)]
 pub(super) struct Handshaking {
@@ -58,7 +58,7 @@ impl Handshaking {
         self.first = first;
     }
 
-    /// Sends what is due.
+    /// Sends the bytes of the last step.
     pub(super) fn send(&mut self, sink: &mut impl Sink) -> io::Result<()> {
         while self.sent < self.out.len() {
             match sink.write(&self.out[self.sent..])? {
@@ -78,7 +78,7 @@ impl Handshaking {
         !self.out.is_empty()
     }
 
-    /// Sees to input for the next step, if it takes any.
+    /// Receives input for the next step, if it takes any.
     pub(super) fn receive(
         &mut self,
         source: &mut impl Source,
@@ -112,12 +112,12 @@ impl Handshaking {
         Ok(())
     }
 
-    /// Whether the handshake itself is over.
+    /// Whether the session has finished.
     pub(super) fn has_result(&self) -> bool {
         self.result.is_some()
     }
 
-    /// Whether the peer has yet to show that it speaks.
+    /// Whether the peer still counts as silent.
     pub(super) fn awaits_first_bytes(&self) -> bool {
         self.received < FIRST_BYTES
     }
@@ -149,7 +149,7 @@ impl Handshaking {
         self.session.fail(code, &mut self.out);
     }
 
-    /// The result, once there is one and all is sent, and what the peer sent after the handshake.
+    /// The result, once there is one and everything is sent, and the bytes that the peer sent after the handshake.
     pub(super) fn finish(&mut self) -> Option<(HandshakeResult, Option<PooledBuf>)> {
         if self.has_unsent() {
             return None;

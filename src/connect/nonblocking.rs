@@ -18,7 +18,7 @@ use crate::stream::AltsStream;
 impl Acceptor {
     /// Begins the server's side of a handshake over a non-blocking socket.
     ///
-    /// Limits on concurrent handshakes are the event loop's to keep here; deadlines are kept when
+    /// The event loop has to limit concurrent handshakes itself. Timeouts take effect when
     /// [`advance`](MidHandshake::advance) is called.
     pub fn start<S: io::Read + io::Write>(&self, io: S) -> Result<MidHandshake<S>, Error> {
         MidHandshake::new(&self.0, io, &self.0.settings.handshake)
@@ -65,7 +65,7 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         Ok(Self { endpoint: Arc::clone(endpoint), handshaking, io, start: Instant::now() })
     }
 
-    /// Goes as far as the socket allows: call it when the socket is readable, or writable while
+    /// Continues as far as the socket allows. Call it when the socket is readable, or writable while
     /// [`wants_write`](Self::wants_write), and at the [`deadline`](Self::deadline).
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
             },
         };
         if let Err(error) = result {
-            // The handshake has failed already, and for a better reason.
+            // An error of sending the alert would hide why the handshake failed.
             let _ = self.handshaking.send(&mut NonBlocking(&mut self.io));
             return Err(error);
         }
@@ -118,7 +118,7 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         }
     }
 
-    /// Why it has failed at its deadline.
+    /// The error at its deadline.
     fn expired(&self) -> Error {
         let settings = &self.endpoint.settings;
         match self.handshaking.awaits_first_bytes() {
@@ -127,7 +127,7 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         }
     }
 
-    /// Whether it waits for the socket to become writable.
+    /// Whether it has bytes to send and waits for the socket to become writable.
     pub fn wants_write(&self) -> bool {
         self.handshaking.has_unsent()
     }

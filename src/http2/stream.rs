@@ -113,7 +113,10 @@ impl<T> Stream<T> {
 
     /// Whether there is something to send that does not wait for window.
     pub(super) fn can_send(&self) -> bool {
-        if self.pending.is_empty() {
+        if self.sending == Direction::Ended {
+            // A late WINDOW_UPDATE must not end it twice.
+            false
+        } else if self.pending.is_empty() {
             !matches!(self.then, Then::More)
         } else {
             self.send_window.available() > 0

@@ -1,4 +1,4 @@
-//! What a handler can learn about the connection of its request.
+//! The connection of a request, as handlers see it.
 
 use std::any::Any;
 use std::fmt;
@@ -11,7 +11,7 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 use crate::ready::Probed;
 use crate::stream::{AltsStream, Negotiated, Terms};
 
-/// A request's connection: who the peer proved to be, what was agreed on, and where it comes from.
+/// A request's connection: the peer's authenticated identity, the negotiated parameters, and the peer's address.
 ///
 /// tonic puts it into the extensions of every request that arrived over an [`AltsStream`]; [`RequestExt::alts`] finds it there.
 /// It is two pointers, cheap to clone.
@@ -22,25 +22,25 @@ pub struct AltsConnectInfo {
 }
 
 impl AltsConnectInfo {
-    /// Who the peer proved to be.
+    /// The peer's authenticated identity.
     pub fn peer(&self) -> &Arc<PeerIdentity> {
         &self.negotiated().peer
     }
 
-    /// What the handshake settled: the peer's identity and this side's, application and record protocol, security level, RPC
+    /// The outcome of the handshake: the peer's identity and this side's, application and record protocol, security level, RPC
     /// protocol versions.
     pub fn negotiated(&self) -> &Negotiated {
         &self.terms.negotiated
     }
 
-    /// Where the peer connects from, if it does so over TCP.
+    /// The peer's address, if it connects over TCP.
     ///
     /// tonic's own `Request::remote_addr` does not look in here: it works behind an [`Authorization`](super::Authorization).
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.transport::<TcpConnectInfo>()?.remote_addr()
     }
 
-    /// What tonic says about the transport underneath: its `TcpConnectInfo` for TCP; for Unix sockets its `UdsConnectInfo`,
+    /// tonic's information about the transport underneath: `TcpConnectInfo` for TCP; for Unix sockets `UdsConnectInfo`,
     /// which has the peer's process and user.
     pub fn transport<T: 'static>(&self) -> Option<&T> {
         self.transport.downcast_ref()
@@ -94,7 +94,6 @@ impl<T> RequestExt for http::Request<T> {
 }
 
 /// Requests over ALTS have an [`AltsConnectInfo`] in their extensions under this crate's HTTP/2, too.
-#[cfg(feature = "http2")]
 impl<S: Connected> crate::http2::server::Connected for AltsStream<S> {
     fn extend(&self, extensions: &mut http::Extensions) {
         extensions.insert(self.connect_info());

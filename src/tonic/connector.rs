@@ -58,7 +58,7 @@ impl AltsConnector {
     }
 
     /// Dials the Unix socket at `path`; of the URI only the authority is used, as the `:authority` of requests.
-    /// `http://localhost` is what one writes there.
+    /// Use `http://localhost`.
     ///
     /// (An endpoint for `unix:/path` tells only tonic's own connector about the path.)
     #[cfg(unix)]
@@ -67,7 +67,7 @@ impl AltsConnector {
         Self::with_dial(connector, move |attempt, _| attempt.unix(PathBuf::clone(&path)))
     }
 
-    /// Leaves it to `dial` to make the transport for a URI: through a proxy, with socket options, in memory.
+    /// Lets `dial` make the transport for a URI: through a proxy, with socket options, in memory.
     pub fn dial<F, S>(connector: Connector, dial: impl Fn(Uri) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<S>> + Send + 'static,
@@ -79,7 +79,7 @@ impl AltsConnector {
         })
     }
 
-    /// Asks this of every handshake instead of the connector's settings: which identities the server may have, for instance.
+    /// Uses `options` for every handshake in place of the connector's settings: the identities the server may have, for instance.
     /// A `target_name` in it is kept.
     #[must_use]
     pub fn options(mut self, options: HandshakeOptions) -> Self {
@@ -193,7 +193,7 @@ impl Attempt {
             _ => 80,
         });
         let target = format!("{host}:{port}");
-        // An IPv6 address wears brackets in a URI only.
+        // An IPv6 address has brackets in a URI only.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let deadline = self.deadline;
         self.over(target, async move { dial_until((host, port), deadline).await })

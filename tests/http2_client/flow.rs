@@ -98,3 +98,27 @@ async fn the_server_may_send_on_as_the_response_is_read() {
     server.write(DATA, END_STREAM, id, &[]).await;
     assert!(body.frame().await.is_none());
 }
+
+/// A server's credit for content may cross the content's end.
+#[tokio::test]
+async fn credit_after_the_end_of_a_request_does_not_end_it_again() {
+    let (client, _, mut listener) = client(|builder| builder);
+    let answer = tokio::spawn(call(&client, b"content"));
+    let mut server = listener.accept(&[]).await;
+    let (id, _) = server.request().await;
+    assert_eq!(server.next(DATA).await.flags, END_STREAM);
+    server.write(WINDOW_UPDATE, 0, id, &7_u32.to_be_bytes()).await;
+    // What the client does after it has answered the first comes before its answer to the second.
+    for _ in 0..2 {
+        server.write(PING, 0, 0, b"anything").await;
+        loop {
+            let frame = server.read().await.unwrap();
+            assert_ne!(frame.kind, DATA, "{frame:?}");
+            if frame.kind == PING {
+                break;
+            }
+        }
+    }
+    server.answer(id, b"").await;
+    answer.await.unwrap().unwrap();
+}

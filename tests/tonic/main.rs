@@ -13,6 +13,7 @@ mod accepting;
 mod authorization;
 mod balance;
 mod calls;
+mod channel;
 mod failures;
 mod fixture;
 mod handshakers;

@@ -5,6 +5,7 @@ mod authority;
 mod cache;
 mod chain;
 mod constraints;
+mod distrust;
 mod extensions;
 mod files;
 mod keys;

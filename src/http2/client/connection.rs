@@ -194,8 +194,8 @@ impl Connection {
             }
         }
         let Some(content) = content else { return false };
-        state.core.send(id, content, true);
         let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
+        state.core.send_now(id, content, true, turn);
         state.core.flush(UNSENT, turn)
     }
 
@@ -341,13 +341,19 @@ impl Connection {
         match next {
             Poll::Pending => call.body = keep.body,
             Poll::Ready(Next::Data(data, last)) => {
+                // What leaves at once is not reported.
                 call.sending = true;
                 if last {
                     over.calls.push(keep);
                 } else {
                     call.body = keep.body;
                 }
-                core.send(id, data, last);
+                if core.send_now(id, data, last, turn)
+                    && let Some(stream) = core.stream(id)
+                {
+                    stream.data_mut().sending = false;
+                    state.unfed.push(id);
+                }
             }
             Poll::Ready(Next::End) => {
                 over.calls.push(keep);

@@ -37,7 +37,10 @@ impl Server {
         println!("{}", listener.local_addr()?);
         let routes = Routes::new(TestServiceServer::new(Service));
         match self.stack {
-            Stack::Alts => return Err("not yet".into()),
+            Stack::Alts => {
+                let incoming = TcpListenerStream::new(listener);
+                alts::tonic::Server::new().serve(incoming, Echo(routes.prepare())).await;
+            }
             Stack::Hyper => {
                 tonic::transport::Server::builder()
                     .layer(tower::layer::layer_fn(Echo))
