@@ -13,7 +13,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bundle("dev.local".parse()?, "dev-ca/client/bundle.pem")
         .allow_development_domain() // for the first try only
         .load(SystemTime::now())?;
-    let server = Policy::from_rules(["spiffe://dev.local/server"])?; // nobody else will do
+    let server = Policy::from_rules(["spiffe://dev.local/server"])?; // no other server is accepted
     let connector = Connector::new(LocalHandshaker::builder(files).server_policy(server).build());
     let mut stream = connector.dial("127.0.0.1:7000").await?;
     stream.write_all(b"hello").await?;

@@ -228,7 +228,7 @@ fn echo<S: Socket>(
             stream.flush().await?;
         }
         stream.shutdown().await?;
-        // A socket that is closed with bytes unread takes back what was sent last. Whoever has ended has none.
+        // Closing a socket with unread bytes resets it, and the peer may lose what was sent last: read to the end.
         while stream.read_on_ready(pool).await?.is_some() {}
         Ok(bytes)
     }

@@ -1,4 +1,4 @@
-//! A handshaker that neither package knows makes connections all the same.
+//! A handshaker from outside both packages makes connections.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 

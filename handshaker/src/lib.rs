@@ -52,6 +52,11 @@
 pub mod accept;
 #[cfg(feature = "cli")]
 pub mod cli;
+/// The examples of the README are compiled.
+#[cfg(all(doctest, feature = "remote", feature = "serve"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(feature = "dev-ca")]
 pub mod dev_ca;
 mod engine;

@@ -1,17 +1,17 @@
-//! Handshakes by a handshaker service: gRPC's `HandshakerService`, on Google Cloud or beside this process.
+//! Handshakes with the help of gRPC's `HandshakerService`, on Google Cloud or beside this process.
 //!
 //! ```no_run
 //! use alts_handshaker::RemoteHandshaker;
 //!
-//! // The daemon of this package, or any other service that its address is known of.
+//! // The daemon of this package, or any other service with this interface.
 //! let ours = RemoteHandshaker::builder("unix:/run/alts/handshaker.sock").build()?;
-//! // Google's. Refused elsewhere than on Google Cloud.
+//! // Google's service. `build` refuses it on any other platform.
 //! let googles = RemoteHandshaker::google_cloud().build()?;
 //! # Ok::<(), alts_handshaker::Error>(())
 //! ```
 //!
-//! The keys come from the service in plaintext, and it decides who the peer is. Whoever can stand in for it can read
-//! everything: it belongs on a Unix socket or on an address that only this machine reaches.
+//! The service sends the keys in plaintext, and it decides who the peer is. A program that can take its place can read
+//! everything: use a Unix socket, or an address that only this machine reaches.
 
 mod answer;
 mod platform;
@@ -46,7 +46,7 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the service may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection that has handshakes under way and is silent for this long is asked whether it is alive.
+/// A connection that has handshakes in progress and is silent for this long is asked whether it is alive.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// A [`Handshaker`] that asks a service for every step. Clones share one connection, which is made when it is first needed and
@@ -59,13 +59,13 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// # Errors
 ///
 /// A service that cannot be reached, takes too long, breaks the protocol or fails is [`Error::Unavailable`]. What the peer did
-/// is told by a service of this package in all detail; others give a status only, of which `PERMISSION_DENIED` is
+/// is reported in detail by a service of this package; others send a status only, of which `PERMISSION_DENIED` is
 /// [`Error::Denied`] and all else is [`Error::Unavailable`] too, since it says nothing about the peer.
 ///
 /// # What a service does not do
 ///
-/// No authenticated close ([`HandshakeOptions::close_notify`] is ignored), no alerts to the peer. The log id is made from the
-/// keys; the two sides have the same one if both use a service.
+/// There is no authenticated close ([`HandshakeOptions::close_notify`] is ignored), and no alert is sent to the peer. The log id is
+/// derived from the keys; the two sides have the same one if both use a service.
 #[derive(Clone)]
 pub struct RemoteHandshaker(Arc<Shared>);
 
@@ -136,7 +136,7 @@ impl fmt::Debug for RemoteHandshaker {
     }
 }
 
-/// Settles how a [`RemoteHandshaker`] uses its service.
+/// Configures a [`RemoteHandshaker`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RemoteHandshakerBuilder {
@@ -148,34 +148,34 @@ pub struct RemoteHandshakerBuilder {
 }
 
 impl RemoteHandshakerBuilder {
-    /// Takes the service of Google Cloud for what it says it is, wherever this machine is. For tests, and for platforms that
-    /// hide the product name: the name of the service must lead where it should by other means.
+    /// Uses the address of Google Cloud's service on any platform. For tests, and for machines that hide their product name: something
+    /// else must ensure that the name resolves to the right service.
     pub fn trust_any_platform(mut self) -> Self {
         self.only_on_google_cloud = false;
         self
     }
 
-    /// Handshakes at a time in each role, at least one. Default 100, which is gRPC's own number.
+    /// Sets how many handshakes may use the service at a time in each role, at least one. Default 100, which is gRPC's own number.
     pub fn max_concurrent(mut self, handshakes: usize) -> Self {
         self.max_concurrent = handshakes;
         self
     }
 
-    /// How long a handshake may wait for its peer while others wait for a turn. Then it loses its turn and fails with
+    /// Sets how long a handshake may wait for its peer while others wait for a turn. Then it loses its turn and fails with
     /// [`Error::Limit`]. Default 2 s.
     pub fn silent_peer_timeout(mut self, timeout: Duration) -> Self {
         self.peer_timeout = timeout;
         self
     }
 
-    /// How long one answer of the service may take, the wait for a turn and connecting included; more than zero. Default
+    /// Sets how long one answer of the service may take, the wait for a turn and connecting included; more than zero. Default
     /// 10 s.
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;
         self
     }
 
-    /// The handshaker. Does not look for the service yet.
+    /// Makes the handshaker. It connects to the service when it is first used.
     ///
     /// # Errors
     ///
@@ -192,7 +192,7 @@ impl RemoteHandshakerBuilder {
         }
         let endpoint = endpoint(&self.address).ok_or_else(|| {
             Error::misuse(format!(
-                "{:?} is no address of a handshaker service: unix:/path or http://host:port",
+                "{:?} is not the address of a handshaker service; it has to be unix:/path or http://host:port",
                 self.address
             ))
         })?;

@@ -49,7 +49,7 @@ pub(super) struct RemoteSession {
 enum State {
     /// The service has not been asked anything.
     Start,
-    /// It has been asked, with so many bytes.
+    /// It has been asked, with this number of bytes.
     Asking(Asking, usize),
     /// It has answered, and the peer is to say something.
     Answered(Parked<Box<Call>>),
@@ -84,7 +84,7 @@ impl RemoteSession {
             State::Start => {
                 // Connecting would panic without one.
                 Handle::try_current().map_err(|_| {
-                    Error::misuse("a handshaker service is asked from inside a tokio runtime only")
+                    Error::misuse("a handshaker service can be asked only inside a tokio runtime")
                 })?;
                 let (request, count) = self.start_request(received);
                 let asking = open(Arc::clone(&self.shared), self.role, request);
@@ -306,10 +306,10 @@ impl HandshakeSession for RemoteSession {
         Poll::Ready(step)
     }
 
-    /// Ends the call. A service has no alerts for its callers to send.
+    /// Ends the call. A service gives its callers no alerts to send.
     fn fail(&mut self, code: AlertCode, _out: &mut Vec<u8>) {
         if !matches!(self.state, State::Over(_)) {
-            let detail = "the handshake was given up".into();
+            let detail = "the handshake was canceled".into();
             self.state = State::Over(Error::Limit { code, detail });
         }
     }

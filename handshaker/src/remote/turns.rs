@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 /// The turns of one role. `C` is a call, which holds its [`Turn`].
 #[derive(Debug)]
@@ -82,15 +82,10 @@ impl<C> Turns<C> {
                 drop(ended);
                 continue;
             }
-            let too_long = async {
-                match next {
-                    Some(until) => sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = changed => {}
-                () = too_long => {}
+            match next {
+                // Either way it is time to look again.
+                Some(until) => drop(timeout_at(until, changed).await),
+                None => changed.await,
             }
         }
     }

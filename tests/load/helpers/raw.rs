@@ -1,4 +1,4 @@
-//! Sockets without a stream, from addresses of one's choice, and handshakes by hand.
+//! Sockets without a stream, from chosen addresses, and handmade handshakes.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -75,7 +75,7 @@ impl Session {
         let cx = &mut Context::from_waker(Waker::noop());
         match self.0.poll_step(cx, received, SystemTime::now(), &mut out) {
             Poll::Ready(Ok(step)) => (out, step.result),
-            other => panic!("an honest handshake by hand: {other:?}"),
+            other => panic!("an honest handmade handshake: {other:?}"),
         }
     }
 

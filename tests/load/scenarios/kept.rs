@@ -55,6 +55,8 @@ pub(crate) fn by_trickles(row: &mut Row, scale: Scale) {
     wait_until(|| stalled() + fit + 1 >= attackers);
     row.require_at_least("server: stalled inside a record", stalled(), attackers - fit - 1);
     row.note("readers that had to wait", target.pool().stats().waited);
+    // A peer learns of the end of its connection before the server has counted it.
+    wait_until(|| target.tally.ended(CLOSED) >= visits);
     row.require_count("server: closed", target.tally.ended(CLOSED), visits);
     drop((trickle, visitors));
     wait_until(|| Tally::get(&target.tally.ended) == Tally::get(&target.tally.accepted));

@@ -1,6 +1,8 @@
 //! What is thrown at the server, one file for each kind.
 
 mod claims;
+#[cfg(feature = "remote")]
+mod daemon;
 mod descriptors;
 mod flood;
 mod identity_files;
@@ -8,6 +10,8 @@ mod kept;
 mod mappings;
 mod never_read;
 mod pool_cap;
+#[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+mod remote;
 mod resets;
 mod slow_loris;
 mod soak;
@@ -54,6 +58,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("identity files", identity_files::run),
     scenario("pool cap: large records", pool_cap::large_records),
     scenario("pool cap: cancelled reads", pool_cap::cancelled_reads),
+    #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+    scenario("remote: strangers with 8 bytes", remote::eight_bytes),
+    #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+    scenario("remote: first messages held", remote::first_messages),
+    #[cfg(feature = "remote")]
+    Scenario {
+        name: "daemon: silent connections",
+        run: daemon::silent_connections,
+        available: daemon::is_built,
+    },
     scenario("kept: by trickles", kept::by_trickles),
     scenario("kept: by slices", kept::by_slices),
     scenario("mappings", mappings::run),

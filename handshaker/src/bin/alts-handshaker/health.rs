@@ -31,7 +31,7 @@ impl Health {
         });
         match status {
             Ok(ServingStatus::Serving) => Ok(()),
-            Ok(status) => Err(format!("{} says {}", self.address, status.as_str_name()).into()),
+            Ok(status) => Err(format!("{} answers {}", self.address, status.as_str_name()).into()),
             Err(fault) => Err(format!("{}: {fault}", self.address).into()),
         }
     }

@@ -16,33 +16,33 @@ use super::places::PlaceLimits;
 /// What the last answer of a call gets to be read, beyond the time that the call may take.
 const UNREAD: Duration = Duration::from_secs(5);
 
-/// Does handshakes for gRPC's ALTS: gRPC C++ and all that is made from it, grpc-go, grpc-java, and alts itself.
+/// Do handshakes for programs on this machine: gRPC's ALTS in C++ (and Python, Ruby, PHP), Go and Java, and alts.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Serve {
-    /// Where callers come: unix:PATH, or IP:PORT on the loopback. Can be repeated.
+    /// Where to listen for callers: unix:PATH, or IP:PORT on the loopback. Can be repeated.
     ///
-    /// The directory of a Unix socket is made if it is not there (mode 0750). Port 0 takes any that is free; the line `ready …`
-    /// on standard output says which.
+    /// The directory of a Unix socket is created if it does not exist (mode 0750). Port 0 selects a free port; the line `ready …` on
+    /// standard output names it.
     #[arg(long, value_name = "ADDRESS", required = true, help_heading = "Addresses")]
     pub(super) listen: Vec<ListenAddress>,
-    /// Permissions of Unix sockets. Who may write to one may call.
+    /// Permissions of Unix sockets. Every process that may write to one may call.
     #[arg(long, value_name = "OCTAL", default_value = "0660", help_heading = "Addresses")]
     pub(super) socket_mode: SocketMode,
-    /// Metrics for Prometheus at http://IP:PORT/metrics, on the loopback.
+    /// Serve metrics for Prometheus at http://IP:PORT/metrics, on the loopback.
     #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
     pub(super) admin: Option<AdminAddress>,
 
-    /// Certificate chain (PEM, leaf first) of callers that have no identity of their own.
+    /// Certificate chain (PEM, leaf first) for callers without an identity from --identity-for-uid.
     #[arg(long, value_name = "FILE", requires = "key", help_heading = "Identity")]
     pub(super) cert: Option<PathBuf>,
     /// Private key of the chain's leaf (PEM).
     #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Identity")]
     pub(super) key: Option<PathBuf>,
-    /// Identity of a user who calls on a Unix socket: chain.pem and key.pem, or tls.crt and tls.key, in DIR. Can be repeated.
+    /// Identity for callers of the user UID on a Unix socket: chain.pem and key.pem, or tls.crt and tls.key, in DIR. Can be repeated.
     ///
-    /// A user with such an identity has no others. Of several the first is used, unless the caller names another. Users without
-    /// one get --cert, or are refused if there is none.
+    /// Such a user cannot use --cert. Of several identities the first is used, unless the caller names another. Other users get --cert,
+    /// or are refused if it is not set.
     #[arg(
         long,
         value_name = "UID=DIR",
@@ -57,10 +57,10 @@ pub(crate) struct Serve {
     /// Who may be the server of a caller that is a client: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
     /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated.
     ///
-    /// Without any rule, callers have to name their target identities. With both, the server has to satisfy both.
+    /// Without a rule, callers have to name their target identities. With both, the server has to satisfy both.
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
     pub(super) allow_server: Vec<AllowedPeer>,
-    /// Who may not be the server, whatever else allows it. Can be repeated.
+    /// Who may not be the server, even if a rule allows it. Can be repeated.
     #[arg(
         long,
         value_name = "RULE",
@@ -71,7 +71,7 @@ pub(crate) struct Serve {
     /// Who may be the client of a caller that is a server [default: own-trust-domain]. Can be repeated.
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
     pub(super) allow_client: Vec<AllowedPeer>,
-    /// Who may not be a client, whatever else allows it. Can be repeated.
+    /// Who may not be a client, even if a rule allows it. Can be repeated.
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
     pub(super) deny_client: Vec<Rule>,
 
@@ -97,17 +97,17 @@ pub(crate) struct Serve {
     /// How long a connection may stay without a call after its last one. Then it is closed; callers connect again when they need to.
     #[arg(long, value_name = "DURATION", default_value = "15m", help_heading = "Limits")]
     connection_idle_timeout: PositiveDuration,
-    /// The longest that a handshake may take, with the wait for a place.
+    /// How long a handshake may take, including the wait for a place.
     #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
     handshake_timeout: PositiveDuration,
-    /// The longest that a caller may take for its next message.
+    /// How long a caller may take for its next message.
     #[arg(long, value_name = "DURATION", default_value = "5s", help_heading = "Limits")]
     idle_timeout: PositiveDuration,
-    /// The longest that handshakes may go on after SIGTERM or SIGINT. A second signal ends them.
+    /// How long handshakes may continue after SIGTERM or SIGINT. A second signal drops them.
     #[arg(long, value_name = "DURATION", default_value = "15s", help_heading = "Limits")]
     pub(super) shutdown_timeout: PositiveDuration,
 
-    /// What to log on standard error: off, error, warn, info, debug, trace, or directives such as
+    /// What to log to standard error: off, error, warn, info, debug, trace, or directives such as
     /// `info,alts_handshaker=debug`.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub(super) log: String,
