@@ -3,7 +3,7 @@
 //! # What a session can hold
 //!
 //! ```text
-//!  received and unread    at most max_held (32 MiB), and for each stream its window and a chunk (512 KiB + 32 KiB)
+//!  received and unread    at most max_held (32 MiB), and for each stream its window and a chunk: 512 KiB, and 32 KiB for small bodies or 128 KiB for a read in bulk
 //!  waiting to be sent     two batches of 128 KiB, and the answers to one read
 //!  being read             one buffer of at most 128 KiB
 //!  streams                about 150 bytes each: 1,024 that the peer opened, and as many as this side opens

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Each buffer but the last is full to its end, so that a stream holds at most what is unread, what was read of its first buffer,
-//! and one chunk, however small the frames were.
+//! and one chunk, however small the frames were: of 32 KiB at most if small bodies were joined in it, and else the buffer that they were
+//! read into, at least a quarter of it full.
 
 use super::after::After;
 use super::table::NONE;
