@@ -1,4 +1,5 @@
-//! What an idle gRPC connection holds on the server: tonic over plain TCP, over ALTS, and over mutual TLS.
+//! What an idle gRPC connection holds: tonic on hyper over plain TCP, over ALTS, and over mutual TLS; and tonic's services on alts'
+//! HTTP/2, over plain TCP and over ALTS, with the same clients. The last row is the client's end of a connection, on alts' HTTP/2.
 //!
 //! ```text
 //! cargo bench -p alts-benches --features grpc --bench idle_grpc
@@ -6,7 +7,8 @@
 //!
 //! Each row is measured in a process of its own, and the clients of each row live in another, so that a row sees nothing but
 //! its server: live heap from a counting allocator, and resident memory, per connection, after one unary call of 1 KiB on each
-//! of 8,000 connections. `-- --connections N` makes it fewer.
+//! of 8,000 connections; then what one quiet bidirectional stream adds to each. `-- --connections N` makes it fewer. Messages are
+//! encoded by `SmallBufferCodec` in all rows.
 
 #[path = "idle_grpc/certificates.rs"]
 mod certificates;
@@ -16,6 +18,8 @@ mod clients;
 mod echo;
 #[path = "idle_grpc/memory.rs"]
 mod memory;
+#[path = "idle_grpc/own_client.rs"]
+mod own_client;
 #[path = "idle_grpc/server.rs"]
 mod server;
 
@@ -31,22 +35,39 @@ const CONNECTIONS: usize = 8_000;
 /// Descriptors that are not connections of the measurement.
 const OTHER_DESCRIPTORS: usize = 200;
 
-/// What is under HTTP/2.
+/// Whose HTTP/2 it is, and what is under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
     Tcp,
     Alts,
     Tls,
+    /// alts' own HTTP/2, as the next two.
+    OwnTcp,
+    OwnAlts,
+    /// The client's end.
+    OwnClient,
 }
 
+/// What is to be reached: a row, which of its figures, and at most how many bytes.
+const TARGETS: [(Transport, &str, f64, f64); 4] = [
+    (Transport::OwnTcp, "heap", 1_000.0, 800.0),
+    (Transport::OwnAlts, "heap", 1_100.0, 900.0),
+    (Transport::OwnClient, "heap", 1_200.0, 900.0),
+    (Transport::OwnTcp, "quiet stream", 5_000.0, 2_500.0),
+];
+
 impl Transport {
-    const ALL: [Self; 3] = [Self::Tcp, Self::Alts, Self::Tls];
+    const ALL: [Self; 6] =
+        [Self::Tcp, Self::Alts, Self::Tls, Self::OwnTcp, Self::OwnAlts, Self::OwnClient];
 
     fn name(self) -> &'static str {
         match self {
-            Self::Tcp => "plain TCP",
-            Self::Alts => "ALTS",
-            Self::Tls => "mutual TLS",
+            Self::Tcp => "hyper, plain TCP",
+            Self::Alts => "hyper, ALTS",
+            Self::Tls => "hyper, mutual TLS",
+            Self::OwnTcp => "alts, plain TCP",
+            Self::OwnAlts => "alts, ALTS",
+            Self::OwnClient => "alts, plain TCP, the client",
         }
     }
 
@@ -55,6 +76,9 @@ impl Transport {
             Self::Tcp => "tcp",
             Self::Alts => "alts",
             Self::Tls => "tls",
+            Self::OwnTcp => "own-tcp",
+            Self::OwnAlts => "own-alts",
+            Self::OwnClient => "own-client",
         }
     }
 
@@ -62,7 +86,7 @@ impl Transport {
         Self::ALL
             .into_iter()
             .find(|transport| transport.argument() == argument)
-            .expect("tcp, alts or tls")
+            .expect("the argument of a transport")
     }
 }
 
@@ -72,13 +96,18 @@ fn main() {
     match arguments[..] {
         ["--server", transport, directory, connections] => {
             let connections = connections.parse().expect("a number");
-            server::measure(Transport::from_argument(transport), Path::new(directory), connections)
-                .report();
+            let transport = Transport::from_argument(transport);
+            let figures = match transport {
+                Transport::OwnClient => own_client::measure(connections),
+                _ => server::measure(transport, Path::new(directory), connections),
+            };
+            figures.report();
         }
         ["--clients", transport, directory, address] => {
             let address = address.parse().expect("an address");
             clients::run(Transport::from_argument(transport), Path::new(directory), address);
         }
+        ["--echo"] => own_client::serve(),
         // Cargo says `--bench`.
         ["--connections", connections, ..] => {
             compare(connections.parse().expect("a number of connections"));
@@ -94,23 +123,36 @@ fn compare(wanted: usize) {
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
     certificates::write(directory.path());
-    println!("memory of an idle gRPC connection on the server, bytes, {connections} connections");
+    println!("memory of an idle gRPC connection, bytes, {connections} connections");
     println!(
-        "{:<14}{:>12}{:>12}{:>14}{:>14}",
-        "tonic over", "live heap", "RSS", "beyond TCP", "buffers out"
+        "{:<30}{:>12}{:>12}{:>14}{:>14}",
+        "HTTP/2 of", "live heap", "RSS", "quiet stream", "buffers out"
     );
-    let mut plain = None;
+    let mut rows = Vec::new();
     for transport in Transport::ALL {
         let figures = measured_elsewhere(transport, directory.path(), connections);
-        let plain = plain.get_or_insert_with(|| figures.clone());
         println!(
-            "{:<14}{:>12.0}{:>12.0}{:>14.0}{:>14}",
+            "{:<30}{:>12.0}{:>12.0}{:>14.0}{:>14}",
             transport.name(),
             figures.heap,
             figures.resident,
-            figures.heap - plain.heap,
+            figures.stream,
             figures.buffers.map_or("-".to_owned(), |buffers| buffers.to_string()),
         );
+        rows.push((transport, figures));
+    }
+    println!("\n{:<48}{:>8}{:>10}{:>10}  verdict", "target", "figure", "required", "stretch");
+    for (transport, what, required, stretch) in TARGETS {
+        let row = rows.iter().find(|(other, _)| *other == transport);
+        let (_, figures) = row.expect("every transport has a row");
+        let figure = if what == "heap" { figures.heap } else { figures.stream };
+        let verdict = match () {
+            () if figure <= stretch => "stretch",
+            () if figure <= required => "met",
+            () => "MISSED",
+        };
+        let name = format!("{}: {what}", transport.name());
+        println!("{name:<48}{figure:>8.0}{required:>10.0}{stretch:>10.0}  {verdict}");
     }
 }
 

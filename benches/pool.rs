@@ -77,6 +77,19 @@ fn one_thread(c: &mut Criterion) {
     group.bench_function("arc_clone_alone", |b| b.iter(|| drop(black_box(Arc::clone(&shared)))));
     group.bench_function("malloc", |b| b.iter(|| drop(black_box(allocate()))));
     group.finish();
+
+    // Up to an eighth of the buffer is copied; the first beyond that is shared.
+    let mut group = c.benchmark_group("pool/freeze");
+    for len in [64, 1_024, 4_159, 4_160] {
+        group.bench_function(len.to_string(), |b| {
+            b.iter(|| {
+                let mut buffer = take(&pool);
+                buffer.truncate(len);
+                drop(black_box(buffer.freeze()));
+            });
+        });
+    }
+    group.finish();
 }
 
 /// Runs `work` in two threads at once and answers the time until both are done.

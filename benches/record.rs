@@ -164,7 +164,7 @@ fn bench_opening(
     });
 }
 
-/// Who sends, by the direction's name.
+/// The sender, by the direction's name.
 fn directions() -> [(&'static str, Role); 2] {
     [("client to server", Role::Client), ("server to client", Role::Server)]
 }

@@ -6,7 +6,6 @@ use alts::Connector;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{IdentityFiles, Policy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,9 +13,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bundle("dev.local".parse()?, "dev-ca/client/bundle.pem")
         .allow_development_domain() // for the first try only
         .load(SystemTime::now())?;
-    let server = Policy::from_rules(["spiffe://dev.local/server"])?; // nobody else will do
+    let server = Policy::from_rules(["spiffe://dev.local/server"])?; // no other server is accepted
     let connector = Connector::new(LocalHandshaker::builder(files).server_policy(server).build());
-    let mut stream = connector.connect(TcpStream::connect("127.0.0.1:7000").await?).await?;
+    let mut stream = connector.dial("127.0.0.1:7000").await?;
     stream.write_all(b"hello").await?;
     stream.shutdown().await?; // ends this direction, authenticated
     let mut echo = String::new();

@@ -11,7 +11,7 @@
 //!     --cert dev-ca/server/chain.pem --key dev-ca/server/key.pem
 //! ```
 //!
-//! It prints the address it listens on, for the example `echo_client`. `dev-ca issue` again, while it runs, and it takes over
+//! It prints the address it listens on, for the example `echo_client`. Run `dev-ca issue` again while it runs: it loads
 //! the new certificate within 5 seconds. `RUST_LOG=alts=debug` shows more.
 
 mod arguments;
@@ -228,7 +228,7 @@ fn echo<S: Socket>(
             stream.flush().await?;
         }
         stream.shutdown().await?;
-        // A socket that is closed with bytes unread takes back what was sent last. Whoever has ended has none.
+        // Closing a socket with unread bytes resets it, and the peer may lose what was sent last: read to the end.
         while stream.read_on_ready(pool).await?.is_some() {}
         Ok(bytes)
     }

@@ -15,14 +15,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bundle("dev.local".parse()?, "dev-ca/server/bundle.pem")
         .allow_development_domain() // for the first try only
         .load(SystemTime::now())?;
-    files.watch()?; // loads renewed certificates
+    files.watch()?; // reloads renewed certificates
     let acceptor = Acceptor::new(LocalHandshaker::builder(files).build());
-    let listener = TcpListener::bind("127.0.0.1:7000").await?;
-    loop {
-        let handshake = acceptor.accept(listener.accept().await?.0);
+    let mut incoming = acceptor.incoming(TcpListener::bind("127.0.0.1:7000").await?);
+    while let Some(mut stream) = incoming.next().await {
         let pool = acceptor.settings().pool.clone();
         tokio::spawn(async move {
-            let mut stream = handshake.await?;
             println!("{} connected", stream.peer().name());
             while let Some(received) = stream.read_on_ready(&pool).await? {
                 stream.write_all(&received).await?;
@@ -30,4 +28,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             stream.shutdown().await
         });
     }
+    Ok(())
 }

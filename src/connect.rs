@@ -4,12 +4,21 @@
 //! [`Settings`]. On tokio, [`Acceptor::incoming`] accepts and secures the connections of a [`Listener`], [`Acceptor::accept`] and
 //! [`Connector::connect`] secure one [`Socket`] each, and an [`AcceptLoop`] accepts connections that are not to be secured. In an event loop without
 //! tokio, `start` begins a [`MidHandshake`] over a non-blocking socket.
+//!
+//! # Tests with a stopped clock
+//!
+//! Handshakes on tokio use tokio's timer. While its clock is stopped (`tokio::time::pause`, `start_paused`), it jumps to the next
+//! timeout as soon as no task of the runtime can go on. That works if both sides run in this one runtime. If the peer runs on
+//! another thread or in another process, the runtime looks idle while it waits for the peer, and each handshake times out at
+//! once, however long its timeout: let the clock run during handshakes (`tokio::time::resume`), or keep a `spawn_blocking` task
+//! running meanwhile, which keeps the clock from jumping. A finished [`AltsStream`](crate::AltsStream) uses no timer of tokio's.
 
 #[cfg(feature = "tokio")]
 mod dial;
 #[cfg(feature = "tokio")]
 mod drive;
 mod endpoint;
+mod failure;
 #[cfg(feature = "tokio")]
 mod farewell;
 #[cfg(feature = "tokio")]

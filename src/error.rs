@@ -6,15 +6,15 @@ use std::io;
 use crate::pool::PoolError;
 use crate::record::RecordError;
 
-/// Who or what has to change so that it works.
+/// Whose fault an error is, which says what has to change for the connection to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The peer broke the protocol, or is not who it has to be; or somebody on the path interferes.
+    /// The peer: it broke the protocol or is not an allowed identity. Or something on the network path interferes.
     Peer,
     /// The two sides have nothing in common, or the peer speaks another protocol.
     Incompatible,
-    /// This side: a call that cannot be, an identity that cannot be used.
+    /// This side: the API was misused, or its identity cannot be used.
     Local,
     /// A limit of this side was reached.
     Limit,
@@ -26,9 +26,9 @@ pub enum Fault {
     Network,
 }
 
-/// Why a connection cannot be made or cannot go on.
+/// Why a connection could not be made or had to end.
 ///
-/// Through the traits of `std::io` and tokio it comes inside an [`io::Error`]; [`Error::of`] finds it there.
+/// The traits of `std::io` and tokio wrap it in an [`io::Error`]; [`Error::of`] finds it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -36,18 +36,19 @@ pub enum Error {
     Handshake(alts_handshaker::Error),
     /// A record cannot be opened or sealed.
     Record(RecordError),
-    /// The byte stream ended inside a record, inside the handshake, or without the authenticated close that was agreed on.
+    /// The byte stream ended inside a record, during the handshake, or without the negotiated authenticated close.
     Truncated {
         /// Where it ended.
         at: Truncation,
     },
-    /// No buffer could be had.
+    /// The pool had no buffer.
     Pool(PoolError),
-    /// Part of a record was held for too long without progress, while others waited for buffers.
+    /// A record took longer to arrive than [`StreamOptions::stall_limit`](crate::StreamOptions::stall_limit) while other readers
+    /// waited for buffers.
     Stalled,
     /// The write half was shut down before.
     WriteAfterShutdown,
-    /// The operating system refused.
+    /// An error of the operating system.
     Io {
         /// Its kind.
         kind: io::ErrorKind,
@@ -58,17 +59,17 @@ pub enum Error {
     },
 }
 
-/// Where a byte stream ended that should have gone on.
+/// Where a byte stream ended too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Truncation {
-    /// Before the handshake: the peer connected and left without a word, as port checks do.
+    /// Before the handshake: the peer connected and closed the connection without sending anything, as port checks do.
     BeforeHandshake,
-    /// Inside the handshake.
+    /// During the handshake.
     Handshake,
     /// Inside a record.
     Record,
-    /// Between records, but the peer had agreed to announce the end.
+    /// Between records, although an authenticated close was negotiated.
     MissingClose,
 }
 
@@ -110,8 +111,13 @@ impl Error {
             Self::Handshake(error) => match error {
                 Handshake::Limit { code: AlertCode::Timeout, .. } => io::ErrorKind::TimedOut,
                 Handshake::Limit { .. } => io::ErrorKind::QuotaExceeded,
-                Handshake::Denied { .. } => io::ErrorKind::PermissionDenied,
-                Handshake::Alert { .. } => io::ErrorKind::ConnectionRefused,
+                // "Refused" would be taken for a peer that is down, and tried again.
+                Handshake::Alert { code: AlertCode::Overloaded | AlertCode::Timeout, .. } => {
+                    io::ErrorKind::ConnectionRefused
+                }
+                Handshake::Denied { .. } | Handshake::Alert { .. } => {
+                    io::ErrorKind::PermissionDenied
+                }
                 Handshake::Misuse(_) | Handshake::Identity(_) => io::ErrorKind::InvalidInput,
                 Handshake::Unavailable(_) => io::ErrorKind::NotConnected,
                 _ => io::ErrorKind::InvalidData,
@@ -132,22 +138,24 @@ impl fmt::Display for Error {
             Self::Handshake(error) => write!(f, "handshake: {error}"),
             Self::Record(error) => write!(f, "record: {error}"),
             Self::Truncated { at } => f.write_str(match at {
-                Truncation::BeforeHandshake => "the peer left without a word",
-                Truncation::Handshake => "the stream ended inside the handshake",
-                Truncation::Record => "the stream ended inside a record",
-                Truncation::MissingClose => "the stream ended without the authenticated close",
+                Truncation::BeforeHandshake => "the peer closed the connection before it sent anything",
+                Truncation::Handshake => "the connection ended during the handshake",
+                Truncation::Record => "the connection ended inside a record",
+                Truncation::MissingClose => {
+                    "the connection ended without the negotiated authenticated close: data may be missing"
+                }
             }),
             Self::Pool(error) => write!(f, "no buffer: {error}"),
             Self::Stalled => {
-                f.write_str("a partial record made no progress while others waited for buffers")
+                f.write_str("a record took longer to arrive than the stall limit while other readers waited for buffers")
             }
-            Self::WriteAfterShutdown => f.write_str("the stream was shut down for writing"),
+            Self::WriteAfterShutdown => f.write_str("the stream cannot be written: it was shut down for writing before"),
             Self::Io { message, .. } => f.write_str(message),
         }
     }
 }
 
-/// The message says all of it, so there is no source to follow; match on the variants to look inside.
+/// The message contains those of the inner errors, so there is no source; match on the variants to look inside.
 impl std::error::Error for Error {}
 
 impl From<alts_handshaker::Error> for Error {
@@ -168,7 +176,7 @@ impl From<PoolError> for Error {
     }
 }
 
-/// An error of this crate that passed through `std::io` comes out as it was.
+/// Gives back an error of this crate that was wrapped in an [`io::Error`].
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         if let Some(inner) = Self::of(&error) {

@@ -1,3 +1,68 @@
-//! HTTP/2 whose idle connections hold no memory.
+//! HTTP/2 whose idle connections hold no memory: unmodified services of tonic, tower and axum over any
+//! [`ReadyReader`](crate::ready::ReadyReader).
+//!
+//! ```text
+//!  socket readable ─► take a pooled buffer ─► read ─► frames parsed in place ─► handlers
+//!                          ▲                               │ content: a slice of the buffer where it is most of it,
+//!                          │                               │          copied behind what waits where it is not
+//!                          └──── when the task sleeps ◄────┘
+//!
+//!  Server ─► Connection: one future            the transport, the service, 112 bytes
+//!              ├─ core, without I/O and clock  windows, limits, and the peer's header table, as large as it is
+//!              └─ only while something is open: streams, handlers, bytes that wait for the kernel
+//! ```
+//!
+//! [`Server`] serves connections, a [`Client`](client::Client) makes calls. [`frame`] and [`hpack`] are the layers below, for protocols and tools of others. Nothing here knows
+//! ALTS, tonic, hyper or h2.
+//!
+//! # What is supported
+//!
+//! HTTP/2 by prior knowledge (RFC 9113), in cleartext or over a transport that secures it. Trailers, flow control, cancellation, graceful
+//! ends, keepalive; for gRPC, `grpc-timeout` over the whole call. No server push, no CONNECT, no upgrade from HTTP/1, no priorities. Nothing
+//! is added to responses: neither `date` nor `content-length`.
+//!
+//! # Limits
+//!
+//! What a peer can make a server hold or do, and what stops it. Each setting is one of [`ServerBuilder`](server::ServerBuilder).
+//!
+//! | what a peer may try | what stops it | default |
+//! | --- | --- | --- |
+//! | many requests at a time | `max_concurrent_streams`; more are refused | 100 |
+//! | content that no handler reads | `stream_window`, `connection_window` | 256 KiB, 1 MiB |
+//! | many tiny frames, so that each holds a buffer | small payloads are copied into one tail for each stream | window + 4 KiB |
+//! | large metadata | `max_header_list_size`, checked while decoding: 431, or the end beyond 4 times that | 16 KiB |
+//! | header blocks without end | 8 CONTINUATION frames, and 4 times the list's limit in bytes | 64 KiB |
+//! | filling the compression table | `header_table_size`; it takes as many bytes as it has | 4,096 |
+//! | requests that are reset, refused or malformed | a budget: 10,000, and 1,000 a second; each answered call gives one back. One reset in the same read never reaches the service | |
+//! | PING, SETTINGS, empty DATA, `WINDOW_UPDATE` | a budget: 2,000, and 200 a second; each answered call and each DATA frame gives some back | |
+//! | not reading responses | beyond 64 KiB that wait for the kernel nothing is read and no handler asked; `stall_timeout` | 30 s |
+//! | windows that never open | one chunk of a response is held for each stream | |
+//! | half a preface, half a frame | `preface_timeout`, `stall_timeout` | 10 s, 30 s |
+//! | keeping quiet | `max_connection_idle`, `keepalive` | off |
+//!
+//! An idle connection holds its task and its socket, and what the peer put into the compression table. At most a connection holds its
+//! window in unread content, 16 KiB of metadata and one chunk of a response for each stream, 64 KiB for the kernel, and 64 KiB of a header
+//! block.
 
+mod body;
+mod budget;
+pub mod client;
+mod connection;
+mod error;
+pub mod frame;
+mod grpc_timeout;
+mod head;
 pub mod hpack;
+mod inbox;
+mod input;
+mod limits;
+mod link;
+mod output;
+pub mod server;
+mod settings;
+mod stream;
+mod window;
+
+pub use body::Body;
+pub use error::{Error, Fault, Initiator, Reason};
+pub use server::Server;

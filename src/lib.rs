@@ -1,8 +1,8 @@
 //! ALTS secure transport whose idle connections hold no memory.
 //!
-//! One idea runs through everything: **memory is held only while bytes move.** A reader waits until its socket is readable, then
-//! takes a buffer from a pool, reads, opens the records in place, and hands the plaintext up in that same buffer, which goes
-//! back to the pool when its last reader lets go.
+//! **Memory is held only while bytes move.** A reader waits until its socket is readable, then takes a buffer from a pool, reads,
+//! opens the records in place, and hands up the plaintext in that same buffer. The buffer returns to the pool when its last slice
+//! is dropped.
 //!
 //! ```text
 //!  socket readable ─► take a pooled buffer ─► read ─► open records in place, plaintext packed at the front
@@ -14,7 +14,7 @@
 //!
 //! ```text
 //!  Connector, Acceptor      a handshake over a socket, within limits
-//!    │        └─ handshaker   the package alts-handshaker: identity, keys, authorisation; no I/O
+//!    │        └─ handshaker   the package alts-handshaker: identity, keys, authorization; no I/O
 //!    ▼
 //!  AltsStream               a secured byte stream
 //!    ├─ record              the ALTS record protocol: slices in, slices out
@@ -22,13 +22,14 @@
 //!         └─ pool           BufferPool
 //! ```
 //!
-//! Each can be used without what is above it: the record protocol with keys from elsewhere, on-ready reads for plain sockets, the
+//! Each works without what is above it: the record protocol with keys from elsewhere, on-ready reads for plain sockets, the
 //! pool for anything.
 //!
 //! # Start
 //!
 //! A server makes an [`Acceptor`], a client a [`Connector`], both from a [`Handshaker`](handshaker::Handshaker); in-process that is
-//! [`LocalHandshaker`](handshaker::LocalHandshaker) with an identity from PEM files. Both give an [`AltsStream`].
+//! [`LocalHandshaker`](handshaker::LocalHandshaker) with an identity from PEM files. Both give an [`AltsStream`]. This example makes
+//! its identities with the feature `dev-ca`; the README has a server and a client that read theirs from files.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -65,12 +66,27 @@
 //!
 //! # Features
 //!
-//! `tokio` (default): streams, `Connector` and `Acceptor` on tokio, [`ReadyReader`](ready::ReadyReader) for its sockets. `mio`: on-ready reads for mio's
-//! sockets; streams work over them, and over any non-blocking socket of `std::io`, without it. `aws-lc-rs`: offers AWS-LC for the
-//! cryptography of records ([`AeadProvider`](record::AeadProvider)). `tonic`: gRPC.
+//! They add and never change behavior.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `tokio` (default) | streams, [`Connector`] and [`Acceptor`] on tokio, [`ReadyReader`](ready::ReadyReader) for its sockets |
+//! | `mio` | on-ready reads for mio's sockets; streams over them, and over any non-blocking socket of `std::io`, work without it |
+//! | `tonic` | gRPC |
+//! | `http2` | HTTP/2 on on-ready reads, for tower's services |
+//! | `yamux` | many streams in one connection |
+//! | `relay` | two connections joined into one |
+//! | `cli` | what the command `alts` needs |
+//! | `aws-lc-rs` | AWS-LC for the cryptography of records, where [`StreamOptions::aead`] asks for it |
+//! | `dev-ca` | an authority for development and tests: `alts::handshaker::dev_ca` |
+//! | `remote` | `RemoteHandshaker`, which asks a HandshakerService |
+//! | `service` | that service, for a tonic server |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod connect;
 mod error;
+#[cfg(doc)]
+pub mod guide;
 #[cfg(feature = "http2")]
 pub mod http2;
 pub mod pool;
@@ -91,7 +107,7 @@ pub use connect::{Acceptor, Connector};
 pub use error::{Error, Fault, Truncation};
 pub use stream::{AltsStream, Negotiated, SecurityLevel, StreamOptions};
 #[cfg(feature = "tokio")]
-pub use stream::{IntoSplit, ReadHalf, WriteHalf};
+pub use stream::{IntoSplit, ReadHalf, Reunite, ReuniteError, WriteHalf};
 
 /// A secured stream as one end of a relay: its bytes have to be copied, and its end counts only if the peer announced it.
 #[cfg(feature = "relay")]
@@ -105,7 +121,7 @@ where
     }
 }
 
-/// The README's examples compile.
-#[cfg(doctest)]
+/// The README's examples compile, those for gRPC too.
+#[cfg(all(doctest, feature = "tonic"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

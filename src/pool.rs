@@ -1,8 +1,8 @@
 //! Memory for bytes that move, and for no others.
 //!
-//! A reader takes a buffer when its socket has something to say, and the buffer comes back with the
-//! last slice of what was read. While nothing arrives nothing is held. What lies idle in between is
-//! limited by a [`Retention`] strategy, and what exceeds it goes back to the operating system at
+//! A reader takes a buffer when its socket has data, and the buffer comes back with the last slice
+//! of what was read. While nothing arrives, nothing is held. How much memory stays idle in between
+//! is limited by a [`Retention`] strategy. What exceeds it goes back to the operating system at
 //! once: each buffer is an anonymous mapping of its own, since allocators keep what a burst made
 //! them map.
 //!
@@ -12,10 +12,10 @@
 //! let pool = BufferPool::new();
 //! let mut buffer = pool.take(pool.buffer_size())?;
 //! buffer[..5].copy_from_slice(b"hello"); // a read from a socket, say
-//! buffer.truncate(5);
+//! buffer.truncate(8_000);
 //!
 //! let bytes = buffer.freeze();
-//! let tail = bytes.slice(1..);
+//! let tail = bytes.slice(1..5);
 //! drop(bytes);
 //! assert_eq!(pool.stats().in_use_buffers, 1);
 //! assert_eq!(&tail[..], b"ello");
@@ -33,21 +33,28 @@
 //!
 //! # Limits
 //!
-//! Buffers in use and idle ones together never exceed the *cap*; idle ones make room before anybody
-//! waits. At the cap:
+//! Buffers in use and idle ones together never exceed the *cap*. Idle buffers are unmapped before
+//! a request has to wait. At the cap:
 //!
-//! * [`take`](BufferPool::take) says so, and [`poll_take`](BufferPool::poll_take) waits. Who waits
-//!   is served in order; a newcomer passes nobody, not even with a smaller request. So every
-//!   request is served once those before it have brought their buffers back.
-//! * Who holds part of a record and needs a larger buffer for the rest would deadlock with others
-//!   of its kind. [`poll_take_growing`](BufferPool::poll_take_growing) therefore goes before the
-//!   others, and may exceed the cap by one buffer at a time: the *overdraft*. A record larger than
-//!   the whole cap can be received this way and no other; while it grows it has two such buffers.
+//! * [`take`](BufferPool::take) fails, and [`poll_take`](BufferPool::poll_take) waits. Waiters are
+//!   served in order. A new request never overtakes them, not even with a smaller size, so every
+//!   request is served once those before it have returned their buffers.
+//! * A reader that holds part of a record and needs a larger buffer for the rest would deadlock
+//!   with others like it. [`poll_take_growing`](BufferPool::poll_take_growing) is therefore served
+//!   first, and may exceed the cap by one buffer at a time: the *overdraft*. A record larger than
+//!   the whole cap can be received this way only; while it grows it has two such buffers.
 //! * [`take_beyond_cap`](BufferPool::take_beyond_cap) is for bytes that leave: writers must be able
-//!   to go on, or readers would wait for them forever. Its callers limit themselves.
+//!   to continue, or readers would wait for them forever. Its callers limit themselves.
 //!
-//! The system has limits too. A refused mapping counts as the cap: idle buffers are unmapped, and
-//! if the system still refuses, `poll_take` waits as long as any buffer is out that may come back.
+//! A pool that stays at its cap is visible: [`PoolStats::waited`], [`PoolStats::refused`] and
+//! [`PoolStats::pressed_since`] count it, and a thread named `alts-pool-watch`, which exists only
+//! while requests wait, logs a warning after 5 seconds and then once a minute. Usual causes are a
+//! cap that is too small, buffers kept while something else takes long, and kept slices of large
+//! results (see [`PooledBuf::freeze`]).
+//!
+//! The system has limits too. A refused mapping counts as reaching the cap: idle buffers are
+//! unmapped, and if the system still refuses, `poll_take` waits as long as a buffer is out that
+//! may come back.
 //! Linux allows a process 65,530 mappings (`vm.max_map_count`). Neighbouring buffers share one, but
 //! buffers freed in random order leave holes, and in the worst case each buffer that remains is a
 //! mapping of its own. The default cap stays below that limit even when filled with the smallest
@@ -60,16 +67,20 @@ mod class;
 mod config;
 mod error;
 mod idle;
+mod inner;
 mod janitor;
-mod shared;
+mod lease;
 mod slab;
 mod state;
 mod stats;
+mod taking;
 mod ticket;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 pub use buffer::PooledBuf;
 pub use config::{BufferPoolBuilder, Retention};
@@ -77,8 +88,10 @@ pub use error::{PoolConfigError, PoolError};
 pub use stats::PoolStats;
 pub use ticket::Ticket;
 
+pub(crate) use lease::Lease;
+
 use class::Class;
-use shared::Shared;
+use inner::Inner;
 use state::{Charge, Line};
 
 /// A handle on a pool of buffers; clones share the pool.
@@ -86,25 +99,25 @@ use state::{Charge, Line};
 /// When the last handle is dropped, idle memory is unmapped. Buffers still out stay valid and are
 /// unmapped as they are dropped.
 pub struct BufferPool {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
     /// What a read through this handle asks for.
     nominal: Class,
 }
 
 impl BufferPool {
-    /// A pool with the defaults: reads of 32 KiB, a cap of 256 MiB, at most 1 MiB kept idle. It
-    /// holds no buffer until one is taken.
+    /// Makes a pool with the defaults: reads of 32 KiB, a cap of 256 MiB, at most 1 MiB kept idle.
+    /// It holds no buffer until one is taken.
     pub fn new() -> Self {
         Self::from_checked(&BufferPoolBuilder::default(), Class::USUAL)
     }
 
-    /// Describes another pool.
+    /// Returns a builder for a pool with other settings.
     pub fn builder() -> BufferPoolBuilder {
         BufferPoolBuilder::default()
     }
 
     fn from_checked(builder: &BufferPoolBuilder, nominal: Class) -> Self {
-        Self { shared: Arc::new(Shared::new(builder)), nominal }
+        Self { inner: Arc::new(Inner::new(builder, watch::spawn)), nominal }
     }
 
     /// A handle on the same pool whose reads have another nominal size, in bytes: a connection in bulk reads more at once than
@@ -115,43 +128,42 @@ impl BufferPool {
     /// As for [`BufferPoolBuilder::build`]: `size` must be a power of two from 4 KiB to 32 MiB, and the cap must hold one such
     /// buffer.
     pub fn with_buffer_size(&self, size: usize) -> Result<Self, PoolConfigError> {
-        let nominal = checked_class(size, self.shared.cap)?;
-        self.shared.add_handle();
-        Ok(Self { shared: Arc::clone(&self.shared), nominal })
+        let nominal = config::checked_class(size, self.inner.cap)?;
+        self.inner.add_handle();
+        Ok(Self { inner: Arc::clone(&self.inner), nominal })
     }
 
-    /// The nominal size of a read, in bytes: what to ask for unless there is a reason for another
-    /// size.
+    /// The nominal size of a read, in bytes: what readers request unless they have a reason for
+    /// another size.
     #[inline]
     pub fn buffer_size(&self) -> usize {
         self.nominal.nominal()
     }
 
-    /// How many bytes a buffer asked for with `size` has; `None` beyond the largest class.
+    /// How many bytes a buffer requested with `size` has; `None` beyond the largest class.
     #[inline]
     pub fn capacity_for(size: usize) -> Option<usize> {
         Class::fitting(size).map(Class::capacity)
     }
 
-    /// A buffer of at least `size` bytes, if there is room and nobody waits. All of it is visible,
-    /// the bytes beyond `size` included.
+    /// Takes a buffer of at least `size` bytes if there is room and no other request waits. All of
+    /// it is visible, including the bytes beyond `size`.
     ///
     /// # Errors
     ///
-    /// [`PoolError::AtCap`] if it would have to wait, [`PoolError::TooLarge`] if even an empty pool
-    /// would not give it, [`PoolError::Map`] if the system refused memory.
+    /// [`PoolError::AtCap`] if it would have to wait, [`PoolError::TooLarge`] if not even an empty
+    /// pool has room for it, [`PoolError::Map`] if the system refused memory.
     #[inline]
     pub fn take(&self, size: usize) -> Result<PooledBuf, PoolError> {
-        self.shared.take(self.class_within_cap(size)?, Line::Ordinary)
+        self.inner.take(self.class_within_cap(size)?, Line::Ordinary)
     }
 
-    /// Like [`take`](Self::take), and waits in order where that would say `AtCap`.
+    /// Like [`take`](Self::take), but waits in order instead of failing with `AtCap`.
     ///
-    /// `ticket` is the caller's place in the line: `None` before the first call, to be kept as long
-    /// as the answer is `Pending`, `None` again when it is not. Dropping the ticket gives the place
-    /// up, and a grant that was not collected passes on. A ticket is good for one size; with
-    /// another the wait starts over at the end of the line. The waker of the latest call is the one
-    /// woken.
+    /// `ticket` is `None` before the first call. Keep it as long as the result is `Pending`; it is
+    /// `None` again when the result is ready. Dropping a ticket leaves the queue, and a buffer that
+    /// was granted but not collected passes on. A ticket is valid for one size; with another size
+    /// the wait starts over at the end of the queue. The waker of the latest call is woken.
     ///
     /// # Errors
     ///
@@ -165,15 +177,15 @@ impl BufferPool {
         size: usize,
     ) -> Poll<Result<PooledBuf, PoolError>> {
         let class = self.class_within_cap(size)?;
-        self.shared.poll_take(cx.waker(), ticket, class, Line::Ordinary)
+        self.inner.poll_take(cx.waker(), ticket, class, Line::Ordinary)
     }
 
     /// Like [`poll_take`](Self::poll_take), for the rest of a record of which the caller already
-    /// holds a part: goes before all ordinary requests, and in order among its own kind.
+    /// holds a part: served before all ordinary requests, in order among requests of its kind.
     ///
     /// If there is no room under the cap, it uses the pool's single overdraft, which is free again
-    /// when that buffer is dropped. It waits only while there is neither, or for others of its
-    /// kind. `size` may exceed the cap; such a request waits for the overdraft, and holds up no
+    /// when that buffer is dropped. It waits only while there is neither, or for earlier requests
+    /// of its kind. `size` may exceed the cap; such a request waits for the overdraft and delays no
     /// ordinary one.
     ///
     /// # Errors
@@ -186,64 +198,67 @@ impl BufferPool {
         size: usize,
     ) -> Poll<Result<PooledBuf, PoolError>> {
         let class = class_of(size)?;
-        self.shared.poll_take(cx.waker(), ticket, class, Line::Growing)
+        self.inner.poll_take(cx.waker(), ticket, class, Line::Growing)
     }
 
-    /// For a record that has the overdraft and grows further: another buffer on the same account, at once. To
-    /// wait for the overdraft would be to wait for oneself. `None` if `held` is not the overdraft of this pool.
+    /// For a record that has the overdraft and grows further: another buffer on the same account, at once. Waiting
+    /// for the overdraft would be waiting for itself. `None` if `held` is not the overdraft of this pool.
     pub(crate) fn take_on_overdraft(
         &self,
         held: &PooledBuf,
         size: usize,
     ) -> Option<Result<PooledBuf, PoolError>> {
-        let take = || self.shared.take_unlimited(class_of(size)?, Charge::Overdraft);
-        held.is_overdraft_of(&self.shared).then(take)
+        let take = || self.inner.take_unlimited(class_of(size)?, Charge::Overdraft);
+        self.is_overdraft(held).then(take)
     }
 
-    /// A buffer that does not count towards the cap, for sealed bytes that wait for the kernel. It
-    /// may be an idle one.
+    /// Whether `held` exceeds the cap of this pool.
+    pub(crate) fn is_overdraft(&self, held: &PooledBuf) -> bool {
+        held.is_overdraft_of(&self.inner)
+    }
+
+    /// Takes a buffer that does not count towards the cap, for sealed bytes that wait for the
+    /// kernel. It may be an idle one.
     ///
-    /// Nothing here limits how many there are: the caller does, to one batch a connection.
+    /// The pool does not limit how many there are. The caller does: streams to one batch for each
+    /// connection.
     ///
     /// # Errors
     ///
     /// [`PoolError::TooLarge`] beyond 32 MiB, [`PoolError::Map`] if the system refused memory.
     pub fn take_beyond_cap(&self, size: usize) -> Result<PooledBuf, PoolError> {
-        self.shared.take_unlimited(class_of(size)?, Charge::Beyond)
+        self.inner.take_unlimited(class_of(size)?, Charge::Beyond)
     }
 
-    /// Notes that a reader was turned away at the cap because it cannot wait.
+    /// Notes that a reader was refused at the cap because it cannot wait.
     pub(crate) fn note_refusal(&self) {
-        self.shared.lock().refuse();
+        let now = Instant::now();
+        self.inner.change(|state, after| state.refuse(now, after));
     }
 
-    /// How often that happened.
-    pub(crate) fn refusals(&self) -> u64 {
-        self.shared.lock().refusals()
-    }
-
-    /// Whether anybody waits for memory. Who holds some without need can let go of it.
+    /// Whether a request waits for memory. A holder that does not need its buffer can drop it.
     pub fn has_waiters(&self) -> bool {
-        !self.shared.lock().nobody_waits()
+        !self.inner.lock().nobody_waits()
     }
 
-    /// The figures of this moment.
+    /// A snapshot of the pool's figures.
     pub fn stats(&self) -> PoolStats {
-        self.shared.lock().stats()
+        self.inner.lock().stats()
     }
 
-    /// Unmaps all idle buffers, whatever the retention strategy, and says how many bytes they had.
+    /// Unmaps all idle buffers, whatever the retention strategy, and returns how many bytes they
+    /// had.
     pub fn trim(&self) -> usize {
-        self.shared.trim()
+        self.inner.trim()
     }
 
     #[inline]
     fn class_within_cap(&self, size: usize) -> Result<Class, PoolError> {
         let class = class_of(size)?;
-        if class.capacity() <= self.shared.cap {
+        if class.capacity() <= self.inner.cap {
             return Ok(class);
         }
-        Err(PoolError::TooLarge { requested: size, largest: Class::within(self.shared.cap) })
+        Err(PoolError::TooLarge { requested: size, largest: Class::within(self.inner.cap) })
     }
 }
 
@@ -251,15 +266,6 @@ impl BufferPool {
 fn class_of(size: usize) -> Result<Class, PoolError> {
     Class::fitting(size)
         .ok_or(PoolError::TooLarge { requested: size, largest: Class::MAX + Class::EXTRA })
-}
-
-/// The class of this nominal size, if a pool of that cap has room for a buffer of it.
-fn checked_class(size: usize, cap: usize) -> Result<Class, PoolConfigError> {
-    let class = Class::exactly(size).ok_or(PoolConfigError::BufferSize(size))?;
-    if cap < class.capacity() {
-        return Err(PoolConfigError::CapTooSmall { cap, least: class.capacity() });
-    }
-    Ok(class)
 }
 
 impl Default for BufferPool {
@@ -270,14 +276,14 @@ impl Default for BufferPool {
 
 impl Clone for BufferPool {
     fn clone(&self) -> Self {
-        self.shared.add_handle();
-        Self { shared: Arc::clone(&self.shared), nominal: self.nominal }
+        self.inner.add_handle();
+        Self { inner: Arc::clone(&self.inner), nominal: self.nominal }
     }
 }
 
 impl Drop for BufferPool {
     fn drop(&mut self) {
-        self.shared.drop_handle();
+        self.inner.drop_handle();
     }
 }
 
@@ -297,15 +303,15 @@ mod tests {
 
     use super::*;
 
-    /// Whoever keeps the pool's state alive: handles, buffers, tickets, the janitor.
-    fn owners(pool: &Arc<Shared>) -> usize {
+    /// How many keep the pool's state alive: handles, buffers, tickets, the janitor and the watch.
+    fn owners(pool: &Arc<Inner>) -> usize {
         Arc::strong_count(pool) - 1
     }
 
-    fn released_after(time: Duration) -> (BufferPool, Arc<Shared>) {
+    fn released_after(time: Duration) -> (BufferPool, Arc<Inner>) {
         let pool = BufferPool::builder().retention(Retention::ReleaseAfter(time)).build().unwrap();
-        let shared = Arc::clone(&pool.shared);
-        (pool, shared)
+        let inner = Arc::clone(&pool.inner);
+        (pool, inner)
     }
 
     #[test]
@@ -313,21 +319,21 @@ mod tests {
         let pool = BufferPool::new();
         let (kept, idle) = (pool.take(1).unwrap(), pool.take(1).unwrap());
         drop(idle);
-        let (clone, shared) = (pool.clone(), Arc::clone(&pool.shared));
+        let (clone, inner) = (pool.clone(), Arc::clone(&pool.inner));
         drop(pool);
-        assert_eq!(shared.lock().stats().idle_buffers, 1);
+        assert_eq!(inner.lock().stats().idle_buffers, 1);
         drop(clone);
-        assert_eq!(shared.lock().stats().idle_buffers, 0);
+        assert_eq!(inner.lock().stats().idle_buffers, 0);
         drop(kept);
-        let stats = shared.lock().stats();
+        let stats = inner.lock().stats();
         assert_eq!((stats.in_use_buffers, stats.idle_buffers), (0, 0));
-        assert_eq!(owners(&shared), 0);
+        assert_eq!(owners(&inner), 0);
     }
 
     #[test]
     fn a_grant_nobody_collects_dies_with_its_ticket() {
         let pool = BufferPool::builder().buffer_size(4096).cap(4608).build().unwrap();
-        let shared = Arc::clone(&pool.shared);
+        let inner = Arc::clone(&pool.inner);
         let held = pool.take(1).unwrap();
         let mut ticket = None;
         let cx = &mut Context::from_waker(std::task::Waker::noop());
@@ -335,38 +341,41 @@ mod tests {
         drop(held);
         drop(pool);
         drop(ticket);
-        assert_eq!(shared.lock().stats().in_use_buffers, 0);
-        assert_eq!(shared.lock().stats().returned_bytes, 4608);
-        assert_eq!(owners(&shared), 0);
+        assert_eq!(inner.lock().stats().in_use_buffers, 0);
+        assert_eq!(inner.lock().stats().returned_bytes, 4608);
+        // The watch ends with the pool.
+        while owners(&inner) > 0 {
+            thread::yield_now();
+        }
     }
 
     #[test]
     fn the_janitor_is_there_while_something_is_idle() {
-        let (pool, shared) = released_after(Duration::from_secs(60 * 60));
+        let (pool, inner) = released_after(Duration::from_secs(60 * 60));
         let buffer = pool.take(1).unwrap();
-        assert_eq!(owners(&shared), 2, "the handle and the buffer");
+        assert_eq!(owners(&inner), 2, "the handle and the buffer");
         drop(buffer);
         drop((pool.take(1).unwrap(), pool.take(1).unwrap()));
-        assert_eq!(owners(&shared), 2, "the handle and one janitor");
+        assert_eq!(owners(&inner), 2, "the handle and one janitor");
         pool.trim();
-        while owners(&shared) > 1 {
+        while owners(&inner) > 1 {
             thread::yield_now();
         }
         drop(pool.take(1).unwrap());
-        assert_eq!(owners(&shared), 2, "another one");
+        assert_eq!(owners(&inner), 2, "another one");
         // Most likely it sleeps by then. If not, less is tested.
         thread::sleep(Duration::from_millis(20));
         drop(pool);
-        while owners(&shared) > 0 {
+        while owners(&inner) > 0 {
             thread::yield_now();
         }
     }
 
     #[test]
     fn the_janitor_leaves_when_its_work_is_done() {
-        let (pool, shared) = released_after(Duration::from_millis(1));
+        let (pool, inner) = released_after(Duration::from_millis(1));
         drop(pool.take(1).unwrap());
-        while owners(&shared) > 1 {
+        while owners(&inner) > 1 {
             thread::yield_now();
         }
         assert_eq!(pool.stats().idle_buffers, 0);

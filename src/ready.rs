@@ -1,8 +1,8 @@
-//! On-ready reads: a source says when bytes are waiting, and only then is memory taken for them.
+//! On-ready reads: a source reports that bytes are waiting, and only then is memory taken for them.
 //!
-//! Everything that holds many quiet connections pays for the read buffers that wait in them. A [`ReadyReader`] has none: it
-//! waits for readability with nothing in hand, then takes a buffer from the [`BufferPool`], reads once, and hands the buffer
-//! up. Dropping it, or the last slice of it after [`PooledBuf::freeze`], gives the memory back.
+//! A program with many quiet connections pays for the read buffers that wait in them. A [`ReadyReader`] has none: it waits for
+//! readability without memory, then takes a buffer from the [`BufferPool`], reads once, and hands the buffer up. Dropping it,
+//! or the last slice of it after [`PooledBuf::freeze`], returns the memory.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -25,22 +25,23 @@ pub(crate) use nonblocking::{NonBlocking, refused};
 pub(crate) use polled::{Polled, into_poll, or_would_block};
 #[cfg(feature = "tokio")]
 pub use probed::Probed;
-pub(crate) use socket::{Sink, Source, read_on_ready};
+#[cfg(any(feature = "mio", feature = "tokio"))]
+pub(crate) use socket::read_on_ready;
+pub(crate) use socket::{Sink, Source};
 
-/// A byte source that says when bytes are waiting, and only then takes memory for them.
+/// A byte source that reports when bytes are waiting, and only then takes memory for them.
 ///
 /// Implemented for tokio's `TcpStream` and `UnixStream` and their owned read halves, for
 /// [`AltsStream`](crate::AltsStream), and through [`Probed`] for any `AsyncRead`.
 pub trait ReadyReader {
-    /// Waits for readability. Holds nothing while pending. The readiness may be false, and it does not go away until a read
-    /// finds nothing.
+    /// Waits for readability. Holds nothing while pending. Readiness may be spurious, and it lasts until a read finds nothing.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Waits as above, then reads once into a buffer taken from `pool`. `None` is the end of the stream; a buffer is never
     /// empty.
     ///
-    /// At the pool's cap it queues for a buffer. `ticket` is the caller's place in that queue: keep it between the calls that
-    /// answer `Pending`, drop it to give up.
+    /// At the pool's cap it queues for a buffer. `ticket` is the caller's ticket in that queue: keep it between calls that
+    /// return `Pending`, drop it to give up.
     fn poll_read_on_ready(
         &mut self,
         cx: &mut Context<'_>,
@@ -68,8 +69,8 @@ pub trait TryReadyReader {
     /// stream; a buffer is never empty.
     ///
     /// # Errors
-    /// `WouldBlock` only when the socket said so: wait for the next readiness event. `ResourceBusy` when there may be more to
-    /// read, but not now: at the pool's cap, so call again when buffers have come back; or after many records with nothing in
-    /// them, so call again after others had their turn. No event will come for it.
+    /// `WouldBlock` only when the socket reported it: wait for the next readiness event. `ResourceBusy` when there may be more
+    /// to read, but not now, and no event will report it: at the pool's cap, call again when buffers have come back; after
+    /// many empty records, call again after other connections had their turn.
     fn try_read_on_ready(&mut self, pool: &BufferPool) -> io::Result<Option<PooledBuf>>;
 }

@@ -7,7 +7,7 @@
 //!                        Request ◄─ AltsConnectInfo ◄─┘            Authorization before the service
 //! ```
 //!
-//! A handler learns who calls from [`RequestExt::alts`]; [`Authorization`] decides who may call what before a handler runs.
+//! A handler gets the caller's identity from [`RequestExt::alts`]; [`Authorization`] decides which calls reach a handler.
 //! All of it works with every [`Handshaker`](crate::handshaker::Handshaker).
 //!
 //! ```no_run
@@ -26,22 +26,30 @@
 //! # }
 //! ```
 //!
-//! What tonic does by itself it does here too: deadlines (one that tonic 0.14 notices itself ends a call with `CANCELLED` and
+//! tonic's own features work as usual: deadlines (one that tonic 0.14 notices itself ends a call with `CANCELLED` and
 //! "Timeout expired", not with `DEADLINE_EXCEEDED`), cancellation, message limits, graceful shutdown
 //! (`serve_with_incoming_shutdown`), reconnection. Its settings for TCP and TLS have no effect on connections that are made
 //! here: `TCP_NODELAY` is [`Settings::nodelay`](crate::connect::Settings::nodelay), keepalive is HTTP/2's. A connection may outlive the
 //! certificates it was made with; `Server::max_connection_age` has clients connect again.
 
 mod authorization;
+mod balance;
+mod channel;
 mod client_stream;
+mod codec;
 mod connect_info;
 mod connector;
 mod error;
 mod incoming;
+mod server;
 
 pub use authorization::{Access, Authorization, Authorized};
+pub use balance::BalancedChannel;
+pub use channel::{Channel, ChannelBody, ChannelFuture};
 pub use client_stream::ClientStream;
+pub use codec::{SmallBufferCodec, SmallBufferEncoder};
 pub use connect_info::{AltsConnectInfo, RequestExt};
-pub use connector::AltsConnector;
+pub use connector::{AltsConnector, OnReady};
 pub use error::{ConnectError, cause_of};
 pub use incoming::StreamListener;
+pub use server::Server;

@@ -1,8 +1,9 @@
-//! A handshaker that neither package knows makes connections all the same.
+//! A handshaker from outside both packages makes connections.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
@@ -20,6 +21,23 @@ use tokio::net::UnixStream;
 struct Agreed {
     name: &'static str,
     key: Vec<u8>,
+    says: Arc<Mutex<Says>>,
+}
+
+/// What the next handshake says beside the peer's name.
+#[derive(Clone, Debug, Default)]
+struct Says {
+    local: &'static str,
+    application_protocol: &'static str,
+    max_frame_size: u32,
+    close_notify: bool,
+    rpc_minor: u32,
+}
+
+impl Agreed {
+    fn new(name: &'static str, key: Vec<u8>) -> Self {
+        Self { name, key, says: Arc::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -59,7 +77,13 @@ impl HandshakeSession for Greeting {
             let peer = PeerIdentity::from_service(peer, BTreeMap::new());
             let keys = KeyData::new(self.agreed.key.clone());
             let mut result = HandshakeResult::new(RecordProtocol::Aes128Gcm, keys, peer);
+            let says = self.agreed.says.lock().unwrap();
+            says.application_protocol.clone_into(&mut result.application_protocol);
+            result.peer_max_frame_size = says.max_frame_size;
+            result.close_notify = says.close_notify;
+            result.peer_rpc_versions.max.minor += says.rpc_minor;
             self.agreed.name.clone_into(&mut result.local);
+            result.local.push_str(says.local);
             result
         });
         Poll::Ready(Ok(Step { consumed, result }))
@@ -69,8 +93,8 @@ impl HandshakeSession for Greeting {
 #[tokio::test]
 async fn streams_are_made_of_its_results() {
     let key = vec![7; RecordProtocol::Aes128Gcm.key_len()];
-    let acceptor = Acceptor::new(Agreed { name: "cellar-1", key: key.clone() });
-    let connector = Connector::new(Agreed { name: "attic-12", key });
+    let acceptor = Acceptor::new(Agreed::new("cellar-1", key.clone()));
+    let connector = Connector::new(Agreed::new("attic-12", key));
     let (near, far) = UnixStream::pair().unwrap();
     let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
     let (mut near, mut far) = (near.unwrap(), far.unwrap());
@@ -84,11 +108,49 @@ async fn streams_are_made_of_its_results() {
 
 #[tokio::test]
 async fn keys_that_are_too_short_are_refused() {
-    let agreed = Agreed { name: "cellar-1", key: vec![7; 15] };
+    let agreed = Agreed::new("cellar-1", vec![7; 15]);
     let (near, far) = UnixStream::pair().unwrap();
     let (acceptor, connector) = (Acceptor::new(agreed.clone()), Connector::new(agreed));
     let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
     for error in [near.unwrap_err(), far.unwrap_err()] {
         assert!(matches!(error, ConnectionError::Record(_)), "{error:?}");
+    }
+}
+
+/// Connections share what they have in common, and nothing else.
+#[tokio::test]
+async fn what_one_connection_negotiated_is_not_anothers() {
+    let key = vec![7; RecordProtocol::Aes128Gcm.key_len()];
+    let handshaker = Agreed::new("cellar-1", key.clone());
+    let says = Arc::clone(&handshaker.says);
+    let acceptor = Acceptor::new(handshaker);
+    let variants = [
+        Says::default(),
+        Says { local: "+", ..Says::default() },
+        Says { application_protocol: "h2", ..Says::default() },
+        Says { max_frame_size: 8_192, ..Says::default() },
+        Says { close_notify: true, ..Says::default() },
+        Says { rpc_minor: 1, ..Says::default() },
+    ];
+    let mut streams = Vec::new();
+    // Twice, so that the second time all of them are remembered.
+    for variant in variants.iter().chain(&variants) {
+        variant.clone_into(&mut says.lock().unwrap());
+        let connector = Connector::new(Agreed::new("attic-12", key.clone()));
+        let (near, far) = UnixStream::pair().unwrap();
+        let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
+        streams.push((near.unwrap(), far.unwrap()));
+    }
+    for ((_, stream), says) in streams.iter().zip(variants.iter().chain(&variants)) {
+        let negotiated = stream.negotiated();
+        assert_eq!(negotiated.local, format!("cellar-1{}", says.local));
+        assert_eq!(negotiated.application_protocol, says.application_protocol);
+        assert_eq!(negotiated.peer_max_frame_size, says.max_frame_size);
+        assert_eq!(negotiated.close_notify, says.close_notify);
+        assert_eq!(negotiated.peer_rpc_versions.max.minor, 1 + says.rpc_minor);
+    }
+    let (first, second) = streams.split_at(variants.len());
+    for ((_, first), (_, second)) in first.iter().zip(second) {
+        assert!(std::ptr::eq(first.negotiated(), second.negotiated()), "held once");
     }
 }

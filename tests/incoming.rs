@@ -7,16 +7,18 @@ mod support;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use alts::connect::{Listener, Settings};
+use alts::handshaker::{HandshakeLimits, LimitOptions};
+use alts::pool::BufferPool;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use support::World;
+use support::{World, settings};
 
 /// Sockets from a script, and how many of its lines were taken.
 struct Script {
@@ -86,6 +88,38 @@ async fn errors_of_accepting_are_survived_without_spinning() {
     assert!(incoming.next().await.is_none());
 }
 
+/// A connection that has said nothing is the first thing that a process without descriptors can do without.
+#[tokio::test(start_paused = true)]
+async fn silent_connections_make_room_for_others() {
+    const EMFILE: i32 = 24;
+    let world = World::new();
+    let (script, lines) = mpsc::unbounded_channel();
+    let acceptor = world.acceptor(Settings::default());
+    let mut incoming = acceptor.incoming(Script { lines, taken: Arc::default() });
+    let mut peers = Vec::new();
+    for _ in 0..3 {
+        let (near, far) = UnixStream::pair().unwrap();
+        peers.push(near);
+        script.send(Ok(far)).unwrap();
+    }
+    let limits = &acceptor.settings().limits;
+    while limits.waiting() < 3 {
+        let next = timeout(Duration::from_millis(1), incoming.next());
+        assert!(next.await.is_err(), "nobody is secured");
+    }
+    for left in [2, 1] {
+        script.send(Err(io::Error::from_raw_os_error(EMFILE))).unwrap();
+        while limits.waiting() > left {
+            let next = timeout(Duration::from_millis(1), incoming.next());
+            assert!(next.await.is_err(), "nobody is secured");
+        }
+        let mut told = Vec::new();
+        peers.remove(0).read_to_end(&mut told).await.unwrap();
+        assert_eq!(told[4..8], [0x4f, 0, 0, 0], "an alert");
+        assert_eq!(limits.waiting(), left);
+    }
+}
+
 #[tokio::test]
 async fn dropping_ends_handshakes() {
     let world = World::new();
@@ -96,13 +130,13 @@ async fn dropping_ends_handshakes() {
     let (mut near, far) = UnixStream::pair().unwrap();
     script.send(Ok(far)).unwrap();
     let limits = &acceptor.settings().limits;
-    while limits.half_open() == 0 {
+    while limits.waiting() == 0 {
         let next = timeout(Duration::from_millis(1), incoming.next());
         assert!(next.await.is_err(), "there is no handshake that could end");
     }
     drop(incoming);
     assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 0);
-    assert_eq!(limits.half_open(), 0);
+    assert_eq!((limits.half_open(), limits.waiting()), (0, 0));
 }
 
 /// Handshakes that end are given out while others go on.
@@ -124,4 +158,37 @@ async fn a_slow_handshake_holds_up_no_other() {
         accepted.unwrap();
         connected.unwrap();
     }
+}
+
+/// A listener with connections enough.
+struct Plenty(Arc<AtomicUsize>);
+
+impl Listener for Plenty {
+    type Socket = UnixStream;
+
+    fn poll_accept(&mut self, _cx: &mut Context<'_>) -> Poll<Option<io::Result<UnixStream>>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Some(UnixStream::pair().map(|(_, far)| far)))
+    }
+}
+
+/// What is accepted waits for what was accepted before, however much there is.
+#[tokio::test]
+async fn there_are_only_so_many_handshakes() {
+    let world = World::new();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let mut least = LimitOptions::default();
+    (least.half_open, least.queue, least.silent) = (1, 0, 1);
+    let limits = HandshakeLimits::new(least);
+    let most = limits.most_connections();
+    let pool = BufferPool::new();
+    let acceptor = world.acceptor(settings(&pool, |settings| settings.limits = limits));
+    let mut incoming = acceptor.incoming(Plenty(Arc::clone(&taken)));
+    // The handshakes' tasks get no turn in between.
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..100 {
+        assert!(incoming.poll_next(&mut cx).is_pending());
+    }
+    let accepted = taken.load(Ordering::Relaxed);
+    assert!((most..=most + 32).contains(&accepted), "{accepted} of {most}");
 }

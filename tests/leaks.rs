@@ -120,13 +120,16 @@ impl Sides {
                 tokio::time::timeout(Duration::from_secs(1), accepting).await.unwrap_err();
             }
             Kind::Overloaded => {
-                let silent: [_; 2] = std::array::from_fn(|_| {
-                    let ((wire, _), (peer, _)) = wires(usize::MAX);
+                const SLOW: &[u8] = &[200, 0, 0, 0, 0x41, 0, 0, 0];
+                let slow: [_; 2] = std::array::from_fn(|_| {
+                    let ((wire, control), (peer, _)) = wires(usize::MAX);
+                    control.inject(SLOW);
                     (tokio::spawn(self.acceptor.accept(wire)), peer)
                 });
                 tokio::time::sleep(Duration::from_millis(1)).await;
-                self.server_against(b"", false).await;
-                for (accepting, peer) in silent {
+                let error = self.server_against(SLOW, false).await;
+                assert!(error.to_string().contains("too many"), "{error}");
+                for (accepting, peer) in slow {
                     drop(peer);
                     accepting.await.unwrap().unwrap_err();
                 }

@@ -38,7 +38,7 @@ fn the_types_are_small_and_cross_threads() {
     is_shareable::<BufferPool>();
     is_shareable::<PooledBuf>();
     is_shareable::<Ticket>();
-    assert_eq!(size_of::<BufferPool>(), size_of::<usize>(), "each connection has one");
+    assert_eq!(size_of::<BufferPool>(), 2 * size_of::<usize>(), "servers have one for each task");
     assert_eq!(size_of::<PooledBuf>(), 32, "tasks keep room for some");
     assert_eq!(size_of::<Option<PooledBuf>>(), size_of::<PooledBuf>());
     assert_eq!(size_of::<Option<Ticket>>(), size_of::<Ticket>());
@@ -144,16 +144,87 @@ fn a_frozen_buffer_comes_back_with_the_last_slice() {
     let mut buffer = pool.take(32 * KIB).unwrap();
     let before = buffer.as_ptr();
     buffer[100..105].copy_from_slice(b"hello");
-    buffer.set_range(100..105);
+    buffer.set_range(100..5_000);
     let bytes = buffer.freeze();
     assert_eq!(bytes.as_ptr(), before.wrapping_add(100), "nothing was copied");
-    let (head, tail) = (bytes.slice(..2), bytes.slice(2..));
+    let (head, tail) = (bytes.slice(..2), bytes.slice(2..5));
     drop(bytes);
     drop(head);
     assert_eq!(pool.stats().in_use_buffers, 1);
     thread::spawn(move || assert_eq!(&tail[..], b"llo")).join().unwrap();
     assert_eq!((pool.stats().in_use_buffers, pool.stats().idle_buffers), (0, 1));
     assert_eq!(pool.take(32 * KIB).unwrap().as_ptr(), before);
+}
+
+/// Otherwise a program that keeps small messages runs out of buffers.
+#[test]
+fn what_is_far_smaller_than_its_buffer_is_copied() {
+    let pool = BufferPool::new();
+    let frozen = |len: usize| {
+        let mut buffer = pool.take(32 * KIB).unwrap();
+        let end = 100 + len;
+        buffer[100..end].fill(7);
+        buffer.set_range(100..end);
+        let bytes = buffer.freeze();
+        assert_eq!(bytes, vec![7; len]);
+        bytes
+    };
+    let small: Vec<_> = [1, 11, 64, 4_000, 4_159].map(frozen).into();
+    assert_eq!((pool.stats().in_use_buffers, pool.stats().misses), (0, 1));
+    let large = [4_160, 20_000].map(frozen);
+    assert_eq!(pool.stats().in_use_buffers, 2);
+    drop((small, large));
+    assert_eq!(pool.stats().in_use_buffers, 0);
+}
+
+/// More messages than the pool has buffers, and an 11-byte slice kept of each.
+#[test]
+fn kept_slices_of_small_messages_do_not_fill_the_pool() {
+    let pool = pool(4 * (32 * KIB + EXTRA), Retention::default());
+    let kept: Vec<_> = (0..10_000)
+        .map(|_| {
+            let mut message = pool.take(32 * KIB).unwrap();
+            message.truncate(200);
+            message.freeze().slice(5..16)
+        })
+        .collect();
+    assert_eq!((kept.len(), pool.stats().in_use_buffers), (10_000, 0));
+}
+
+/// Every setting is used or refused.
+#[test]
+fn extreme_settings_neither_panic_nor_spin() {
+    use alts::pool::PoolConfigError;
+    let build = |retention, cap, buffer_size| {
+        BufferPool::builder().retention(retention).cap(cap).buffer_size(buffer_size).build()
+    };
+    for retention in [
+        Retention::KeepUpTo(0),
+        Retention::KeepUpTo(usize::MAX),
+        Retention::NeverKeep,
+        Retention::ReleaseAfter(Duration::from_nanos(1)),
+        Retention::ReleaseAfter(Duration::MAX),
+    ] {
+        for (cap, buffer_size) in
+            [(usize::MAX, 32 << 20), (usize::MAX, 4 * KIB), (4 * KIB + EXTRA, 4 * KIB)]
+        {
+            let pool = build(retention, cap, buffer_size).unwrap();
+            drop(pool.take(buffer_size).unwrap());
+            drop(pool.take_beyond_cap(1).unwrap().freeze());
+            assert_eq!(pool.stats().in_use_buffers, 0);
+        }
+    }
+    let refused = |retention, cap, size| build(retention, cap, size).unwrap_err();
+    let keep = Retention::default();
+    for size in [0, 1, 4 * KIB - 1, 5_000, 64 << 20, usize::MAX] {
+        assert_eq!(refused(keep, usize::MAX, size), PoolConfigError::BufferSize(size));
+    }
+    for cap in [0, 1, 4 * KIB + EXTRA - 1] {
+        let least = 4 * KIB + EXTRA;
+        assert_eq!(refused(keep, cap, 4 * KIB), PoolConfigError::CapTooSmall { cap, least });
+    }
+    let never = Retention::ReleaseAfter(Duration::ZERO);
+    assert_eq!(refused(never, usize::MAX, 4 * KIB), PoolConfigError::ReleaseAfterZero);
 }
 
 #[test]

@@ -101,6 +101,42 @@ async fn each_side_has_the_cryptography_that_it_chose() {
     }
 }
 
+/// What the documentation says about tests that stop tokio's clock and have their peer on another thread.
+#[tokio::test(start_paused = true)]
+async fn with_a_stopped_clock_handshakes_need_the_peer_in_the_runtime_or_a_clock_that_runs() {
+    let world = World::new();
+    // Both sides in this runtime.
+    let (mut near, mut far) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    near.write_all(b"ping").await.unwrap();
+    far.read_exact(&mut [0; 4]).await.unwrap();
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = world.acceptor(Settings::default());
+    let server = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        runtime.block_on(async {
+            let socket = tokio::net::TcpStream::from_std(socket).unwrap();
+            let mut stream = acceptor.accept(socket).await.unwrap();
+            let mut text = [0; 4];
+            stream.read_exact(&mut text).await.unwrap();
+            stream.write_all(&text).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let _ = stream.read(&mut text).await;
+        });
+    });
+    tokio::time::resume();
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut stream = world.connector(Settings::default()).connect(socket).await.unwrap();
+    tokio::time::pause();
+    stream.write_all(b"ping").await.unwrap();
+    stream.read_exact(&mut [0; 4]).await.unwrap();
+    stream.shutdown().await.unwrap();
+    server.join().unwrap();
+}
+
 #[test]
 fn a_stream_adds_120_bytes_to_its_socket() {
     // tokio's own `TcpStream` is 32 bytes without debug assertions, which makes 152.

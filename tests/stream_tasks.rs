@@ -12,6 +12,7 @@ use std::time::Duration;
 use alts::AltsStream;
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
+use support::polling::Wakes;
 use support::rng::Rng;
 use support::wire::{Wire, wires};
 use support::{World, assert_nothing_out, pattern, settings};
@@ -152,6 +153,28 @@ async fn a_reader_takes_no_wake_up_from_the_writer() {
     assert!(received == pattern(50_000));
     drop((writer, far));
     reader.await.unwrap();
+}
+
+/// A busy stream gives others a turn after two reads of the socket, whatever more there is.
+#[tokio::test]
+async fn two_reads_are_a_turn() {
+    let pool = BufferPool::new();
+    let ((near, near_control), (far, _far_control)) = wires(usize::MAX);
+    let settings = settings(&pool, |_| ());
+    let (mut near, mut far) = World::new().pair_over(near, far, settings.clone(), settings).await;
+    far.write_all(&pattern(1_000)).await.unwrap();
+    near_control.script().read_chunk = 100;
+    let mut received = [0; 1_000];
+    for turn in 1..=5 {
+        near_control.take_counts();
+        let (wakes, waker) = Wakes::new();
+        let cx = &mut Context::from_waker(&waker);
+        let mut buf = ReadBuf::new(&mut received);
+        assert!(Pin::new(&mut near).poll_read(cx, &mut buf).is_pending(), "{turn}");
+        assert_eq!((near_control.script().counts.reads, wakes.count()), (2, 1), "{turn}");
+    }
+    near.read_exact(&mut received).await.unwrap();
+    assert!(received[..] == pattern(1_000));
 }
 
 /// One task that reads and writes the same stream at once.

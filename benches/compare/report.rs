@@ -54,7 +54,7 @@ fn table(text: &mut String, samples: &Samples, scenario: &str) {
     }
 }
 
-/// The peers' own order, whoever came first.
+/// The order of the enumeration, whatever the order of measurement.
 fn order(peer: &str) -> usize {
     crate::roles::transport::Peer::all().iter().position(|known| known.name() == peer).unwrap_or(0)
 }

@@ -30,8 +30,11 @@ impl Operations {
         let scheme = key.schemes()[0];
         let identity = identity(leaf, &certificates.authority);
         let chain: Vec<_> = identity.chain().iter().map(AsRef::as_ref).collect();
-        let peer = ChainVerifier::new().verify(&identity, &chain, Role::Server, SystemTime::now());
-        Self { key, scheme, peer: peer.expect("a good chain") }
+        let verifier = ChainVerifier::new();
+        let peer = verifier.verify(&identity, &chain, Role::Server, SystemTime::now());
+        let signature = key.sign(scheme, &MESSAGE).expect("a signature");
+        let peer = peer.expect("a good chain").verify_signature(scheme, &MESSAGE, &signature);
+        Self { key, scheme, peer: peer.expect("a good signature") }
     }
 
     /// Those of both sides when chains are known: key pairs, agreements, signatures, and their verification.

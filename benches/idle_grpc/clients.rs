@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use tonic::Streaming;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Error, Identity};
 
 use crate::Transport;
@@ -30,10 +31,15 @@ pub(crate) fn run(transport: Transport, directory: &Path, address: SocketAddr) {
     crate::descriptors();
     let runtime = Runtime::new().expect("a runtime");
     let dialler = Dialler::new(transport, &Pem::read(directory, "client"), address);
-    let mut held = Vec::new();
+    let (mut held, mut streams) = (Vec::new(), Vec::new());
     for line in std::io::stdin().lock().lines() {
-        let count = line.expect("an order").parse().expect("a number");
-        runtime.block_on(connect(&dialler, count, &mut held));
+        match &*line.expect("an order") {
+            "streams" => runtime.block_on(open_streams(&mut held, &mut streams)),
+            count => {
+                let count = count.parse().expect("a number");
+                runtime.block_on(connect(&dialler, count, &mut held));
+            }
+        }
         println!("done");
     }
 }
@@ -56,6 +62,14 @@ async fn connect(dialler: &Dialler, count: usize, held: &mut Vec<EchoClient<Chan
     held.extend(under_way.join_all().await);
 }
 
+/// Opens a stream on each connection and keeps it open.
+async fn open_streams(held: &mut [EchoClient<Channel>], streams: &mut Vec<Streaming<Message>>) {
+    for client in held {
+        let answers = client.chat(tokio_stream::pending()).await.expect("a stream");
+        streams.push(answers.into_inner());
+    }
+}
+
 #[derive(Clone)]
 struct Dialler {
     endpoint: Endpoint,
@@ -67,8 +81,10 @@ impl Dialler {
         let endpoint =
             |scheme| Endpoint::from_shared(format!("{scheme}://{address}")).expect("a URI");
         match transport {
-            Transport::Tcp => Self { endpoint: endpoint("http"), alts: None },
-            Transport::Alts => {
+            Transport::Tcp | Transport::OwnTcp | Transport::OwnClient => {
+                Self { endpoint: endpoint("http"), alts: None }
+            }
+            Transport::Alts | Transport::OwnAlts => {
                 let servers = Policy::from_rules([SERVER]).expect("a rule");
                 let handshaker = LocalHandshaker::builder(Arc::new(pem.identity()))
                     .server_policy(servers)

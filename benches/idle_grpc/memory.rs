@@ -29,6 +29,8 @@ pub(crate) fn resident() -> isize {
 pub(crate) struct Figures {
     pub(crate) heap: f64,
     pub(crate) resident: f64,
+    /// What one quiet bidirectional stream adds to it.
+    pub(crate) stream: f64,
     /// How many buffers of all connections are out of the pool, where there is one.
     pub(crate) buffers: Option<usize>,
 }
@@ -36,13 +38,19 @@ pub(crate) struct Figures {
 impl Figures {
     pub(crate) fn report(&self) {
         let buffers = self.buffers.map(|buffers| buffers.to_string());
-        println!("{} {} {}", self.heap, self.resident, buffers.as_deref().unwrap_or("-"));
+        let buffers = buffers.as_deref().unwrap_or("-");
+        println!("{} {} {} {buffers}", self.heap, self.resident, self.stream);
     }
 
     pub(crate) fn from_report(report: &str) -> Self {
         let words: Vec<&str> = report.split_whitespace().collect();
-        let [heap, resident, buffers] = words[..] else { panic!("no report: {report}") };
+        let [heap, resident, stream, buffers] = words[..] else { panic!("no report: {report}") };
         let number = |word: &str| word.parse().expect("a number");
-        Self { heap: number(heap), resident: number(resident), buffers: buffers.parse().ok() }
+        Self {
+            heap: number(heap),
+            resident: number(resident),
+            stream: number(stream),
+            buffers: buffers.parse().ok(),
+        }
     }
 }

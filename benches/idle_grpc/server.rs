@@ -14,6 +14,7 @@ use alts::pool::BufferPool;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -40,31 +41,49 @@ pub(crate) fn measure(transport: Transport, directory: &Path, connections: usize
     let (heap, rss) = (live_heap(), resident());
     clients.connect(connections);
     let per_connection = |bytes: isize| bytes as f64 / connections as f64;
+    let (idle, idle_rss) = (live_heap(), resident());
+    let over_alts = matches!(transport, Transport::Alts | Transport::OwnAlts);
+    let buffers = over_alts.then(|| pool.stats().in_use_buffers);
+    clients.open_streams();
+    // Those of the connections that were there before counting, too.
+    let streams = (connections + WARM_UP) as f64;
     Figures {
-        heap: per_connection(live_heap() - heap),
-        resident: per_connection(resident() - rss),
-        buffers: (transport == Transport::Alts).then(|| pool.stats().in_use_buffers),
+        heap: per_connection(idle - heap),
+        resident: per_connection(idle_rss - rss),
+        stream: (live_heap() - idle) as f64 / streams,
+        buffers,
     }
 }
 
 async fn serve(transport: Transport, pem: Pem, listener: TcpListener, pool: BufferPool) {
     let server = Server::builder();
     let service = EchoServer::new(Service);
+    // All features of this server that take something for each connection.
+    let own = || {
+        let builder = alts::tonic::Server::builder().pool(pool.clone());
+        let builder = builder.keepalive(Duration::from_secs(3_600), Duration::from_secs(20));
+        let builder = builder.max_connection_age(Duration::from_secs(36_000));
+        alts::tonic::Server::from(builder.build().expect("settings that can be"))
+    };
     let served = match transport {
+        Transport::OwnTcp => {
+            let routes = Routes::new(service).prepare();
+            own().serve(TcpListenerStream::new(listener), routes).await;
+            Ok(())
+        }
+        Transport::OwnAlts => {
+            let routes = Routes::new(service).prepare();
+            own().serve(acceptor(&pem, pool.clone()).incoming(listener), routes).await;
+            Ok(())
+        }
+        Transport::OwnClient => unreachable!("it is not the server that is measured there"),
         Transport::Tcp => {
             let incoming = TcpListenerStream::new(listener);
             let mut server = server;
             server.add_service(service).serve_with_incoming(incoming).await
         }
         Transport::Alts => {
-            let mut settings = Settings::default();
-            settings.pool = pool;
-            // The handshakes all come from one source here.
-            let mut limits = LimitOptions::default();
-            limits.half_open_per_source = limits.half_open;
-            settings.limits = HandshakeLimits::new(limits);
-            let handshaker = LocalHandshaker::builder(Arc::new(pem.identity())).build();
-            let incoming = Acceptor::with_settings(handshaker, settings).incoming(listener);
+            let incoming = acceptor(&pem, pool).incoming(listener);
             let mut server = server;
             server.add_service(service).serve_with_incoming(incoming).await
         }
@@ -78,6 +97,17 @@ async fn serve(transport: Transport, pem: Pem, listener: TcpListener, pool: Buff
         }
     };
     served.expect("the server does not end");
+}
+
+fn acceptor(pem: &Pem, pool: BufferPool) -> Acceptor {
+    let mut settings = Settings::default();
+    settings.pool = pool;
+    // The handshakes all come from one source here.
+    let mut limits = LimitOptions::default();
+    limits.half_open_per_source = limits.half_open;
+    settings.limits = HandshakeLimits::new(limits);
+    let handshaker = LocalHandshaker::builder(Arc::new(pem.identity())).build();
+    Acceptor::with_settings(handshaker, settings)
 }
 
 /// The process that keeps the other ends.
@@ -104,7 +134,16 @@ impl Clients {
 
     /// Has so many more clients connect and call, and waits until the server has come to rest.
     fn connect(&mut self, connections: usize) {
-        writeln!(self.orders, "{connections}").expect("the clients are there");
+        self.tell(&connections.to_string());
+    }
+
+    /// Has each client open a stream on which nothing happens.
+    fn open_streams(&mut self) {
+        self.tell("streams");
+    }
+
+    fn tell(&mut self, order: &str) {
+        writeln!(self.orders, "{order}").expect("the clients are there");
         let mut line = String::new();
         self.reports.read_line(&mut line).expect("the clients report");
         assert_eq!(line, "done\n", "the clients failed");
@@ -127,8 +166,8 @@ impl Drop for Clients {
     }
 }
 
-/// Only the unary call is used.
-struct Service;
+/// Only the unary call and the chat are used.
+pub(crate) struct Service;
 
 #[tonic::async_trait]
 impl Echo for Service {

@@ -12,6 +12,7 @@ fn generate(directory: &Path) -> String {
     tonic_prost_build::configure()
         .build_transport(false)
         .bytes(".")
+        .codec_path("alts::tonic::SmallBufferCodec")
         .emit_rerun_if_changed(false)
         .out_dir(out.path())
         .compile_fds(files)

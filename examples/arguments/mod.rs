@@ -18,7 +18,7 @@ pub(crate) struct IdentityArguments {
     /// The private key of the leaf (PEM). Only its owner may have access to the file.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// The authorities (PEM) that are believed about a trust domain. The own one needs a bundle. May be repeated.
+    /// The authorities (PEM) of a trust domain. This side's trust domain needs a bundle. May be repeated.
     #[arg(long, value_name = "TRUST_DOMAIN=FILE", required = true, value_parser = bundle)]
     bundle: Vec<(TrustDomain, PathBuf)>,
     /// Take certificates of dev.local, which a development authority issued.
@@ -50,7 +50,7 @@ pub(crate) fn own_name(files: &IdentityFiles) -> Result<String, IdentityError> {
 
 fn bundle(argument: &str) -> Result<(TrustDomain, PathBuf), String> {
     let (domain, path) =
-        argument.split_once('=').ok_or("it should be a trust domain, =, and a file")?;
+        argument.split_once('=').ok_or("expected TRUST_DOMAIN=FILE, as in example.org=ca.pem")?;
     let domain = domain.parse().map_err(|error: SpiffeIdError| error.to_string())?;
     Ok((domain, path.into()))
 }

@@ -122,7 +122,7 @@ pub mod echo_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = alts::tonic::SmallBufferCodec::default();
             let path = http::uri::PathAndQuery::from_static("/alts.example.Echo/Once");
             let mut req = request.into_request();
             req.extensions_mut().insert(GrpcMethod::new("alts.example.Echo", "Once"));
@@ -144,7 +144,7 @@ pub mod echo_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = alts::tonic::SmallBufferCodec::default();
             let path = http::uri::PathAndQuery::from_static("/alts.example.Echo/Repeat");
             let mut req = request.into_request();
             req.extensions_mut().insert(GrpcMethod::new("alts.example.Echo", "Repeat"));
@@ -163,7 +163,7 @@ pub mod echo_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = alts::tonic::SmallBufferCodec::default();
             let path = http::uri::PathAndQuery::from_static("/alts.example.Echo/Join");
             let mut req = request.into_streaming_request();
             req.extensions_mut().insert(GrpcMethod::new("alts.example.Echo", "Join"));
@@ -185,7 +185,7 @@ pub mod echo_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = alts::tonic::SmallBufferCodec::default();
             let path = http::uri::PathAndQuery::from_static("/alts.example.Echo/Chat");
             let mut req = request.into_streaming_request();
             req.extensions_mut().insert(GrpcMethod::new("alts.example.Echo", "Chat"));
@@ -204,7 +204,7 @@ pub mod echo_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = alts::tonic::SmallBufferCodec::default();
             let path = http::uri::PathAndQuery::from_static("/alts.example.Echo/WhoAmI");
             let mut req = request.into_request();
             req.extensions_mut().insert(GrpcMethod::new("alts.example.Echo", "WhoAmI"));
@@ -367,7 +367,7 @@ pub mod echo_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = OnceSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = alts::tonic::SmallBufferCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -413,7 +413,7 @@ pub mod echo_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RepeatSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = alts::tonic::SmallBufferCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -456,7 +456,7 @@ pub mod echo_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = JoinSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = alts::tonic::SmallBufferCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -500,7 +500,7 @@ pub mod echo_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ChatSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = alts::tonic::SmallBufferCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -543,7 +543,7 @@ pub mod echo_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WhoAmISvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = alts::tonic::SmallBufferCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

@@ -1,4 +1,4 @@
-//! The service: what each method does, and how it learns who calls.
+//! The service: what each method does, and how it learns the caller's identity.
 
 use std::iter::{Map, RepeatN, repeat_n};
 

@@ -142,7 +142,7 @@ impl Client {
             Some(State::Open(stream)) => stream,
             Some(State::Handshaking(handshake)) => match handshake.advance()? {
                 Progress::Done(stream) => stream,
-                Progress::Pending(handshake) | Progress::Starved(handshake) => {
+                Progress::Pending(handshake) => {
                     self.state = Some(State::Handshaking(handshake));
                     return Ok(None);
                 }

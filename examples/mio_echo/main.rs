@@ -5,7 +5,7 @@
 //! ```
 //!
 //! shows it in one process: clients with more data than buffers, one that does not read, one that says nothing. As a server
-//! of its own, for the example `echo_client`, with identities as `echo_server.rs` tells how to make them:
+//! by itself, for the example `echo_client`; `echo_server.rs` says how to make its identities:
 //!
 //! ```text
 //! cargo run -p alts-handshaker --features cli -- dev-ca init

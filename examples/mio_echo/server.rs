@@ -23,7 +23,7 @@ const MAX_HALF_OPEN: usize = 256;
 /// has to be called again without being told.
 const READS_A_TURN: u32 = 4;
 
-/// How long to wait when accepting fails for want of descriptors or memory. It would fail at once again.
+/// How long to wait when accepting fails because descriptors or memory have run out, which would fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 const LISTENER: Token = Token(0);
@@ -223,10 +223,6 @@ impl Server {
                 Ok(Progress::Pending(handshake)) => {
                     self.half_open.insert(token, HalfOpen { handshake, from });
                     return;
-                }
-                Ok(Progress::Starved(handshake)) => {
-                    self.half_open.insert(token, HalfOpen { handshake, from });
-                    return self.starve(token);
                 }
                 Ok(Progress::Done(stream)) => {
                     tracing::info!(%from, peer = stream.peer().name(), "connected");

@@ -28,7 +28,7 @@ impl Identities {
         Ok(Self { server: authority.issue(SERVER, now)?, client: authority.issue(CLIENT, now)? })
     }
 
-    /// The server's side of handshakes. It lets in every identity of its own trust domain.
+    /// The server's side of handshakes. It accepts every identity of its trust domain.
     pub(crate) fn server(&self) -> Result<LocalHandshaker, IdentityError> {
         let identity = self.server.identity(SystemTime::now())?;
         Ok(LocalHandshaker::builder(identity).build())

@@ -1,6 +1,6 @@
 //! A certificate authority for development: tests, examples, first steps.
 //!
-//! Its key lies on disk beside everything else, so it must never vouch for anything real. Its trust domain is `dev.local`
+//! Its key is stored on disk beside everything else, so it must never vouch for anything real. Its trust domain is `dev.local`
 //! unless another is asked for, and the rest of this package refuses that domain until told otherwise
 //! ([`TrustBundles::allow_development_domain`]).
 //!
@@ -95,7 +95,7 @@ impl DevCa {
         &self.domain
     }
 
-    /// Its own certificate: the trust bundle.
+    /// The authority's certificate: the trust bundle.
     pub fn bundle_pem(&self) -> &str {
         &self.certificate_pem
     }

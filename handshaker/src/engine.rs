@@ -14,7 +14,7 @@
 //!   result                                                       result
 //! ```
 //!
-//! Messages in braces are sealed. Each state is a type of its own, and its transition consumes it; from every state the
+//! Messages in braces are sealed. Each state is a separate type, and its transition consumes it; from every state the
 //! handshake may also end with an error, which then is all that it says.
 
 mod alert;
@@ -48,11 +48,14 @@ use self::alert::Alerts;
 use self::inbox::{Expected, Inbox};
 use self::protocol::FrameKind;
 use crate::error::{AlertCode, Error};
+use crate::identity::IdentityError;
 use crate::session::{HandshakeResult, HandshakeSession, Role, Step};
 
 pub use self::key_share::Suite;
 
 pub(crate) use self::config::Config;
+#[cfg(feature = "remote")]
+pub(crate) use self::frame::is_part_of_a_frame;
 pub(crate) use self::key_share::{Ephemerals, SystemEphemerals};
 
 /// One `altsh1` handshake under way in this process; [`LocalHandshaker`](crate::LocalHandshaker) makes them.
@@ -106,6 +109,13 @@ impl Handshake {
         Ok(Self { role, inbox: Inbox::default(), alerts: Alerts::clear(), state })
     }
 
+    /// A server without an identity. It reads the client's offer, and refuses it with an alert.
+    pub(crate) fn refusing(error: IdentityError) -> Self {
+        let state = server::AwaitClientInit::refusing(error.into());
+        let state = State::Waiting(Waiting::ClientInit(Box::new(state)));
+        Self { role: Role::Server, inbox: Inbox::default(), alerts: Alerts::clear(), state }
+    }
+
     /// Which side this is.
     pub fn role(&self) -> Role {
         self.role
@@ -138,7 +148,8 @@ impl Handshake {
     /// peer's alert is appended to `out`. Does nothing when the handshake has ended already.
     pub fn fail(&mut self, code: AlertCode, out: &mut Vec<u8>) {
         if !matches!(self.state, State::Over(_)) {
-            let error = Error::Limit { code, detail: "the handshake was given up".into() };
+            let error =
+                Error::Limit { code, detail: "the handshake was canceled by its driver".into() };
             self.end(error, Some(code), out);
         }
     }
@@ -154,7 +165,7 @@ impl Handshake {
             let over = State::Over(Error::misuse("the handshake is over"));
             let waiting = match mem::replace(&mut self.state, over) {
                 State::Over(error) => return Err(error),
-                State::Start(start) => Waiting::ServerInit(Box::new(start.offer(out)?)),
+                State::Start(start) => Waiting::ServerInit(Box::new(start.offer(now, out)?)),
                 State::Waiting(waiting) => waiting,
             };
             let Some(mut frame) = self.inbox.fill(rest, waiting.expected(&self.alerts))? else {
@@ -162,7 +173,7 @@ impl Handshake {
                 return Ok(None);
             };
             if matches!(frame.kind(), FrameKind::Alert | FrameKind::SealedAlert) {
-                // Whatever is wrong with an alert, none answers it.
+                // An alert is never answered, even if it is malformed.
                 return Err(self.take_alerts().receive(&mut frame));
             }
             let next = match waiting {
@@ -177,7 +188,7 @@ impl Handshake {
                     return Ok(Some(HandshakeResult { late_alert, ..result }));
                 }
                 Waiting::ClientInit(state) => {
-                    let (state, alerts) = state.client_init(&frame, out)?;
+                    let (state, alerts) = state.client_init(&frame, now, out)?;
                     self.alerts = alerts;
                     Waiting::ClientFinished(Box::new(state))
                 }

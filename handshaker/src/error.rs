@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::foreign::ForeignProtocol;
 use crate::identity::IdentityError;
 
 /// A handshake error code: all that a peer is told. The numbers are those of the wire (`PROTOCOL.md`).
@@ -31,11 +32,12 @@ pub enum AlertCode {
     IllegalParameter = 17,
     UnsupportedExtension = 18,
     RpcVersionMismatch = 19,
+    NoIdentity = 20,
 }
 
 impl AlertCode {
     /// Every code with its name in the protocol.
-    const NAMES: [(Self, &'static str); 20] = [
+    const NAMES: [(Self, &'static str); 21] = [
         (Self::HandshakeFailure, "handshake_failure"),
         (Self::UnexpectedMessage, "unexpected_message"),
         (Self::DecodeError, "decode_error"),
@@ -56,6 +58,7 @@ impl AlertCode {
         (Self::IllegalParameter, "illegal_parameter"),
         (Self::UnsupportedExtension, "unsupported_extension"),
         (Self::RpcVersionMismatch, "rpc_version_mismatch"),
+        (Self::NoIdentity, "no_identity"),
     ];
 
     /// The number on the wire.
@@ -97,32 +100,13 @@ impl fmt::Display for AlertCode {
     }
 }
 
-/// A protocol that a peer may speak by mistake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ForeignProtocol {
-    /// HTTP/2 with prior knowledge: plaintext gRPC.
-    Http2,
-    /// A TLS `ClientHello` or alert.
-    Tls,
-}
-
-impl fmt::Display for ForeignProtocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http2 => "HTTP/2 without ALTS",
-            Self::Tls => "TLS",
-        })
-    }
-}
-
 /// Why a handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// The peer broke the protocol, or failed to prove who it is. It is told the code.
     Peer {
-        /// What the peer is told; in clear, 7 to 11 become 0.
+        /// What the peer is told; in plaintext, 7 to 11 become 0.
         code: AlertCode,
         /// For this side's log.
         detail: Cow<'static, str>,
@@ -131,10 +115,10 @@ pub enum Error {
     Alert {
         /// The peer's code; unknown codes read as [`AlertCode::HandshakeFailure`].
         code: AlertCode,
-        /// The peer's words, ASCII and escaped; may be empty.
+        /// The peer's reason, ASCII and escaped; may be empty.
         reason: String,
         /// Whether it was sealed with the handshake's keys. Anybody on the path can send the other kind. A sealed one comes
-        /// from whoever made the other key share, and only after the peer has proved itself is that the peer.
+        /// from the side that made the other key share, which is the peer only after the peer has proved itself.
         sealed: bool,
     },
     /// The peer speaks another protocol.
@@ -161,7 +145,7 @@ pub enum Error {
         /// Which limit.
         detail: Cow<'static, str>,
     },
-    /// This side's own identity cannot be used.
+    /// This side's identity cannot be used.
     Identity(IdentityError),
     /// The handshaker cannot be reached or does not answer as it should. Never the peer's doing.
     Unavailable(String),
@@ -171,14 +155,18 @@ pub enum Error {
 
 impl Error {
     /// What the peer is told about this failure, `None` where it cannot listen or has said it itself. Codes 7 to 11 leave
-    /// only sealed; in clear they become 0.
+    /// only sealed; in plaintext they become 0.
     pub fn alert(&self) -> Option<AlertCode> {
         match self {
             Self::Peer { code, .. }
             | Self::Incompatible { code, .. }
             | Self::Limit { code, .. } => Some(*code),
             Self::Denied { .. } => Some(AlertCode::AccessDenied),
-            Self::Identity(_) | Self::Unavailable(_) | Self::Misuse(_) => Some(AlertCode::Internal),
+            // There is an identity, and something else is wrong with it.
+            Self::Identity(IdentityError::Sign(_)) | Self::Unavailable(_) | Self::Misuse(_) => {
+                Some(AlertCode::Internal)
+            }
+            Self::Identity(_) => Some(AlertCode::NoIdentity),
             Self::Alert { .. } | Self::Foreign(_) => None,
         }
     }
@@ -220,9 +208,9 @@ impl fmt::Display for Error {
                 if !reason.is_empty() {
                     write!(f, ", \"{reason}\"")?;
                 }
-                f.write_str(if *sealed { "" } else { " (in clear)" })
+                f.write_str(if *sealed { "" } else { " (in plaintext)" })
             }
-            Self::Foreign(protocol) => write!(f, "the peer speaks {protocol}"),
+            Self::Foreign(protocol) => write!(f, "the peer does not speak ALTS but {protocol}"),
             Self::Incompatible { code, detail } => {
                 write!(f, "nothing in common with the peer: {detail} ({code})")
             }
@@ -230,21 +218,17 @@ impl fmt::Display for Error {
                 write!(f, "the peer {} is not allowed: {detail}", peer.escape_debug())
             }
             Self::Limit { code, detail } => write!(f, "a limit was reached: {detail} ({code})"),
-            Self::Identity(error) => write!(f, "the own identity cannot be used: {error}"),
+            Self::Identity(error) => write!(f, "this side's identity cannot be used: {error}"),
             Self::Unavailable(detail) => write!(f, "the handshaker is unavailable: {detail}"),
-            Self::Misuse(detail) => write!(f, "the handshake was asked for wrongly: {detail}"),
+            Self::Misuse(detail) => {
+                write!(f, "the handshake cannot be started as requested: {detail}")
+            }
         }
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Identity(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+/// The message says all of it, so there is no source to follow; match on the variants to look inside.
+impl std::error::Error for Error {}
 
 impl From<IdentityError> for Error {
     fn from(error: IdentityError) -> Self {
@@ -262,27 +246,50 @@ mod tests {
             assert_eq!(usize::from(code.number()), number);
             assert_eq!(AlertCode::from_number(code.number()), code);
         }
-        assert_eq!(AlertCode::from_number(20), AlertCode::HandshakeFailure);
+        assert_eq!(AlertCode::from_number(21), AlertCode::HandshakeFailure);
         assert_eq!(AlertCode::from_number(u16::MAX), AlertCode::HandshakeFailure);
         assert_eq!(AlertCode::DecryptError.name(), "decrypt_error");
     }
 
     #[test]
     fn certificates_and_access_are_not_discussed_in_clear() {
-        for number in 0..20 {
+        for number in 0..21 {
             let told = AlertCode::from_number(number).in_clear().number();
             assert_eq!(told, if (7..=11).contains(&number) { 0 } else { number });
         }
     }
 
+    /// Programs that print an error and all its sources print each text once.
+    #[test]
+    fn a_chain_of_errors_says_everything_once() {
+        use crate::identity::{CertificateError, SpiffeIdError};
+
+        let fault = CertificateError::SpiffeId(SpiffeIdError::NoPath);
+        let error = Error::Identity(IdentityError::Chain(fault));
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            text = format!("{text}: {error}");
+            source = error.source();
+        }
+        for part in ["identity cannot be used", "chain is not valid", "has no path"] {
+            assert_eq!(text.matches(part).count(), 1, "{text}");
+        }
+    }
+
     #[test]
     fn what_the_peer_is_told() {
+        let expired = IdentityError::Chain(crate::identity::CertificateError::Expired);
+        assert_eq!(Error::Identity(expired).alert(), Some(AlertCode::NoIdentity));
         let denied = Error::Denied { peer: "spiffe://a/b".into(), detail: "no rule".into() };
         assert_eq!(denied.alert(), Some(AlertCode::AccessDenied));
         assert_eq!(Error::misuse("x").alert(), Some(AlertCode::Internal));
         assert_eq!(Error::Foreign(ForeignProtocol::Tls).alert(), None);
         let alert = Error::Alert { code: AlertCode::Timeout, reason: "late".into(), sealed: false };
         assert_eq!(alert.alert(), None);
-        assert_eq!(alert.to_string(), "the peer ended the handshake: timeout, \"late\" (in clear)");
+        assert_eq!(
+            alert.to_string(),
+            "the peer ended the handshake: timeout, \"late\" (in plaintext)"
+        );
     }
 }

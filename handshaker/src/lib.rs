@@ -52,10 +52,16 @@
 pub mod accept;
 #[cfg(feature = "cli")]
 pub mod cli;
+/// The examples of the README are compiled.
+#[cfg(all(doctest, feature = "remote", feature = "serve"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(feature = "dev-ca")]
 pub mod dev_ca;
 mod engine;
 mod error;
+mod foreign;
 pub mod identity;
 #[cfg(feature = "tokio")]
 mod limits;
@@ -71,9 +77,10 @@ pub mod service;
 mod session;
 
 pub use engine::{Handshake, Suite};
-pub use error::{AlertCode, Error, ForeignProtocol};
+pub use error::{AlertCode, Error};
+pub use foreign::ForeignProtocol;
 #[cfg(feature = "tokio")]
-pub use limits::{CorePermit, HalfOpen, HandshakeLimits, LimitOptions};
+pub use limits::{Arrival, CorePermit, HalfOpen, HandshakeLimits, LimitOptions, RefusalPermit};
 pub use local::{LocalHandshaker, LocalHandshakerBuilder};
 #[cfg(feature = "remote")]
 pub use remote::{RemoteHandshaker, RemoteHandshakerBuilder};

@@ -1,35 +1,53 @@
 //! What strangers may make this side do at the same time.
 //!
 //! A first message of some 150 bytes costs a server tens of microseconds before its sender has proved anything, and a silent
-//! peer costs a connection's memory for as long as it is waited for. So handshakes that are not finished yet are counted, over
+//! peer costs a socket for as long as it is waited for. So connections whose handshake is not finished are counted, over
 //! all and for each source address, and only some of the processor's cores work on them.
+//!
+//! A connection that is accepted is silent first ([`HandshakeLimits::arrive`]), then it queues for a place
+//! ([`Arrival::admitted`]), then it has one ([`HalfOpen`]) until its handshake is over. Where more come than there is room for, the
+//! source with the most connections pays for it: `places.rs` has the rules.
 
-use std::collections::HashMap;
+mod places;
+mod rates;
+
+use std::fmt;
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::oneshot::Receiver;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use self::places::{Bounds, Id, Places, Verdict};
+use self::rates::Rates;
 use crate::error::{AlertCode, Error};
 
-/// Settings of [`HandshakeLimits`].
-#[derive(Clone, Debug, PartialEq)]
+/// Settings of [`HandshakeLimits`]. Every value of every field is accepted; where at least one is needed, 0 counts as 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitOptions {
-    /// Unfinished handshakes at a time. Default 1,024: each holds some KiB.
+    /// Unfinished handshakes at a time with peers that have spoken. Default 1,024: each holds some KiB.
     pub half_open: usize,
-    /// Unfinished handshakes at a time from one source: an IPv4 address, or a /64 of IPv6. Default 64, so that one source
+    /// The same from one source: an IPv4 address, or a /64 of IPv6. Default 64, so that one source
     /// cannot take all of `half_open`.
     pub half_open_per_source: usize,
-    /// Handshakes that may wait for a place. Default 256; one more is refused with the alert `overloaded`.
+    /// Peers that have spoken and wait for a place, until their handshake's timeout. Default 4,096: each holds a socket and some
+    /// hundred bytes. When there are more, the source with the most loses its newest, which is told `overloaded`.
     pub queue: usize,
+    /// Connections that have said nothing yet. Default 4,096: each holds a socket and some hundred bytes. When there are more, the
+    /// source with the most loses the one that has been silent longest, which is told `overloaded`.
+    pub silent: usize,
     /// Handshakes that may use a core at a time. Default half of the cores, at least one, so that a flood of first messages
     /// leaves the others to established connections.
     pub crypto: usize,
-    /// New handshakes per second from one source, and as many at once. Default `None`: no limit.
-    pub rate_per_source: Option<f64>,
+    /// New connections per second from one source, and as many at once. Those beyond are refused with `overloaded`. Default
+    /// `None`: no limit.
+    pub rate_per_source: Option<NonZeroU32>,
 }
 
 impl Default for LimitOptions {
@@ -38,40 +56,31 @@ impl Default for LimitOptions {
         Self {
             half_open: 1_024,
             half_open_per_source: 64,
-            queue: 256,
+            queue: 4_096,
+            silent: 4_096,
             crypto: (cores / 2).max(1),
             rate_per_source: None,
         }
     }
 }
 
-/// Sources whose rate is remembered. The memory is bounded; when it is full the sources that have been quiet go first.
-const MAX_RATED_SOURCES: usize = 16 << 10;
+/// Refused connections that are told so at a time, which takes up to a round trip and a tenth of a second each. Others are closed
+/// without a word.
+const REFUSALS: usize = 256;
 
 /// Limits that all clones share: give one to every acceptor of a process.
+///
+/// They are about strangers. What this side begins itself, a connector's handshakes, only waits for a core.
 #[derive(Clone, Debug)]
 pub struct HandshakeLimits(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     options: LimitOptions,
-    half_open: Arc<Semaphore>,
+    places: Mutex<Places<IpAddr>>,
+    rates: Option<Mutex<Rates>>,
     crypto: Semaphore,
-    queued: AtomicUsize,
-    sources: Mutex<Sources>,
-}
-
-#[derive(Debug, Default)]
-struct Sources {
-    half_open: HashMap<IpAddr, Arc<Semaphore>>,
-    rates: HashMap<IpAddr, Bucket>,
-}
-
-/// A token bucket.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    filled: Instant,
+    refusals: Semaphore,
 }
 
 /// The place of one unfinished handshake. Dropping it makes room.
@@ -79,8 +88,6 @@ struct Bucket {
 pub struct HalfOpen {
     limits: HandshakeLimits,
     source: Option<IpAddr>,
-    _place: OwnedSemaphorePermit,
-    source_place: Option<OwnedSemaphorePermit>,
 }
 
 /// The right to use a core, until it is dropped.
@@ -89,10 +96,11 @@ pub struct CorePermit<'limits>(
     #[expect(dead_code, reason = "held for its drop")] Option<SemaphorePermit<'limits>>,
 );
 
-/// What a semaphore takes of a setting.
-fn permits(count: usize) -> usize {
-    count.clamp(1, Semaphore::MAX_PERMITS)
-}
+/// The right to tell one peer without a place that it is refused, until it is dropped.
+#[derive(Debug)]
+pub struct RefusalPermit<'limits>(
+    #[expect(dead_code, reason = "held for its drop")] SemaphorePermit<'limits>,
+);
 
 impl Default for HandshakeLimits {
     fn default() -> Self {
@@ -101,13 +109,19 @@ impl Default for HandshakeLimits {
 }
 
 impl HandshakeLimits {
-    /// Limits with these settings; a number of 0 counts as 1.
+    /// Limits with these settings.
     pub fn new(options: LimitOptions) -> Self {
+        let bounds = Bounds {
+            places: options.half_open,
+            places_per_source: options.half_open_per_source,
+            silent: options.silent,
+            queue: options.queue,
+        };
         Self(Arc::new(Shared {
-            half_open: Arc::new(Semaphore::new(permits(options.half_open))),
-            crypto: Semaphore::new(permits(options.crypto)),
-            queued: AtomicUsize::new(0),
-            sources: Mutex::default(),
+            places: Mutex::new(Places::new(bounds)),
+            rates: options.rate_per_source.map(|rate| Mutex::new(Rates::new(rate))),
+            crypto: Semaphore::new(options.crypto.clamp(1, Semaphore::MAX_PERMITS)),
+            refusals: Semaphore::new(REFUSALS),
             options,
         }))
     }
@@ -117,41 +131,52 @@ impl HandshakeLimits {
         &self.0.options
     }
 
-    /// Handshakes under way.
+    /// Unfinished handshakes that have a place.
     pub fn half_open(&self) -> usize {
-        permits(self.0.options.half_open) - self.0.half_open.available_permits()
+        lock(&self.0.places).held()
     }
 
-    /// Waits for a place for a handshake with `source`; `None` is not limited by source. The caller's deadline ends the wait.
+    /// Connections that have no place yet: those that are silent, and those that queue.
+    pub fn waiting(&self) -> usize {
+        lock(&self.0.places).waiting()
+    }
+
+    /// The most connections there can be at a time that are not secured: with a place, waiting, or being told that they are
+    /// refused. An accept loop that has begun so many waits for one to end.
+    pub fn most_connections(&self) -> usize {
+        let LimitOptions { half_open, queue, silent, .. } = &self.0.options;
+        half_open.max(&1).saturating_add(*queue).saturating_add(*silent).saturating_add(REFUSALS)
+    }
+
+    /// Counts a connection that was accepted and has said nothing yet. `source` is the peer's address; `None` is not limited by
+    /// source.
     ///
     /// # Errors
-    /// [`Error::Limit`] with [`AlertCode::Overloaded`] when the queue is full or the source's rate is exceeded.
-    pub async fn enter(&self, source: Option<IpAddr>) -> Result<HalfOpen, Error> {
+    /// [`Error::Limit`] with [`AlertCode::Overloaded`] when the source's rate is exceeded.
+    pub fn arrive(&self, source: Option<IpAddr>) -> Result<Arrival, Error> {
         let source = source.map(prefix);
-        let per_source = match source {
-            Some(source) => {
-                let mut sources = self.0.sources.lock().unwrap_or_else(PoisonError::into_inner);
-                if !self.within_rate(&mut sources, source, Instant::now()) {
-                    return Err(overloaded("too many handshakes per second from this source"));
-                }
-                let places = permits(self.0.options.half_open_per_source);
-                let of_source = sources
-                    .half_open
-                    .entry(source)
-                    .or_insert_with(|| Arc::new(Semaphore::new(places)));
-                Some(Arc::clone(of_source))
-            }
-            None => None,
-        };
-        // From here on the source's entry is looked after by this guard, whether or not a place is found.
-        let mut guard = SourceGuard { limits: self, source };
-        let source_place = match per_source {
-            Some(places) => Some(self.place_in(places).await?),
-            None => None,
-        };
-        let place = self.place_in(Arc::clone(&self.0.half_open)).await?;
-        let source = guard.source.take();
-        Ok(HalfOpen { limits: self.clone(), source, _place: place, source_place })
+        if let (Some(rates), Some(source)) = (&self.0.rates, source)
+            && !lock(rates).admit(source, Instant::now())
+        {
+            return Err(overloaded("too many connections per second from this source"));
+        }
+        let (id, verdict) = self.with_places(|places| places.arrive(source));
+        Ok(Arrival { limits: self.clone(), source, id, verdict, settled: None })
+    }
+
+    /// Waits for a place for a handshake with `source`, as for a peer that has spoken. The caller's deadline ends the wait.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] with [`AlertCode::Overloaded`] when the queue is full and this connection the newest of the source that has
+    /// the most in it; or when the source's rate is exceeded.
+    pub async fn enter(&self, source: Option<IpAddr>) -> Result<HalfOpen, Error> {
+        self.arrive(source)?.admitted().await
+    }
+
+    /// Makes room where something runs short that is not counted here, file descriptors say: displaces the connection that has
+    /// been silent longest, of the source with the most of them. Whether there was one.
+    pub fn displace_silent(&self) -> bool {
+        self.with_places(Places::displace_silent)
     }
 
     /// Waits for the right to use a core.
@@ -160,89 +185,102 @@ impl HandshakeLimits {
         CorePermit(self.0.crypto.acquire().await.ok())
     }
 
-    async fn place_in(&self, places: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            return Ok(place);
-        }
-        let _queued = Queued::enter(self)?;
-        Ok(places.acquire_owned().await.expect("the semaphore is never closed"))
+    /// The right to tell a peer that it is refused, unless too many are being told already.
+    pub fn refusal(&self) -> Option<RefusalPermit<'_>> {
+        self.0.refusals.try_acquire().ok().map(RefusalPermit)
     }
 
-    fn within_rate(&self, sources: &mut Sources, source: IpAddr, now: Instant) -> bool {
-        let Some(rate) = self.0.options.rate_per_source else { return true };
-        let burst = rate.max(1.0);
-        if sources.rates.len() >= MAX_RATED_SOURCES && !sources.rates.contains_key(&source) {
-            // A bucket that is full again says nothing. If none is, the oldest knowledge goes.
-            let quiet = Duration::from_secs_f64((burst / rate.max(f64::MIN_POSITIVE)).min(3600.0));
-            sources.rates.retain(|_, bucket| now.duration_since(bucket.filled) < quiet);
-            if sources.rates.len() >= MAX_RATED_SOURCES {
-                sources.rates.clear();
+    /// Sends what is decided after the lock is gone: to be woken may run other code.
+    fn with_places<T>(&self, change: impl FnOnce(&mut Places<IpAddr>) -> T) -> T {
+        let mut places = lock(&self.0.places);
+        let changed = change(&mut places);
+        let mut notices = places.take_notices();
+        drop(places);
+        while let Some(notice) = notices.pop() {
+            let lost = notice.to.send(notice.verdict).is_err();
+            if lost && notice.verdict == Verdict::Admitted {
+                // It stopped waiting in this moment.
+                let mut places = lock(&self.0.places);
+                places.release(notice.source);
+                notices.extend(places.take_notices());
             }
         }
-        let bucket = sources.rates.entry(source).or_insert(Bucket { tokens: burst, filled: now });
-        let gained = now.duration_since(bucket.filled).as_secs_f64() * rate;
-        bucket.tokens = (bucket.tokens + gained).min(burst);
-        bucket.filled = now;
-        if bucket.tokens < 1.0 {
-            return false;
+        changed
+    }
+}
+
+/// A connection that waits: until its peer has spoken, then for a place. Dropping it gives up.
+pub struct Arrival {
+    limits: HandshakeLimits,
+    source: Option<IpAddr>,
+    id: Id,
+    verdict: Receiver<Verdict>,
+    settled: Option<Verdict>,
+}
+
+impl Arrival {
+    /// Ready when the connection has to make room for others while its peer is silent.
+    pub fn poll_displaced(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        match self.poll_verdict(cx) {
+            Poll::Ready(_) => {
+                Poll::Ready(overloaded("too many connections are silent, and this one longest"))
+            }
+            Poll::Pending => Poll::Pending,
         }
-        bucket.tokens -= 1.0;
-        true
     }
 
-    /// Forgets the source if nothing of it is under way.
-    fn leave(&self, source: IpAddr) {
-        let mut sources = self.0.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever waits or works holds a reference beside the map's.
-        if sources.half_open.get(&source).is_some_and(|places| Arc::strong_count(places) == 1) {
-            sources.half_open.remove(&source);
+    /// Waits for a place, now that the peer has spoken. The caller's deadline ends the wait.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] with [`AlertCode::Overloaded`] when it has to make room for others.
+    pub async fn admitted(mut self) -> Result<HalfOpen, Error> {
+        self.limits.with_places(|places| places.spoken(self.source, self.id));
+        match poll_fn(|cx| self.poll_verdict(cx)).await {
+            Verdict::Admitted => Ok(HalfOpen { limits: self.limits.clone(), source: self.source }),
+            Verdict::Displaced => Err(overloaded("too many connections wait for a handshake")),
         }
+    }
+
+    fn poll_verdict(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        if let Some(verdict) = self.settled {
+            return Poll::Ready(verdict);
+        }
+        Pin::new(&mut self.verdict).poll(cx).map(|verdict| {
+            // A sender is never dropped unused while somebody waits.
+            *self.settled.insert(verdict.unwrap_or(Verdict::Displaced))
+        })
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if self.settled.is_some()
+            || self.limits.with_places(|places| places.withdraw(self.source, self.id))
+        {
+            return;
+        }
+        // The verdict is here, or it comes too late, and then its sender looks after it.
+        self.verdict.close();
+        if self.verdict.try_recv() == Ok(Verdict::Admitted) {
+            self.limits.with_places(|places| places.release(self.source));
+        }
+    }
+}
+
+impl fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arrival").field("source", &self.source).finish_non_exhaustive()
     }
 }
 
 impl Drop for HalfOpen {
     fn drop(&mut self) {
-        drop(self.source_place.take());
-        if let Some(source) = self.source {
-            self.limits.leave(source);
-        }
+        self.limits.with_places(|places| places.release(self.source));
     }
 }
 
-/// Cleans up after a handshake that gets no place.
-struct SourceGuard<'limits> {
-    limits: &'limits HandshakeLimits,
-    source: Option<IpAddr>,
-}
-
-impl Drop for SourceGuard<'_> {
-    fn drop(&mut self) {
-        if let Some(source) = self.source {
-            self.limits.leave(source);
-        }
-    }
-}
-
-/// One that waits in the queue.
-struct Queued<'limits>(&'limits HandshakeLimits);
-
-impl<'limits> Queued<'limits> {
-    fn enter(limits: &'limits HandshakeLimits) -> Result<Self, Error> {
-        let entered =
-            limits.0.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |queued| {
-                (queued < limits.0.options.queue).then_some(queued + 1)
-            });
-        match entered {
-            Ok(_) => Ok(Self(limits)),
-            Err(_) => Err(overloaded("the queue for handshakes is full")),
-        }
-    }
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.0.0.queued.fetch_sub(1, Ordering::Relaxed);
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn overloaded(detail: &'static str) -> Error {
@@ -262,15 +300,18 @@ fn prefix(source: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
     use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
+    use std::task::Waker;
 
     use super::*;
 
+    fn context() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
     /// Polls once.
     fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
-        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+        pin!(future).poll(&mut context())
     }
 
     fn enter(limits: &HandshakeLimits, source: &str) -> Poll<Result<HalfOpen, Error>> {
@@ -282,6 +323,10 @@ mod tests {
             Poll::Ready(Ok(place)) => place,
             other => panic!("not admitted: {other:?}"),
         }
+    }
+
+    fn is_overloaded<T>(result: &Poll<Result<T, Error>>) -> bool {
+        matches!(result, Poll::Ready(Err(Error::Limit { code: AlertCode::Overloaded, .. })))
     }
 
     fn limits(change: impl FnOnce(&mut LimitOptions)) -> HandshakeLimits {
@@ -318,14 +363,25 @@ mod tests {
         });
         let first = admitted(poll(limits.enter(None)));
         let mut waiting = pin!(limits.enter(None));
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(waiting.as_mut().poll(&mut cx).is_pending());
-        match poll(limits.enter(None)) {
-            Poll::Ready(Err(Error::Limit { code: AlertCode::Overloaded, .. })) => {}
-            other => panic!("{other:?}"),
-        }
+        assert!(waiting.as_mut().poll(&mut context()).is_pending());
+        assert!(is_overloaded(&poll(limits.enter(None))));
         drop(first);
-        assert!(matches!(waiting.as_mut().poll(&mut cx), Poll::Ready(Ok(_))));
+        assert!(matches!(waiting.as_mut().poll(&mut context()), Poll::Ready(Ok(_))));
+    }
+
+    #[test]
+    fn a_silent_connection_makes_room() {
+        let limits = limits(|options| options.silent = 1);
+        let mut first = limits.arrive(None).unwrap();
+        assert!(first.poll_displaced(&mut context()).is_pending());
+        let mut second = limits.arrive(None).unwrap();
+        assert!(first.poll_displaced(&mut context()).is_ready());
+        assert!(second.poll_displaced(&mut context()).is_pending());
+        assert_eq!(limits.waiting(), 1);
+        assert!(limits.displace_silent());
+        assert!(!limits.displace_silent());
+        assert!(second.poll_displaced(&mut context()).is_ready());
+        assert!(is_overloaded(&poll(first.admitted())));
     }
 
     #[test]
@@ -335,53 +391,60 @@ mod tests {
                 options.half_open = count;
                 options.half_open_per_source = count;
                 options.queue = count;
+                options.silent = count;
                 options.crypto = count;
             });
             let place = admitted(enter(&limits, "192.0.2.1"));
             assert_eq!(limits.half_open(), 1);
             drop(place);
-            assert_eq!(limits.half_open(), 0);
+            assert_eq!((limits.half_open(), limits.waiting()), (0, 0));
+            assert!(poll(limits.crypto()).is_ready());
+            assert!(limits.most_connections() > 0);
         }
     }
 
     #[test]
-    fn nothing_is_remembered_of_sources_that_are_gone() {
-        let limits = limits(|options| {
-            options.half_open_per_source = 1;
-            options.queue = 1;
-        });
+    fn whoever_gives_up_leaves_nothing() {
+        let limits = limits(|options| options.half_open_per_source = 1);
         let place = admitted(enter(&limits, "192.0.2.1"));
-        assert!(enter(&limits, "192.0.2.1").is_pending());
-        assert_eq!(limits.0.sources.lock().unwrap().half_open.len(), 1);
-        drop(place);
-        assert_eq!(limits.0.sources.lock().unwrap().half_open.len(), 0);
-        assert_eq!(limits.0.queued.load(Ordering::Relaxed), 0);
+        let source = Some("192.0.2.1".parse().unwrap());
+        // One has its place already when it gives up, one does not, one has not spoken.
+        {
+            let mut granted = pin!(limits.enter(source));
+            assert!(granted.as_mut().poll(&mut context()).is_pending());
+            let mut queued = pin!(limits.enter(source));
+            assert!(queued.as_mut().poll(&mut context()).is_pending());
+            let _silent = limits.arrive(source).unwrap();
+            drop(place);
+            assert_eq!((limits.half_open(), limits.waiting()), (1, 2));
+        }
+        assert_eq!((limits.half_open(), limits.waiting()), (0, 0));
     }
 
     #[test]
-    fn a_rate_lets_a_burst_through_and_then_refuses() {
-        let limits = limits(|options| options.rate_per_source = Some(5.0));
-        let start = Instant::now();
-        let source = "192.0.2.1".parse().unwrap();
-        let within = |after: Duration| {
-            let mut sources = limits.0.sources.lock().unwrap();
-            limits.within_rate(&mut sources, source, start + after)
-        };
-        for _ in 0..5 {
-            assert!(within(Duration::ZERO));
-        }
-        assert!(!within(Duration::ZERO));
-        assert!(!within(Duration::from_millis(100)));
-        assert!(within(Duration::from_millis(300)));
-        assert!(!within(Duration::from_millis(300)));
+    fn rates_are_by_source() {
+        let limits = limits(|options| options.rate_per_source = NonZeroU32::new(1));
+        let _one = admitted(enter(&limits, "192.0.2.1"));
+        assert!(is_overloaded(&enter(&limits, "192.0.2.1")));
+        let _other = admitted(enter(&limits, "192.0.2.2"));
+        let _without = (admitted(poll(limits.enter(None))), admitted(poll(limits.enter(None))));
     }
 
     #[test]
     fn crypto_permits_are_few() {
         let limits = limits(|options| options.crypto = 1);
         let Poll::Ready(permit) = poll(limits.crypto()) else { panic!("no permit") };
-        assert!(poll(poll_fn(|cx| pin!(limits.crypto()).poll(cx))).is_pending());
+        assert!(poll(limits.crypto()).is_pending());
         drop(permit);
         assert!(poll(limits.crypto()).is_ready());
+    }
+
+    #[test]
+    fn so_many_are_told_that_they_are_refused() {
+        let limits = HandshakeLimits::default();
+        let mut permits: Vec<_> = (0..REFUSALS).map(|_| limits.refusal().unwrap()).collect();
+        assert!(limits.refusal().is_none());
+        permits.pop();
+        assert!(limits.refusal().is_some());
     }
 }

@@ -10,7 +10,7 @@ use crate::session::{HandshakeOptions, HandshakeSession, Handshaker, Role};
 /// Makes handshakes that need no service: this process holds the identity and verifies peers. Cheap to clone; clones share
 /// the cache of verified chains.
 ///
-/// A server lets in every identity of its own trust domain unless [`client_policy`](LocalHandshakerBuilder::client_policy)
+/// A server accepts every identity of its trust domain unless [`client_policy`](LocalHandshakerBuilder::client_policy)
 /// says otherwise. A client must say who may be the server: with
 /// [`server_policy`](LocalHandshakerBuilder::server_policy), with
 /// [`target_identities`](HandshakeOptions::target_identities), or with both, which then must both agree.
@@ -44,9 +44,14 @@ impl LocalHandshaker {
     /// # Errors
     ///
     /// [`Error::Misuse`] names what is wrong with `options`, or that nothing says who may be the server.
-    /// [`Error::Identity`] when there is no identity at this moment.
+    /// [`Error::Identity`] when a client has no identity at this moment. A server without one begins all the same: its first step
+    /// fails with that error, and tells the client so with an alert.
     pub fn handshake(&self, role: Role, options: &HandshakeOptions) -> Result<Handshake, Error> {
-        self.handshake_as(self.identity.snapshot()?, role, options)
+        match self.identity.snapshot() {
+            Ok(identity) => self.handshake_as(identity, role, options),
+            Err(fault) if role == Role::Server => Ok(Handshake::refusing(fault)),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     /// As [`handshake`](Self::handshake), under an identity that the caller has looked at.
@@ -107,8 +112,8 @@ impl LocalHandshakerBuilder {
         self
     }
 
-    /// The key agreements, the favourite first: 1 or 2. A client makes and sends a key share for each, a server takes its
-    /// favourite among those. Default: X25519 for clients, X25519 and P-256 for servers.
+    /// The key agreements, the preferred one first: 1 or 2. A client makes and sends a key share for each, a server takes the
+    /// one that it prefers among those. Default: X25519 for clients, X25519 and P-256 for servers.
     pub fn suites(mut self, suites: impl Into<Arc<[Suite]>>) -> Self {
         let suites = suites.into();
         self.0.client_suites = Arc::clone(&suites);

@@ -1,30 +1,31 @@
-//! Handshakes by a handshaker service: gRPC's `HandshakerService`, on Google Cloud or beside this process.
+//! Handshakes with the help of gRPC's `HandshakerService`, on Google Cloud or beside this process.
 //!
 //! ```no_run
 //! use alts_handshaker::RemoteHandshaker;
 //!
-//! // The daemon of this package, or any other service that its address is known of.
+//! // The daemon of this package, or any other service with this interface.
 //! let ours = RemoteHandshaker::builder("unix:/run/alts/handshaker.sock").build()?;
-//! // Google's. Refused elsewhere than on Google Cloud.
+//! // Google's service. `build` refuses it on any other platform.
 //! let googles = RemoteHandshaker::google_cloud().build()?;
 //! # Ok::<(), alts_handshaker::Error>(())
 //! ```
 //!
-//! The keys come from the service in plaintext, and it decides who the peer is. Whoever can stand in for it can read
-//! everything: it belongs on a Unix socket or on an address that only this machine reaches.
+//! The service sends the keys in plaintext, and it decides who the peer is. A program that can take its place can read
+//! everything: use a Unix socket, or an address that only this machine reaches.
 
 mod answer;
 mod platform;
 mod session;
+mod turns;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tonic::transport::{Channel, Endpoint};
 
-use self::session::RemoteSession;
+use self::session::{Call, RemoteSession};
+use self::turns::Turns;
 use crate::error::Error;
 use crate::session::{HandshakeOptions, HandshakeSession, Handshaker, Role};
 
@@ -35,31 +36,36 @@ const GOOGLE_CLOUD: &str = "http://metadata.google.internal.:8080";
 /// Handshakes at a time in each role, gRPC's own number.
 const MAX_CONCURRENT: usize = 100;
 
-/// How long one answer may take, places and connecting included: as long as this package gives a whole handshake.
+/// How long one answer may take, the wait for a turn and connecting included: as long as this package gives a whole handshake.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a handshake waits for its peer before it may lose its turn to another: several round trips over any network, and short
+/// beside [`ANSWER_TIMEOUT`], which limits those that wait.
+const PEER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the service may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection that has handshakes under way and is silent for this long is asked whether it is alive.
+/// A connection that has handshakes in progress and is silent for this long is asked whether it is alive.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// A [`Handshaker`] that asks a service for every step. Clones share one connection, which is made when it is first needed and
 /// again after it broke.
 ///
-/// It works on a tokio runtime, the one in which its first handshake is polled. So many handshakes at a time in each role; more
-/// wait for their turn.
+/// It works on a tokio runtime, the one in which its first handshake is polled. A limited number of handshakes in each role have a
+/// turn at the service; more wait. The service is asked only when a whole message of the peer has arrived, and a handshake that
+/// waits for its peer loses its turn when others want it: peers that say nothing keep nobody from the service.
 ///
 /// # Errors
 ///
 /// A service that cannot be reached, takes too long, breaks the protocol or fails is [`Error::Unavailable`]. What the peer did
-/// is told by a service of this package in all detail; others give a status only, of which `PERMISSION_DENIED` is
+/// is reported in detail by a service of this package; others send a status only, of which `PERMISSION_DENIED` is
 /// [`Error::Denied`] and all else is [`Error::Unavailable`] too, since it says nothing about the peer.
 ///
 /// # What a service does not do
 ///
-/// No authenticated close ([`HandshakeOptions::close_notify`] is ignored), no alerts to the peer. The log id is made from the
-/// keys; the two sides have the same one if both use a service.
+/// There is no authenticated close ([`HandshakeOptions::close_notify`] is ignored), and no alert is sent to the peer. The log id is
+/// derived from the keys; the two sides have the same one if both use a service.
 #[derive(Clone)]
 pub struct RemoteHandshaker(Arc<Shared>);
 
@@ -67,8 +73,10 @@ struct Shared {
     endpoint: Endpoint,
     /// Made inside the runtime, so not before the first handshake.
     channel: OnceLock<Channel>,
-    clients: Arc<Semaphore>,
-    servers: Arc<Semaphore>,
+    clients: Turns<Box<Call>>,
+    servers: Turns<Box<Call>>,
+    max_concurrent: usize,
+    peer_timeout: Duration,
     answer_timeout: Duration,
 }
 
@@ -79,6 +87,7 @@ impl RemoteHandshaker {
             address: address.into(),
             only_on_google_cloud: false,
             max_concurrent: MAX_CONCURRENT,
+            peer_timeout: PEER_TIMEOUT,
             answer_timeout: ANSWER_TIMEOUT,
         }
     }
@@ -93,7 +102,7 @@ impl RemoteHandshaker {
 }
 
 impl Shared {
-    fn places(&self, role: Role) -> &Arc<Semaphore> {
+    fn turns(&self, role: Role) -> &Turns<Box<Call>> {
         match role {
             Role::Client => &self.clients,
             Role::Server => &self.servers,
@@ -127,61 +136,77 @@ impl fmt::Debug for RemoteHandshaker {
     }
 }
 
-/// Settles how a [`RemoteHandshaker`] uses its service.
+/// Configures a [`RemoteHandshaker`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RemoteHandshakerBuilder {
     address: String,
     only_on_google_cloud: bool,
     max_concurrent: usize,
+    peer_timeout: Duration,
     answer_timeout: Duration,
 }
 
 impl RemoteHandshakerBuilder {
-    /// Takes the service of Google Cloud for what it says it is, wherever this machine is. For tests, and for platforms that
-    /// hide the product name: the name of the service must lead where it should by other means.
+    /// Uses the address of Google Cloud's service on any platform. For tests, and for machines that hide their product name: something
+    /// else must ensure that the name resolves to the right service.
     pub fn trust_any_platform(mut self) -> Self {
         self.only_on_google_cloud = false;
         self
     }
 
-    /// Handshakes at a time in each role, at least one. Default 100.
+    /// Sets how many handshakes may use the service at a time in each role, at least one. Default 100, which is gRPC's own number.
     pub fn max_concurrent(mut self, handshakes: usize) -> Self {
         self.max_concurrent = handshakes;
         self
     }
 
-    /// How long one answer of the service may take, the wait for a turn and connecting included. Default 10 s.
+    /// Sets how long a handshake may wait for its peer while others wait for a turn. Then it loses its turn and fails with
+    /// [`Error::Limit`]. Default 2 s.
+    pub fn silent_peer_timeout(mut self, timeout: Duration) -> Self {
+        self.peer_timeout = timeout;
+        self
+    }
+
+    /// Sets how long one answer of the service may take, the wait for a turn and connecting included; more than zero. Default
+    /// 10 s.
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;
         self
     }
 
-    /// The handshaker. Does not look for the service yet.
+    /// Makes the handshaker. It connects to the service when it is first used.
     ///
     /// # Errors
     ///
-    /// [`Error::Misuse`] when the address cannot be one, or when this machine is not one of Google Cloud.
+    /// [`Error::Misuse`] when the address cannot be one, when this machine is not one of Google Cloud, or when
+    /// [`max_concurrent`](Self::max_concurrent) or [`answer_timeout`](Self::answer_timeout) is zero.
     pub fn build(self) -> Result<RemoteHandshaker, Error> {
         if self.only_on_google_cloud {
             platform::check(platform::PRODUCT_NAME)?;
         }
+        if self.max_concurrent == 0 || self.answer_timeout.is_zero() {
+            return Err(Error::misuse(
+                "max_concurrent or answer_timeout of a RemoteHandshaker is zero: no handshake could succeed",
+            ));
+        }
         let endpoint = endpoint(&self.address).ok_or_else(|| {
             Error::misuse(format!(
-                "{:?} is no address of a handshaker service: unix:/path or http://host:port",
+                "{:?} is not the address of a handshaker service; it has to be unix:/path or http://host:port",
                 self.address
             ))
         })?;
-        let places =
-            || Arc::new(Semaphore::new(self.max_concurrent.clamp(1, Semaphore::MAX_PERMITS)));
+        let turns = || Turns::new(self.max_concurrent, self.peer_timeout);
         Ok(RemoteHandshaker(Arc::new(Shared {
             endpoint: endpoint
                 .connect_timeout(CONNECT_TIMEOUT)
                 .http2_keep_alive_interval(KEEPALIVE)
                 .keep_alive_timeout(CONNECT_TIMEOUT),
             channel: OnceLock::new(),
-            clients: places(),
-            servers: places(),
+            clients: turns(),
+            servers: turns(),
+            max_concurrent: self.max_concurrent,
+            peer_timeout: self.peer_timeout,
             answer_timeout: self.answer_timeout,
         })))
     }

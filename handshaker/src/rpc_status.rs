@@ -2,13 +2,17 @@
 //!
 //! A status code alone does not say whose fault an error is. So a service of this package adds two fields to the trailers, which
 //! other clients skip: `alts-fault`, for instance `peer 12`, and `alts-detail`. A status without them says only that a service
-//! did not do the handshake.
+//! did not do the handshake. The codes are in `codes`.
 
+#[cfg(feature = "service")]
+mod codes;
 #[cfg(feature = "remote")]
 mod receive;
 #[cfg(feature = "service")]
 mod send;
 
+#[cfg(feature = "service")]
+pub(crate) use self::codes::Refusal;
 #[cfg(feature = "remote")]
 pub(crate) use self::receive::{from_code, from_status};
 #[cfg(feature = "service")]
@@ -25,9 +29,10 @@ mod tests {
     use tonic::metadata::MetadataMap;
     use tonic::{Code, Status};
 
-    use super::send::code_of;
+    use super::codes::of_alert;
     use super::*;
-    use crate::error::{AlertCode, Error, ForeignProtocol};
+    use crate::error::{AlertCode, Error};
+    use crate::foreign::ForeignProtocol;
     use crate::identity::IdentityError;
 
     #[test]
@@ -40,7 +45,7 @@ mod tests {
             Error::Alert { code: AlertCode::AccessDenied, reason: "no".into(), sealed: true },
             Error::Alert { code: AlertCode::Timeout, reason: String::new(), sealed: false },
             Error::Foreign(ForeignProtocol::Http2),
-            Error::Foreign(ForeignProtocol::Tls),
+            Error::Foreign(ForeignProtocol::Proxy),
             Error::Denied { peer: "spiffe://a/b".into(), detail: "no rule allows it".into() },
             Error::Unavailable("gone".into()),
             Error::Misuse("wrong".into()),
@@ -57,6 +62,71 @@ mod tests {
                 assert_eq!(back, error, "{status:?}");
             }
             assert_eq!(status.message(), error.to_string());
+        }
+    }
+
+    /// gRFC A54, and what the table of codes says about trying again.
+    #[test]
+    fn codes_that_a_control_plane_may_use() {
+        let detail = || "detail".into();
+        let mut codes = Vec::new();
+        for code in (0..64).map(AlertCode::from_number) {
+            codes.push(to_status(&Error::Peer { code, detail: detail() }).code());
+            codes.push(to_status(&Error::Incompatible { code, detail: detail() }).code());
+            codes.push(to_status(&Error::Limit { code, detail: detail() }).code());
+            for sealed in [false, true] {
+                let alert = Error::Alert { code, reason: "reason".into(), sealed };
+                assert_eq!(
+                    to_status(&alert).code(),
+                    of_alert(code),
+                    "the peer's finding counts as this side's"
+                );
+            }
+        }
+        for (error, code) in [
+            (Error::Foreign(ForeignProtocol::Http2), Code::Unavailable),
+            (Error::Foreign(ForeignProtocol::Tls), Code::Unavailable),
+            (Error::Identity(IdentityError::KeyMismatch), Code::Unavailable),
+            (Error::Unavailable("detail".into()), Code::Unavailable),
+            (
+                Error::Denied { peer: "spiffe://a/b".into(), detail: detail() },
+                Code::PermissionDenied,
+            ),
+            (Error::Misuse(detail()), Code::Internal),
+        ] {
+            assert_eq!(to_status(&error).code(), code, "{error}");
+        }
+        codes.extend(Refusal::ALL.map(Refusal::code));
+        let allowed =
+            [Code::Unavailable, Code::Unauthenticated, Code::PermissionDenied, Code::Internal];
+        assert!(codes.iter().all(|code| allowed.contains(code)), "{codes:?}");
+    }
+
+    #[test]
+    fn each_code() {
+        for (code, names) in [
+            (
+                Code::Unavailable,
+                &[
+                    "unexpected_message",
+                    "decode_error",
+                    "illegal_parameter",
+                    "too_large",
+                    "timeout",
+                    "overloaded",
+                    "internal",
+                    "no_identity",
+                ][..],
+            ),
+            (Code::PermissionDenied, &["access_denied"]),
+        ] {
+            let all = (0..64).map(AlertCode::from_number).filter(|alert| of_alert(*alert) == code);
+            let mut found: Vec<_> = all.map(AlertCode::name).collect();
+            found.sort_unstable();
+            found.dedup();
+            let mut names = names.to_vec();
+            names.sort_unstable();
+            assert_eq!(found, names);
         }
     }
 
@@ -101,9 +171,9 @@ mod tests {
         for (number, name, status) in rows {
             let alert = AlertCode::from_number(number);
             assert_eq!(alert.name(), name);
-            assert_eq!(code_of(alert) as i32, status, "{name}");
+            assert_eq!(of_alert(alert) as i32, status, "{name}");
             seen += 1;
         }
-        assert_eq!(seen, 20);
+        assert_eq!(seen, 21);
     }
 }

@@ -1,4 +1,4 @@
-//! gRPC's `HandshakerService`: handshakes for callers on the same machine, who hold no keys themselves.
+//! gRPC's `HandshakerService`: handshakes for callers on the same machine, which hold no keys themselves.
 //!
 //! ```text
 //!  caller                                this service                          peer
@@ -10,18 +10,18 @@
 //!    │◄──────────────── result, end of stream ┤
 //! ```
 //!
-//! Callers are the ALTS implementations of gRPC, unchanged, and [`RemoteHandshaker`](crate::RemoteHandshaker). What these need
-//! beyond the messages themselves, and this service does:
+//! Callers are gRPC's ALTS implementations, unmodified, and [`RemoteHandshaker`](crate::RemoteHandshaker). They rely on more than the
+//! messages, and this service provides it:
 //!
 //! * every response has a status; the result has every field, 44 bytes of key among them; the stream ends right after it;
-//! * input is taken whole, also when it is only a part of a message. Only the last response leaves something: the first record;
+//! * all input is consumed, even a part of a message. Only the last response leaves bytes unconsumed: the first record;
 //! * a handshake that fails ends with a gRPC status and no response. `PROTOCOL.md` says which.
 //!
-//! Only `ALTSRP_GCM_AES128_REKEY` is negotiated, and never the authenticated close, of which callers know nothing.
+//! Only `ALTSRP_GCM_AES128_REKEY` is negotiated, and never the authenticated close, which callers do not know.
 //!
-//! A caller gets to act in the name of an identity. It never sees the private key, but has the session keys in plaintext: the
-//! service belongs on a Unix socket, or on a loopback address where nobody else listens. Who calls is for the transport to say,
-//! with a [`Caller`] in the request's extensions; `alts-handshaker serve` is a daemon that does.
+//! A caller acts under an identity of the service. It never gets the private key, but it gets the session keys, in plaintext. So the
+//! service belongs on a Unix socket, or on a loopback address that only one workload reaches. The transport says who calls, with a
+//! [`Caller`] in the request's extensions, as the daemon `alts-handshaker serve` does.
 //!
 //! ```no_run
 //! # async fn example(identity: alts_handshaker::identity::IdentityFiles) -> Result<(), Box<dyn std::error::Error>> {
@@ -67,7 +67,7 @@ pub use self::observer::{Finished, Observer};
 /// 65,536 bytes at a time, and the rest of a message is small.
 pub const MAX_MESSAGE_BYTES: usize = 128 << 10;
 
-/// Who calls, as far as the transport knows. The transport puts it into the request's extensions; a request without one comes
+/// The caller, as far as the transport knows it. The transport puts it into the request's extensions; a request without one comes
 /// from an unknown caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -83,7 +83,7 @@ impl Caller {
     }
 }
 
-/// Limits of a [`HandshakerService`]. What they bound is held for callers that may be broken or hostile.
+/// Limits of a [`HandshakerService`] to what it holds for callers, which may be broken or hostile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceLimits {
@@ -100,9 +100,9 @@ pub struct ServiceLimits {
     pub queue: usize,
     /// The longest that a handshake may take, waiting included; more than zero. Default 10 s, below the 20 s and 30 s of gRPC's
     /// clients.
-    pub deadline: Duration,
+    pub handshake_timeout: Duration,
     /// The longest that a caller may take for its next message; more than zero. Default 5 s.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
 }
 
 impl Default for ServiceLimits {
@@ -111,8 +111,8 @@ impl Default for ServiceLimits {
             streams: 512,
             streams_per_caller: 256,
             queue: 256,
-            deadline: Duration::from_secs(10),
-            idle: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -132,17 +132,17 @@ struct Shared {
 }
 
 impl HandshakerService {
-    /// A service without identities, which refuses everybody.
+    /// Configures a service. Without an identity it refuses every caller.
     pub fn builder() -> HandshakerServiceBuilder {
         HandshakerServiceBuilder::default()
     }
 
-    /// For a tonic server, with [`MAX_MESSAGE_BYTES`] set.
+    /// The service as tonic's servers take it, with [`MAX_MESSAGE_BYTES`] set.
     pub fn into_server(self) -> HandshakerServiceServer<Self> {
         HandshakerServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// Refuses new handshakes from now on, with UNAVAILABLE. Those under way go on.
+    /// Refuses new handshakes from now on, with UNAVAILABLE. Those in progress continue.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
     }
@@ -152,7 +152,7 @@ impl HandshakerService {
         self.0.draining.load(Ordering::Relaxed)
     }
 
-    /// Handshakes under way, those that wait for a place included.
+    /// Handshakes in progress, including those that wait for a place.
     pub fn in_flight(&self) -> usize {
         self.0.in_flight.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What every handshaker has in common: a session takes the peer's bytes, gives bytes for the peer, and ends with a
+//! The interface of every handshaker: a session takes the peer's bytes, returns bytes for the peer, and ends with a
 //! [`HandshakeResult`].
 
 use std::fmt;
@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 use crate::error::{AlertCode, Error};
 use crate::identity::PeerIdentity;
 
-/// Which end of the connection a side is. The client speaks first.
+/// A side's end of the connection. The client sends first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The side that connects.
@@ -55,7 +55,7 @@ impl RecordProtocol {
         [Self::Aes128GcmRekey, Self::Aes128Gcm].into_iter().find(|protocol| protocol.name() == name)
     }
 
-    /// Bytes of key material that the protocol takes: 44 (32 for key derivation, a 12-byte nonce mask) or 16.
+    /// The length of the protocol's key material in bytes: 44 (32 for key derivation, a 12-byte nonce mask) or 16.
     pub fn key_len(self) -> usize {
         match self {
             Self::Aes128GcmRekey => 44,
@@ -105,7 +105,7 @@ impl Default for RpcVersions {
     }
 }
 
-/// What one handshake asks for.
+/// The options of one handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeOptions {
@@ -119,7 +119,7 @@ pub struct HandshakeOptions {
     pub max_frame_size: u32,
     /// Whether the caller's record layer understands the authenticated close. Default `false`.
     pub close_notify: bool,
-    /// A client's demand: the server must be one of these identities, whatever the policy says. Empty: the policy decides.
+    /// For clients: the server must be one of these identities, in addition to the policy's decision. Empty: the policy decides alone.
     pub target_identities: Vec<String>,
     /// The name the client connects to, for naming policies and logs.
     pub target_name: Option<String>,
@@ -139,12 +139,12 @@ impl Default for HandshakeOptions {
     }
 }
 
-/// The record layer's key material. Wiped when dropped, never printed.
+/// The record layer's key material. Zeroized when dropped, never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyData(Vec<u8>);
 
 impl KeyData {
-    /// Takes over `bytes`, which a record protocol will use.
+    /// Keeps `bytes`, which a record protocol will use.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
@@ -175,15 +175,15 @@ impl fmt::Debug for KeyData {
 pub struct HandshakeResult {
     /// Keys for `record_protocol`, the same on both sides.
     pub key_data: KeyData,
-    /// The record protocol that was agreed on.
+    /// The negotiated record protocol.
     pub record_protocol: RecordProtocol,
-    /// The application protocol that was agreed on.
+    /// The negotiated application protocol.
     pub application_protocol: String,
-    /// Who the peer proved to be.
+    /// The peer's authenticated identity.
     pub peer: Arc<PeerIdentity>,
-    /// The name under which this side proved itself.
+    /// The name that this side authenticated as.
     pub local: String,
-    /// What the peer stated.
+    /// The RPC protocol versions that the peer stated.
     pub peer_rpc_versions: RpcVersions,
     /// The largest record the peer wishes to receive, in bytes on the wire; 0 if it stated nothing.
     pub peer_max_frame_size: u32,
@@ -240,7 +240,7 @@ impl HandshakeResult {
     }
 }
 
-/// How far a handshake came with one step.
+/// The outcome of one step of a handshake.
 #[derive(Debug)]
 pub struct Step {
     /// How many of the received bytes belong to the handshake and were taken. All of them unless `result` is there; what is
@@ -250,7 +250,7 @@ pub struct Step {
     pub result: Option<HandshakeResult>,
 }
 
-/// One handshake under way.
+/// One handshake in progress.
 ///
 /// Contract: call [`poll_step`](Self::poll_step) first with nothing received on a client, with the first bytes received on a
 /// server; after each call write everything in `out` to the peer; then, while there is no result, call it again with newly
@@ -266,7 +266,7 @@ pub trait HandshakeSession: Send + fmt::Debug {
         out: &mut Vec<u8>,
     ) -> Poll<Result<Step, Error>>;
 
-    /// Gives the handshake up for a reason of the driver's own, [`AlertCode::Timeout`] or [`AlertCode::Overloaded`] for
+    /// Ends the handshake for a reason of the driver, [`AlertCode::Timeout`] or [`AlertCode::Overloaded`] for
     /// instance: appends an alert that says so to `out`, if the handshaker has alerts and the peer may still get one. Every
     /// later step fails. Does nothing after a result or an error; this default never does anything.
     fn fail(&mut self, code: AlertCode, out: &mut Vec<u8>) {

@@ -1,26 +1,26 @@
-//! What all connections of one acceptor or connector have in common.
+//! The parts shared by all connections of one acceptor or connector.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alts_handshaker::{HandshakeResult, Handshaker, Role};
 
-use super::settings::{Settings, addable};
+use super::settings::Settings;
 use crate::error::Error;
 use crate::pool::PooledBuf;
-use crate::stream::{AltsStream, Channel, Negotiated, Shared};
+use crate::stream::{AltsStream, Channel, Negotiated, Terms};
 
 /// Secures accepted connections. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Acceptor(pub(super) Arc<Endpoint>);
 
 impl Acceptor {
-    /// With default settings.
+    /// Uses default settings.
     pub fn new(handshaker: impl Handshaker) -> Self {
         Self::with_settings(handshaker, Settings::default())
     }
 
-    /// With the given settings.
+    /// Uses the given settings.
     pub fn with_settings(handshaker: impl Handshaker, settings: Settings) -> Self {
         Self(Endpoint::new(Role::Server, handshaker, settings))
     }
@@ -36,12 +36,12 @@ impl Acceptor {
 pub struct Connector(pub(super) Arc<Endpoint>);
 
 impl Connector {
-    /// With default settings.
+    /// Uses default settings.
     pub fn new(handshaker: impl Handshaker) -> Self {
         Self::with_settings(handshaker, Settings::default())
     }
 
-    /// With the given settings.
+    /// Uses the given settings.
     pub fn with_settings(handshaker: impl Handshaker, settings: Settings) -> Self {
         Self(Endpoint::new(Role::Client, handshaker, settings))
     }
@@ -57,7 +57,7 @@ impl Connector {
     }
 }
 
-/// How many outcomes of handshakes are remembered, so that connections with the same outcome share it.
+/// Outcomes of handshakes that are remembered, so that connections with the same outcome share one allocation.
 const RECENT_OUTCOMES: usize = 64;
 
 pub(super) struct Endpoint {
@@ -65,7 +65,7 @@ pub(super) struct Endpoint {
     pub(super) handshaker: Box<dyn Handshaker>,
     pub(super) settings: Settings,
     /// The latest first.
-    recent: Mutex<Vec<Arc<Shared>>>,
+    recent: Mutex<Vec<Arc<Terms>>>,
 }
 
 impl Endpoint {
@@ -77,18 +77,18 @@ impl Endpoint {
     /// When a connection that begins now has to be secured.
     #[cfg(feature = "tokio")]
     pub(super) fn deadline(&self) -> tokio::time::Instant {
-        tokio::time::Instant::now() + addable(self.settings.handshake_timeout)
+        tokio::time::Instant::now() + super::settings::addable(self.settings.handshake_timeout)
     }
 
-    /// The stream that a finished handshake makes; `received` is what came after the handshake.
+    /// The stream of a finished handshake; `received` are the bytes that came after the handshake.
     pub(super) fn stream<S>(
         &self,
         io: S,
         mut result: HandshakeResult,
         received: Option<PooledBuf>,
     ) -> Result<AltsStream<S>, Error> {
-        let shared = self.share(Negotiated::of(&result));
-        let mut channel = Channel::new(self.role, &mut result, shared)?;
+        let terms = self.share(Negotiated::of(&result));
+        let mut channel = Channel::new(self.role, &mut result, terms)?;
         if let Some(received) = received {
             channel.preload(received);
         }
@@ -96,16 +96,16 @@ impl Endpoint {
     }
 
     /// Thousands of connections with the same peer and the same parameters hold one copy of them.
-    fn share(&self, negotiated: Negotiated) -> Arc<Shared> {
+    fn share(&self, negotiated: Negotiated) -> Arc<Terms> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        match recent.iter().position(|shared| shared.negotiated == negotiated) {
+        match recent.iter().position(|terms| terms.negotiated == negotiated) {
             Some(0) => {}
             Some(position) => recent[..=position].rotate_right(1),
             None => {
                 let pool = self.settings.pool.clone();
                 let options = self.settings.stream.clone();
                 recent.truncate(RECENT_OUTCOMES - 1);
-                recent.insert(0, Arc::new(Shared { negotiated, pool, options }));
+                recent.insert(0, Arc::new(Terms { negotiated, pool, options }));
             }
         }
         Arc::clone(&recent[0])

@@ -30,7 +30,7 @@ impl Acceptor {
         self.accept_from(io, source)
     }
 
-    /// As [`accept`](Self::accept), for a peer whose address the caller knows better: behind a proxy, say.
+    /// As [`accept`](Self::accept), with the peer's address from the caller: behind a proxy, for instance.
     pub fn accept_from<S: Socket + 'static>(
         &self,
         io: S,
@@ -43,16 +43,16 @@ impl Acceptor {
 }
 
 impl Connector {
-    /// Performs the client's side of a handshake over `io`. Who may be the server is the handshaker's policy.
+    /// Performs the client's side of a handshake over `io`. The handshaker's policy decides which servers are accepted.
     ///
-    /// The client is done before the server has seen its certificate: if the server refuses it, the stream's first read says so.
+    /// The client finishes before the server has seen its certificate: if the server rejects it, the stream's first read fails.
     ///
     /// As with [`Acceptor::accept`], the future is boxed, and dropping it closes the socket.
     pub fn connect<S: Socket + 'static>(&self, io: S) -> HandshakeFuture<S> {
         self.connect_with(io, self.settings().handshake.clone())
     }
 
-    /// As [`connect`](Self::connect), with options for this connection: which identities the server may have, say.
+    /// As [`connect`](Self::connect), with options for this connection: the identities that the server may have, for instance.
     pub fn connect_with<S: Socket + 'static>(
         &self,
         io: S,

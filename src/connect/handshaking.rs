@@ -8,13 +8,18 @@ use alts_handshaker::{AlertCode, HandshakeResult, HandshakeSession, Role};
 
 use super::endpoint::Endpoint;
 use crate::error::{Error, Truncation};
-use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::ready::{self, Sink, Source};
+use crate::pool::{BufferPool, PooledBuf};
+use crate::ready::{Sink, Source};
 
-/// A peer that has sent this much has shown that it speaks: the header of its first frame.
+/// Once a peer has sent this much, the header of its first frame, it no longer counts as silent.
 const FIRST_BYTES: usize = 8;
 
-/// The three things there are to do, for a loop to call in turn: [`send`](Self::send) until all is sent, then, unless there
+/// What is read at a time: most handshakes have no longer message. The buffer is not under the pool's cap, or handshakes would
+/// starve behind readers that keep theirs. One is out only until the session has taken what is in it, and the limits on
+/// handshakes are the limit on these.
+const READ_LEN: usize = 4 << 10;
+
+/// The steps of a handshake, for a loop to call in turn: [`send`](Self::send) until all is sent, then, unless there
 /// is a result, [`receive`](Self::receive) once, then [`step`](Self::step).
 #[derive(Debug)]
 pub(super) struct Handshaking {
@@ -24,8 +29,9 @@ pub(super) struct Handshaking {
     out: Vec<u8>,
     sent: usize,
     received: usize,
+    /// Received before the handshake had a place.
+    first: Box<[u8]>,
     input: Option<PooledBuf>,
-    place: Option<Ticket>,
     result: Option<HandshakeResult>,
 }
 
@@ -40,13 +46,19 @@ impl Handshaking {
             out: Vec::new(),
             sent: 0,
             received: 0,
+            first: Box::default(),
             input: None,
-            place: None,
             result: None,
         })
     }
 
-    /// Sends what is due.
+    /// Input that was received already.
+    #[cfg(feature = "tokio")]
+    pub(super) fn preload(&mut self, first: Box<[u8]>) {
+        self.first = first;
+    }
+
+    /// Sends the bytes of the last step.
     pub(super) fn send(&mut self, sink: &mut impl Sink) -> io::Result<()> {
         while self.sent < self.out.len() {
             match sink.write(&self.out[self.sent..])? {
@@ -66,7 +78,7 @@ impl Handshaking {
         !self.out.is_empty()
     }
 
-    /// Sees to input for the next step, if it takes any.
+    /// Receives input for the next step, if it takes any.
     pub(super) fn receive(
         &mut self,
         source: &mut impl Source,
@@ -75,24 +87,37 @@ impl Handshaking {
         if !self.begun || self.input.is_some() {
             return Ok(());
         }
-        let Some(input) = ready::read_on_ready(source, pool, &mut self.place)? else {
+        let early = std::mem::take(&mut self.first);
+        let input = if early.is_empty() {
+            source.readable()?;
+            let mut input = pool.take_beyond_cap(READ_LEN).map_err(Error::Pool)?;
+            let count = source.read(&mut input)?;
+            input.truncate(count);
+            input
+        } else {
+            let mut input = pool.take_beyond_cap(early.len()).map_err(Error::Pool)?;
+            input[..early.len()].copy_from_slice(&early);
+            input.truncate(early.len());
+            input
+        };
+        if input.is_empty() {
             let at = match self.received {
                 0 => Truncation::BeforeHandshake,
                 _ => Truncation::Handshake,
             };
             return Err(Error::Truncated { at }.into());
-        };
+        }
         self.received = self.received.saturating_add(input.len());
         self.input = Some(input);
         Ok(())
     }
 
-    /// Whether the handshake itself is over.
+    /// Whether the session has finished.
     pub(super) fn has_result(&self) -> bool {
         self.result.is_some()
     }
 
-    /// Whether the peer has yet to show that it speaks.
+    /// Whether the peer still counts as silent.
     pub(super) fn awaits_first_bytes(&self) -> bool {
         self.received < FIRST_BYTES
     }
@@ -124,7 +149,7 @@ impl Handshaking {
         self.session.fail(code, &mut self.out);
     }
 
-    /// The result, once there is one and all is sent, and what the peer sent after the handshake.
+    /// The result, once there is one and everything is sent, and the bytes that the peer sent after the handshake.
     pub(super) fn finish(&mut self) -> Option<(HandshakeResult, Option<PooledBuf>)> {
         if self.has_unsent() {
             return None;

@@ -46,6 +46,8 @@ const ACCEPTS_IN_A_ROW: usize = 32;
 /// With the feature `tonic` it is also a `Stream`, for `serve_with_incoming`.
 pub struct Incoming<L: Listener> {
     sockets: AcceptLoop<L>,
+    /// Attempts to accept that have failed in a row.
+    failures: u32,
     ended: bool,
     acceptor: Acceptor,
     handshakes: JoinSet<Result<AltsStream<L::Socket>, Error>>,
@@ -58,6 +60,7 @@ impl Acceptor {
     pub fn incoming<L: Listener>(&self, listener: L) -> Incoming<L> {
         Incoming {
             sockets: AcceptLoop::new(listener),
+            failures: 0,
             ended: false,
             acceptor: self.clone(),
             handshakes: JoinSet::new(),
@@ -97,7 +100,15 @@ where
                 return;
             }
             match self.sockets.poll_next(cx) {
-                Poll::Pending => return,
+                Poll::Pending => {
+                    // The silent hold descriptors that others could use.
+                    if self.sockets.failures()
+                        > std::mem::replace(&mut self.failures, self.sockets.failures())
+                    {
+                        self.acceptor.settings().limits.displace_silent();
+                    }
+                    return;
+                }
                 Poll::Ready(Some(socket)) => {
                     self.handshakes.spawn(self.acceptor.accept(socket));
                 }
@@ -107,10 +118,9 @@ where
         cx.waker().wake_by_ref();
     }
 
-    /// Those that the limits admit or let wait, and a few that they have not seen yet.
+    /// Those that the limits know, and a few that they have not seen yet.
     fn most_handshakes(&self) -> usize {
-        let limits = self.acceptor.settings().limits.options();
-        limits.half_open.saturating_add(limits.queue).saturating_add(ACCEPTS_IN_A_ROW)
+        self.acceptor.settings().limits.most_connections().saturating_add(ACCEPTS_IN_A_ROW)
     }
 }
 

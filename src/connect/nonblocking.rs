@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime};
 
-use alts_handshaker::{AlertCode, HandshakeOptions};
+use alts_handshaker::{Error as Handshake, HandshakeOptions, Role};
 
 use super::endpoint::{Acceptor, Connector, Endpoint};
+use super::failure;
 use super::handshaking::Handshaking;
 use super::settings::addable;
 use crate::error::Error;
@@ -17,7 +18,7 @@ use crate::stream::AltsStream;
 impl Acceptor {
     /// Begins the server's side of a handshake over a non-blocking socket.
     ///
-    /// Limits on concurrent handshakes are the event loop's to keep here; deadlines are kept when
+    /// The event loop has to limit concurrent handshakes itself. Timeouts take effect when
     /// [`advance`](MidHandshake::advance) is called.
     pub fn start<S: io::Read + io::Write>(&self, io: S) -> Result<MidHandshake<S>, Error> {
         MidHandshake::new(&self.0, io, &self.0.settings.handshake)
@@ -54,8 +55,6 @@ pub struct MidHandshake<S> {
 pub enum Progress<S> {
     /// It waits for an event of the socket.
     Pending(MidHandshake<S>),
-    /// The pool is at its cap and has no buffer for it: call again when buffers have come back, without waiting for an event.
-    Starved(MidHandshake<S>),
     /// It is finished.
     Done(AltsStream<S>),
 }
@@ -66,7 +65,7 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         Ok(Self { endpoint: Arc::clone(endpoint), handshaking, io, start: Instant::now() })
     }
 
-    /// Goes as far as the socket allows: call it when the socket is readable, or writable while
+    /// Continues as far as the socket allows. Call it when the socket is readable, or writable while
     /// [`wants_write`](Self::wants_write), and at the [`deadline`](Self::deadline).
     ///
     /// # Errors
@@ -75,27 +74,23 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         let result = match self.advance_inner() {
             Ok(()) => Ok(()),
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock
-                | io::ErrorKind::ResourceBusy
-                | io::ErrorKind::NotConnected
-                    if Error::of(&error).is_none_or(|own| matches!(own, Error::Pool(_))) =>
+                io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
+                    if Error::of(&error).is_none() =>
                 {
                     if Instant::now() < self.deadline() {
-                        return Ok(match error.kind() {
-                            io::ErrorKind::ResourceBusy => Progress::Starved(self),
-                            _ => Progress::Pending(self),
-                        });
+                        return Ok(Progress::Pending(self));
                     }
-                    let code = AlertCode::Timeout;
-                    self.handshaking.fail(code);
-                    let detail = "the handshake took too long".into();
-                    Err(Error::Handshake(alts_handshaker::Error::Limit { code, detail }))
+                    let error = self.expired();
+                    if let Error::Handshake(Handshake::Limit { code, .. }) = error {
+                        self.handshaking.fail(code);
+                    }
+                    Err(error)
                 }
                 _ => Err(error.into()),
             },
         };
         if let Err(error) = result {
-            // The handshake has failed already, and for a better reason.
+            // An error of sending the alert would hide why the handshake failed.
             let _ = self.handshaking.send(&mut NonBlocking(&mut self.io));
             return Err(error);
         }
@@ -123,7 +118,16 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         }
     }
 
-    /// Whether it waits for the socket to become writable.
+    /// The error at its deadline.
+    fn expired(&self) -> Error {
+        let settings = &self.endpoint.settings;
+        match self.handshaking.awaits_first_bytes() {
+            true => failure::silence(settings, self.endpoint.role),
+            false => failure::too_long(settings),
+        }
+    }
+
+    /// Whether it has bytes to send and waits for the socket to become writable.
     pub fn wants_write(&self) -> bool {
         self.handshaking.has_unsent()
     }
@@ -131,10 +135,10 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
     /// The instant at which it fails with a timeout.
     pub fn deadline(&self) -> Instant {
         let settings = &self.endpoint.settings;
-        let patience = if self.handshaking.awaits_first_bytes() {
-            settings.first_bytes_timeout.min(settings.handshake_timeout)
-        } else {
-            settings.handshake_timeout
+        let patience = match (self.endpoint.role, self.handshaking.awaits_first_bytes()) {
+            // As over tokio, where a server may have a queue.
+            (Role::Server, true) => settings.first_bytes_timeout.min(settings.handshake_timeout),
+            _ => settings.handshake_timeout,
         };
         self.start + addable(patience)
     }

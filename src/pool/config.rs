@@ -19,9 +19,9 @@ const DEFAULT_CAP: usize = 256 << 20;
 /// nothing to miss in an idle process.
 const DEFAULT_KEPT: usize = 1 << 20;
 
-/// What becomes of memory that nobody uses.
+/// What happens to idle memory.
 ///
-/// Idle buffers always count towards the cap, and always make room for a request that needs it.
+/// Idle buffers always count towards the cap, and are unmapped for a request that needs the room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Retention {
@@ -29,7 +29,7 @@ pub enum Retention {
     KeepUpTo(usize),
     /// Keep everything, and unmap what has not been used for this long (or up to a quarter longer).
     ///
-    /// A thread named `alts-pool-idle` sees to it. It is started when the first buffer falls idle
+    /// A thread named `alts-pool-idle` does this. It is started when the first buffer becomes idle
     /// and ends when it finds none, or with the pool. Where no thread can be started, buffers are
     /// unmapped at once.
     ReleaseAfter(Duration),
@@ -59,7 +59,7 @@ impl Default for BufferPoolBuilder {
 }
 
 impl BufferPoolBuilder {
-    /// The size readers ask for by default, in bytes: a power of two from 4 KiB to 32 MiB, 32 KiB
+    /// The size that readers request by default, in bytes: a power of two from 4 KiB to 32 MiB, 32 KiB
     /// unless set. Buffers of the other sizes remain available.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes;
@@ -78,7 +78,7 @@ impl BufferPoolBuilder {
         self
     }
 
-    /// What becomes of memory that nobody uses.
+    /// What happens to idle memory.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
@@ -86,10 +86,19 @@ impl BufferPoolBuilder {
 
     /// Checks the description and makes the pool, which holds no buffer yet.
     pub fn build(self) -> Result<super::BufferPool, PoolConfigError> {
-        let class = super::checked_class(self.buffer_size, self.cap)?;
+        let class = checked_class(self.buffer_size, self.cap)?;
         if self.retention == Retention::ReleaseAfter(Duration::ZERO) {
             return Err(PoolConfigError::ReleaseAfterZero);
         }
         Ok(super::BufferPool::from_checked(&self, class))
     }
+}
+
+/// The class of this nominal size, if a pool of that cap has room for a buffer of it.
+pub(super) fn checked_class(size: usize, cap: usize) -> Result<Class, PoolConfigError> {
+    let class = Class::exactly(size).ok_or(PoolConfigError::BufferSize(size))?;
+    if cap < class.capacity() {
+        return Err(PoolConfigError::CapTooSmall { cap, least: class.capacity() });
+    }
+    Ok(class)
 }

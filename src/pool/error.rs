@@ -1,4 +1,4 @@
-//! What can go wrong when memory is asked for.
+//! Why memory was not given.
 
 use std::fmt;
 use std::io;
@@ -7,10 +7,10 @@ use std::io;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// As many bytes are in use as the pool may hold, or others wait already. A later attempt can
-    /// succeed; [`BufferPool::poll_take`](super::BufferPool::poll_take) waits for it.
+    /// As many bytes are in use as the pool may hold, or other requests wait already. A later
+    /// attempt can succeed; [`BufferPool::poll_take`](super::BufferPool::poll_take) waits for it.
     AtCap,
-    /// No wait would help: the request exceeds what this pool ever gives this way.
+    /// Waiting would not help: the request exceeds what this pool ever gives this way.
     TooLarge {
         /// Bytes asked for.
         requested: usize,
@@ -25,10 +25,12 @@ pub enum PoolError {
 impl fmt::Display for PoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AtCap => f.write_str("the buffer pool is at its cap"),
+            Self::AtCap => {
+                f.write_str("the buffer pool is at its cap: retry later or raise the cap")
+            }
             Self::TooLarge { requested, largest } => write!(
                 f,
-                "a buffer of {requested} bytes was asked of a pool that gives at most {largest}"
+                "a buffer of {requested} bytes was requested, and the pool gives at most {largest}"
             ),
             Self::Map(kind) => write!(f, "the system refused memory for a buffer: {kind}"),
         }
@@ -84,7 +86,7 @@ impl fmt::Display for PoolConfigError {
                 "a cap of {cap} bytes holds no buffer; the least for this buffer size is {least}"
             ),
             Self::ReleaseAfterZero => {
-                f.write_str("releasing after no time is spelled Retention::NeverKeep")
+                f.write_str("Retention::ReleaseAfter of zero is refused: use Retention::NeverKeep")
             }
         }
     }

@@ -1,11 +1,11 @@
-//! Buffers that wait for their next use.
+//! Idle buffers.
 
 use std::collections::VecDeque;
 
 use super::class::Class;
 use super::slab::Slab;
 
-/// Room for so many in a list is not worth giving back.
+/// A list with room for so many is not shrunk.
 const KEPT_ROOM: usize = 256;
 
 /// All idle buffers, by class.

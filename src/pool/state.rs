@@ -1,13 +1,15 @@
-//! The books of a pool: what is out, what lies idle, who waits. Pure bookkeeping under one lock;
-//! what must not happen under it (system calls, wakers) is left in an [`AfterUnlock`].
+//! The books of a pool: which buffers are out, which are idle, which requests wait. Pure
+//! bookkeeping under one lock; what must not happen under it (system calls, wakers) is left in an
+//! [`AfterUnlock`].
 //!
 //! Invariants, whenever the lock is free:
 //! * `used + idle <= cap`, in bytes; `idle <= idle_limit`.
 //! * The overdraft is held by one holder at a time: with one buffer, and more only while that one
 //!   grows.
-//! * Nobody waits whom the free room, or the free overdraft, would serve in turn. The one exception
-//!   is a system that refuses memory, see [`Supply`].
+//! * No request waits that the free room, or the free overdraft, would serve in turn. The one
+//!   exception is a system that refuses memory, see [`Supply`].
 
+mod pressure;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -18,6 +20,8 @@ use super::config::Retention;
 use super::idle::Idle;
 use super::slab::Slab;
 use super::stats::PoolStats;
+use pressure::Want;
+pub(super) use pressure::Watch;
 use waiting::{Supply, Waiter};
 
 /// On whose account a buffer is out.
@@ -26,20 +30,20 @@ pub(super) enum Charge {
     Cap,
     /// The single permit to exceed the cap.
     Overdraft,
-    /// Not the readers' business.
+    /// Outside the cap, which is for readers.
     Beyond,
 }
 
-/// Where a caller stands while it waits.
+/// The queue that a caller waits in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Line {
     Ordinary,
-    /// Holds part of a record already, is served first, and may use the overdraft.
+    /// For holders of part of a record: served first, and may use the overdraft.
     Growing,
 }
 
-/// Room in the books for one buffer: the buffer itself, or leave to map one. Whoever has a claim
-/// either honours it or hands it back with [`State::refund`].
+/// Room in the books for one buffer: the buffer itself, or permission to map one. The holder of a
+/// claim either honors it or hands it back with [`State::refund`].
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Claim {
@@ -54,6 +58,7 @@ pub(super) struct AfterUnlock {
     pub(super) unmap: Vec<Slab>,
     pub(super) wake: Vec<Waker>,
     pub(super) start_janitor: bool,
+    pub(super) start_watch: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -85,8 +90,12 @@ pub(super) struct State {
     hits: u64,
     misses: u64,
     returned: u64,
-    refusals: u64,
-    /// Both lines in the order of ticket numbers, so that who must step back finds its place again.
+    /// Requests that had to wait, and those that could not.
+    waited: u64,
+    refused: u64,
+    want: Want,
+    /// Both queues in the order of ticket numbers, so that a caller that must step back finds its
+    /// position again.
     growing: BTreeMap<u64, Waiter>,
     ordinary: BTreeMap<u64, Waiter>,
     /// Served, and not collected yet.
@@ -96,6 +105,8 @@ pub(super) struct State {
     /// Whether idle buffers need a janitor, and whether it is there.
     needs_janitor: bool,
     has_janitor: bool,
+    /// The last handle is gone.
+    closed: bool,
 }
 
 impl State {
@@ -115,7 +126,9 @@ impl State {
             hits: 0,
             misses: 0,
             returned: 0,
-            refusals: 0,
+            waited: 0,
+            refused: 0,
+            want: Want::default(),
             growing: BTreeMap::new(),
             ordinary: BTreeMap::new(),
             granted: BTreeMap::new(),
@@ -123,12 +136,13 @@ impl State {
             supply: Supply::Ample,
             needs_janitor: matches!(retention, Retention::ReleaseAfter(_)),
             has_janitor: false,
+            closed: false,
         }
     }
 
     // Taking.
 
-    /// Room for a newcomer, unless it has to wait its turn.
+    /// Room for a new request, unless it has to wait its turn.
     #[inline]
     pub(super) fn claim_at_once(
         &mut self,
@@ -192,7 +206,7 @@ impl State {
         }
     }
 
-    /// Everything that somebody holds or is promised.
+    /// Everything that is held or promised.
     fn out(&self) -> Gauge {
         Gauge {
             buffers: self.used.buffers + self.overdraft.buffers + self.beyond.buffers,
@@ -202,11 +216,12 @@ impl State {
 
     // Coming back.
 
-    /// Takes a buffer back, for whoever waits or for later.
+    /// Takes a buffer back, for the next waiter or for later.
     #[inline]
     pub(super) fn put(&mut self, charge: Charge, slab: Slab, after: &mut AfterUnlock) {
         let size = slab.capacity();
         self.account(charge).sub(size);
+        self.want.turned_away = false;
         if self.nobody_waits() {
             let room = self.idle_room();
             if size > room {
@@ -226,7 +241,7 @@ impl State {
         }
     }
 
-    /// Takes back a claim that was not honoured, and serves who waits for the room.
+    /// Takes back a claim that was not honored, and serves the next waiter.
     pub(super) fn refund(&mut self, claim: Claim, after: &mut AfterUnlock) {
         if let Some(slab) = claim.slab {
             self.put(claim.charge, slab, after);
@@ -254,7 +269,7 @@ impl State {
     }
 
     /// Ends a period of the janitor: unmaps what has been idle for more than `periods` of them.
-    /// Says whether anything idle is left to come back for.
+    /// Returns whether anything idle is left to come back for.
     pub(super) fn expire(&mut self, periods: u32, after: &mut AfterUnlock) -> bool {
         self.idle.begin_period();
         while let Some(slab) = self.idle.expired(periods) {
@@ -268,8 +283,9 @@ impl State {
         after.unmap.push(slab);
     }
 
-    /// Nobody can take any more: nothing is kept from now on.
+    /// Nothing can be taken any more: nothing is kept from now on.
     pub(super) fn close(&mut self, after: &mut AfterUnlock) {
+        self.closed = true;
         self.idle_limit = 0;
         self.evict_to(0, after);
     }
@@ -280,15 +296,6 @@ impl State {
 
     pub(super) fn janitor_ended(&mut self) {
         self.has_janitor = false;
-    }
-
-    /// Notes that somebody who cannot wait was turned away.
-    pub(super) fn refuse(&mut self) {
-        self.refusals += 1;
-    }
-
-    pub(super) fn refusals(&self) -> u64 {
-        self.refusals
     }
 
     pub(super) fn stats(&self) -> PoolStats {
@@ -306,6 +313,9 @@ impl State {
             misses: self.misses,
             returned_bytes: self.returned,
             waiting: self.ordinary.len() + self.growing.len(),
+            waited: self.waited,
+            refused: self.refused,
+            pressed_since: self.want.pressure.map(|pressure| pressure.since),
         }
     }
 }

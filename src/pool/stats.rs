@@ -1,4 +1,6 @@
-//! What a pool says about itself.
+//! The figures of a pool.
+
+use std::time::Instant;
 
 /// A snapshot of a pool, taken under its lock: all figures belong to one moment.
 ///
@@ -34,4 +36,11 @@ pub struct PoolStats {
     pub returned_bytes: u64,
     /// Callers that wait for memory now.
     pub waiting: usize,
+    /// Requests that had to wait since the pool was made.
+    pub waited: u64,
+    /// Requests since then that found no room and could not wait, as those of non-blocking readers.
+    pub refused: u64,
+    /// Since when requests have waited, with pauses of at most two seconds; `None` if none does. A pool that stays at its cap
+    /// logs a warning after 5 seconds, then once a minute.
+    pub pressed_since: Option<Instant>,
 }

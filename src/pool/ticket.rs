@@ -1,26 +1,27 @@
-//! A place in the line of those who wait for memory.
+//! A place in a queue for memory.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::class::Class;
-use super::shared::Shared;
+use super::inner::Inner;
 use super::state::Line;
 
-/// A place in the line of those who wait for memory, from
+/// A place in a pool's queue for memory, from
 /// [`BufferPool::poll_take`](super::BufferPool::poll_take) or
 /// [`poll_take_growing`](super::BufferPool::poll_take_growing).
 ///
-/// Dropping it gives the place up, and what was granted but not collected goes to whoever is next.
+/// Dropping it leaves the queue. A buffer that was granted but not collected goes to the next
+/// waiter.
 pub struct Ticket {
-    pool: Arc<Shared>,
+    pool: Arc<Inner>,
     id: u64,
     class: Class,
     line: Line,
 }
 
 impl Ticket {
-    pub(super) fn new(pool: Arc<Shared>, id: u64, class: Class, line: Line) -> Self {
+    pub(super) fn new(pool: Arc<Inner>, id: u64, class: Class, line: Line) -> Self {
         Self { pool, id, class, line }
     }
 
@@ -28,8 +29,8 @@ impl Ticket {
         self.id
     }
 
-    /// Whether this is a place in that line of that pool, for a buffer of that class.
-    pub(super) fn is_for(&self, pool: &Arc<Shared>, class: Class, line: Line) -> bool {
+    /// Whether this is a ticket of that queue of that pool, for a buffer of that class.
+    pub(super) fn is_for(&self, pool: &Arc<Inner>, class: Class, line: Line) -> bool {
         Arc::ptr_eq(&self.pool, pool) && self.class == class && self.line == line
     }
 }

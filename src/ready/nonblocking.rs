@@ -33,8 +33,7 @@ impl<S: io::Read> Source for NonBlocking<'_, S> {
     }
 }
 
-/// The error for a caller that cannot wait. That it would have had to is noted, for those whose memory is held by a peer that
-/// has stopped sending.
+/// Makes the error for a caller that cannot wait, and notes in the pool that it would have had to.
 pub(crate) fn refused(pool: &BufferPool, error: PoolError) -> io::Error {
     if error == PoolError::AtCap {
         pool.note_refusal();

@@ -17,7 +17,7 @@ pub(crate) struct Polled<'call, 'task, S> {
     pub(crate) cx: &'call mut Context<'task>,
 }
 
-/// `WouldBlock` becomes `Pending`: the socket or the pool has taken the waker.
+/// Turns `WouldBlock` into `Pending`: the socket or the pool has registered the waker.
 pub(crate) fn into_poll<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -25,7 +25,7 @@ pub(crate) fn into_poll<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
     }
 }
 
-/// `Pending` becomes `WouldBlock`.
+/// Turns `Pending` into `WouldBlock`.
 pub(crate) fn or_would_block<T, E: Into<io::Error>>(poll: Poll<Result<T, E>>) -> io::Result<T> {
     match poll {
         Poll::Ready(result) => result.map_err(Into::into),

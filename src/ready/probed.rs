@@ -1,4 +1,4 @@
-//! On-ready reads from a source that cannot say when it is readable.
+//! On-ready reads from a source that cannot report its readiness.
 
 use std::io;
 use std::pin::Pin;
@@ -15,16 +15,16 @@ const PROBE_LEN: usize = 54;
 
 /// Gives any `AsyncRead` the interface of [`ReadyReader`].
 ///
-/// Such a source can only be asked by reading, so this waits with a probe of 54 bytes inside itself. With two marks and a place
-/// for an error that is all it adds to the source: 64 bytes. Only when bytes arrive in the probe is a buffer taken, and the rest is read
-/// straight into it.
+/// Such a source reports bytes only by reading them, so this type waits with a probe of 54 bytes inside itself. It adds 64 bytes
+/// to the source: the probe, two positions and room for an error. A buffer is taken only when bytes arrive in the probe, and
+/// the rest is read straight into it.
 #[derive(Debug)]
 pub struct Probed<S> {
     io: S,
     probe: [u8; PROBE_LEN],
     start: u8,
     end: u8,
-    /// Came after the bytes in the probe were handed out, and is due at the next read.
+    /// An error that came after the bytes in the probe; the next read reports it.
     failed: Option<io::Error>,
 }
 

@@ -27,12 +27,13 @@ pub(crate) trait Source {
 pub(crate) trait Sink {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize>;
     fn flush(&mut self) -> io::Result<()>;
-    /// Ends the direction, where the socket can be asked to.
+    /// Ends the direction, where the socket supports it.
     fn shutdown(&mut self) -> io::Result<()>;
 }
 
-/// Waits for readability, then reads once into a buffer from `pool`: what every on-ready read comes down to. A false
-/// readiness costs a buffer for the duration of the call.
+/// Waits for readability, then reads once into a buffer from `pool`. A spurious readiness costs a buffer for the duration of
+/// the call.
+#[cfg(any(feature = "mio", feature = "tokio"))]
 pub(crate) fn read_on_ready(
     source: &mut impl Source,
     pool: &BufferPool,

@@ -65,6 +65,15 @@ impl TrafficKeys {
         epoch
     }
 
+    fn rekeys(&self) -> bool {
+        self.protocol != RecordProtocol::Aes128Gcm
+    }
+
+    /// The last 12 bytes of the material, with which nonces are masked; zeros where the protocol has no mask.
+    fn mask(&self) -> [u8; NONCE_LEN] {
+        *self.material.last_chunk().expect("the material is longer than a mask")
+    }
+
     /// The nonce for a counter: masked with the last 12 bytes of the material where the protocol has a mask.
     fn nonce(&self, counter: [u8; 12]) -> [u8; NONCE_LEN] {
         let mut nonce = counter;
@@ -90,7 +99,7 @@ impl TrafficKeys {
                 self.epoch = epoch;
             }
             let key = AeadKey::expand(slot.provider, &self.aes_key);
-            slot.held = Some(EpochKey { epoch, aes_key: self.aes_key, key });
+            slot.held = Some(EpochKey { epoch, aes_key: self.aes_key, mask: self.mask(), key });
         }
         let held = slot.held.as_ref().expect("the slot was filled above");
         (&held.key, nonce)
@@ -127,6 +136,14 @@ impl KeySlot {
         self.held.as_ref().is_none_or(|held| held.epoch == epoch)
     }
 
+    /// Whether what it has belongs to the connection of `keys`, in whatever epoch.
+    pub(crate) fn belongs_to(&self, keys: &TrafficKeys) -> bool {
+        // Without rekeying there is no mask, and one AES key.
+        self.held.as_ref().is_some_and(|held| {
+            held.mask == keys.mask() && (keys.rekeys() || held.aes_key == keys.aes_key)
+        })
+    }
+
     /// Whether what it has was expanded from the AES key that `keys` used last.
     pub(crate) fn is_current_of(&self, keys: &TrafficKeys) -> bool {
         self.held.as_ref().is_some_and(|held| held.aes_key == keys.aes_key)
@@ -151,17 +168,67 @@ impl KeySlot {
 struct EpochKey {
     epoch: [u8; 6],
     aes_key: [u8; AES_KEY_LEN],
+    /// The connection's nonce mask, which is the same in all epochs.
+    mask: [u8; NONCE_LEN],
     key: AeadKey,
 }
 
 impl Drop for EpochKey {
     fn drop(&mut self) {
         self.aes_key.zeroize();
+        self.mask.zeroize();
     }
 }
 
 impl fmt::Debug for EpochKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EpochKey").finish_non_exhaustive()
+    }
+}
+
+/// Secrets do not outlive what holds them. The memory is looked at from outside, as a debugger would.
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    fn memory<const LEN: usize>(address: usize) -> [u8; LEN] {
+        let mut bytes = [0; LEN];
+        let memory = File::open("/proc/self/mem").unwrap();
+        memory.read_exact_at(&mut bytes, address as u64).unwrap();
+        bytes
+    }
+
+    fn keys() -> TrafficKeys {
+        TrafficKeys::new(RecordProtocol::Aes128GcmRekey, &[0xA5; MATERIAL_LEN]).unwrap()
+    }
+
+    #[test]
+    fn traffic_keys_are_wiped() {
+        // A vector keeps its memory when it is cleared.
+        let mut kept = vec![keys()];
+        let material = kept[0].material.as_ptr().addr();
+        let aes_key = kept[0].aes_key.as_ptr().addr();
+        assert_eq!(memory(material), [0xA5; MATERIAL_LEN]);
+        assert_ne!(memory(aes_key), [0; AES_KEY_LEN]);
+        kept.clear();
+        assert_eq!(memory(material), [0; MATERIAL_LEN]);
+        assert_eq!(memory(aes_key), [0; AES_KEY_LEN]);
+    }
+
+    #[test]
+    fn what_goes_with_an_expanded_key_is_wiped() {
+        let mut kept = vec![KeySlot::default()];
+        keys().expand([0; 12], &mut kept[0]);
+        let held = kept[0].held.as_ref().unwrap();
+        let (aes_key, mask) = (held.aes_key.as_ptr().addr(), held.mask.as_ptr().addr());
+        assert_ne!(memory(aes_key), [0; AES_KEY_LEN]);
+        assert_eq!(memory(mask), [0xA5; NONCE_LEN]);
+        kept.clear();
+        assert_eq!(memory(aes_key), [0; AES_KEY_LEN]);
+        assert_eq!(memory(mask), [0; NONCE_LEN]);
     }
 }

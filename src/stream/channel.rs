@@ -1,187 +1,137 @@
 //! The state of a secured connection, apart from its socket.
 
 use std::fmt;
-use std::io;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Instant;
 
-use alts_handshaker::{HandshakeResult, LateAlert, Role};
+use alts_handshaker::{HandshakeResult, Role};
 
 use super::moving::Moving;
-use super::negotiated::Shared;
-use super::outbound::Outbound;
-use super::stall::Stall;
-use super::window::Window;
-use crate::error::Error;
-use crate::pool::{PooledBuf, Ticket};
-use crate::record::{Counter, RecordError, TrafficKeys};
+use super::negotiated::Terms;
+use super::receive::{Arrived, Receiving};
+use super::send::{Sending, Unsent};
+use crate::record::{RecordError, TrafficKeys};
 
-/// Both directions of a secured connection. `receive.rs` and `send.rs` hold what it does; this file what it keeps:
+/// A secured connection, or one direction of it.
 ///
 /// ```text
-/// Channel            always                   keys, counters, flags
-///  ├─ shared         always, one for many     peer, parameters, pool
+/// Channel<R, S>      always                   keys, terms
+///  ├─ receiving: R   always                   the counter and state of records received
+///  ├─ sending: S     always                   the counter and state of records sent
+///  ├─ terms          always, one for many     peer, parameters, pool
 ///  ├─ moving         while records move       an expanded AES key, the window over received bytes
 ///  └─ held           only when needed         part of a record, sealed bytes the kernel refused, a stored failure …
 /// ```
 ///
-/// While nothing moves both boxes are gone and the channel is 120 bytes.
-pub(crate) struct Channel {
-    pub(super) keys: TrafficKeys,
-    pub(super) opened: Counter,
-    pub(super) sealed: Counter,
-    pub(super) reading: Reading,
-    pub(super) writing: Writing,
-    /// Socket reads since the reader last waited.
-    pub(super) reads: u8,
-    pub(super) shared: Arc<Shared>,
+/// Both directions of ALTS use one key, and only their counters keep the nonces apart. So each counter is private to its
+/// module, and the type says which directions there are: `receive.rs` is written for any `S`, of which it knows nothing,
+/// and `send.rs` for any `R`. The halves of a split stream are `Channel<Receiving, ()>` and `Channel<(), Sending>`: the
+/// half that receives has no counter to seal with, nor the other one to open with.
+///
+/// While nothing moves both boxes are gone, and a channel with both directions is 120 bytes.
+pub(crate) struct Channel<R = Receiving, S = Sending> {
+    pub(super) keys: ConnectionKeys,
+    pub(super) receiving: R,
+    pub(super) sending: S,
+    pub(super) terms: Arc<Terms>,
     pub(super) moving: Option<Box<Moving>>,
     pub(super) held: Option<Box<Held>>,
 }
 
-/// Part of a record up to this length waits in an allocation of exactly its size, not in a pooled buffer.
-pub(super) const MAX_EXACT_PARTIAL: usize = 4 << 10;
 /// Records per direction under the one key of `ALTSRP_GCM_AES128`: 2^24 over both, at which AES-GCM's confidentiality margin
 /// is still beyond 2^-60 with records of 16 KiB.
 pub(super) const MAX_PLAIN_RECORDS: u64 = 1 << 23;
 
-/// The receiving direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
-    Open,
-    /// At its end, which the network reported.
-    Ended,
-    /// At its end, which the peer announced with a record.
-    EndedAuthenticated,
-}
-
-/// The sending direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Writing {
-    Open,
-    /// The authenticated close is sealed, if there is to be one; the socket's half is still open.
-    Closing,
-    Closed,
-}
-
-/// What a connection holds for longer, in rare states.
+/// What a connection holds in rare states.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Part of a record, exactly as long as what has arrived.
-    pub(super) partial: Box<[u8]>,
-    /// A place in the queue for a buffer.
-    pub(super) place: Option<Ticket>,
-    /// Sealed bytes that the kernel did not take yet.
-    pub(super) outbound: Option<Outbound>,
-    /// Who waits until the kernel has taken them, where it may be another task than the reader's.
-    #[cfg(feature = "tokio")]
-    pub(super) writer: Option<std::task::Waker>,
-    /// A partial record in a pooled buffer that does not grow.
-    pub(super) stall: Option<Box<Stall>>,
-    /// Why nothing can be received any more.
-    pub(super) failure: Option<Box<Error>>,
-    /// A client's, until the first record shows that the server accepted it.
-    pub(super) late_alert: Option<Box<dyn LateAlert>>,
-}
-
-impl Held {
-    fn is_empty(&self) -> bool {
-        self.partial.is_empty()
-            && self.place.is_none()
-            && self.outbound.is_none()
-            && self.stall.is_none()
-            && self.failure.is_none()
-            && self.late_alert.is_none()
-    }
+    pub(super) arrived: Arrived,
+    pub(super) unsent: Unsent,
 }
 
 impl Channel {
-    /// A channel for what the handshake settled. `shared` was made from `result` too.
+    /// Makes a channel from what the handshake negotiated. `terms` was made from `result` too.
     pub(crate) fn new(
         role: Role,
         result: &mut HandshakeResult,
-        shared: Arc<Shared>,
+        terms: Arc<Terms>,
     ) -> Result<Self, RecordError> {
-        let late_alert = result.late_alert.take();
+        let keys = TrafficKeys::new(result.record_protocol, result.key_data.as_bytes())?;
+        let held = result.late_alert.take().map(|key| {
+            Box::new(Held { arrived: Arrived::awaiting_alert(key), unsent: Unsent::default() })
+        });
         Ok(Self {
-            keys: TrafficKeys::new(result.record_protocol, result.key_data.as_bytes())?,
-            opened: Counter::new(role.peer()),
-            sealed: Counter::new(role),
-            reading: Reading::Open,
-            writing: Writing::Open,
-            reads: 0,
-            shared,
+            keys: ConnectionKeys(keys),
+            receiving: Receiving::new(role),
+            sending: Sending::new(role),
+            terms,
             moving: None,
-            held: late_alert.map(|late_alert| {
-                Box::new(Held { late_alert: Some(late_alert), ..Held::default() })
-            }),
+            held,
         })
     }
 
-    /// Takes over what the peer sent right after the handshake: few bytes exactly, more in the buffer they came in.
-    pub(crate) fn preload(&mut self, received: PooledBuf) {
-        if received.len() > MAX_EXACT_PARTIAL {
-            self.moving().window = Some(Window::over(received));
-        } else {
-            self.held().partial = (*received).into();
-        }
-    }
-
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
-    pub(crate) fn peer_closed_authenticated(&self) -> bool {
-        self.reading == Reading::EndedAuthenticated
-    }
-
-    /// When a partial record in a pooled buffer will have stalled.
-    pub(crate) fn stall_deadline(&self) -> Option<Instant> {
-        let stall = self.held.as_ref()?.stall.as_ref()?;
-        Some(stall.deadline(self.shared.options.stall_limit))
-    }
-
-    /// Whether sealed bytes wait for the kernel.
-    #[inline]
-    pub(crate) fn has_outbound(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.outbound.is_some())
-    }
-
-    /// Notes who waits until the sealed bytes are with the kernel.
+    /// Takes the channel apart: each direction by itself.
     #[cfg(feature = "tokio")]
-    pub(super) fn writer_waits(&mut self, waker: &std::task::Waker) {
-        match &mut self.held {
-            Some(held) if held.outbound.is_some() => match &mut held.writer {
-                Some(writer) => writer.clone_from(waker),
-                none => *none = Some(waker.clone()),
-            },
-            _ => {}
-        }
-    }
-
-    /// Takes the sending direction out into a channel of its own. Each of the two then uses one direction only.
-    #[cfg(feature = "tokio")]
-    pub(super) fn split_sender(&mut self) -> Self {
-        let outbound = self.held.as_mut().and_then(|held| held.outbound.take());
-        self.tidy();
-        Self {
-            keys: self.keys.clone(),
-            opened: self.opened.clone(),
-            sealed: self.sealed.clone(),
-            reading: Reading::Open,
-            writing: self.writing,
-            reads: 0,
-            shared: Arc::clone(&self.shared),
+    pub(super) fn split(self) -> (Channel<Receiving, ()>, Channel<(), Sending>) {
+        let Self { keys, receiving, sending, terms, moving, held } = self;
+        let Held { arrived, unsent } = held.map_or_else(Held::default, |held| *held);
+        let mut receiver = Channel {
+            keys: keys.clone(),
+            receiving,
+            sending: (),
+            terms: Arc::clone(&terms),
+            moving,
+            held: Some(Box::new(Held { arrived, unsent: Unsent::default() })),
+        };
+        let mut sender = Channel {
+            keys,
+            receiving: (),
+            sending,
+            terms,
             moving: None,
-            held: outbound.map(|buf| Box::new(Held { outbound: Some(buf), ..Held::default() })),
-        }
+            held: Some(Box::new(Held { arrived: Arrived::default(), unsent })),
+        };
+        receiver.tidy();
+        sender.tidy();
+        (receiver, sender)
+    }
+
+    /// Undoes [`split`](Self::split).
+    #[cfg(feature = "tokio")]
+    pub(super) fn join(receiver: Channel<Receiving, ()>, sender: Channel<(), Sending>) -> Self {
+        let arrived = receiver.held.map_or_else(Arrived::default, |held| held.arrived);
+        let unsent = sender.held.map_or_else(Unsent::default, |held| held.unsent);
+        let mut whole = Self {
+            keys: receiver.keys,
+            receiving: receiver.receiving,
+            sending: sender.sending,
+            terms: receiver.terms,
+            moving: receiver.moving,
+            held: Some(Box::new(Held { arrived, unsent })),
+        };
+        whole.tidy();
+        whole
+    }
+}
+
+impl<R, S> Channel<R, S> {
+    pub(crate) fn terms(&self) -> &Arc<Terms> {
+        &self.terms
     }
 
     pub(super) fn held(&mut self) -> &mut Held {
         self.held.get_or_insert_default()
     }
 
-    /// Lets go of what is empty.
+    /// The state that exists while records move: as the thread has kept it, or fresh.
+    #[inline]
+    pub(super) fn moving(&mut self) -> &mut Moving {
+        let aead = self.terms.options.aead;
+        self.moving.get_or_insert_with(|| Moving::resume(&self.keys, aead))
+    }
+
+    /// Drops what is empty, and leaves expanded keys to the thread when nothing moves. The last step of every call that
+    /// moves bytes.
     #[inline]
     pub(super) fn tidy(&mut self) {
         if self.held.is_some() || self.moving.is_some() {
@@ -193,63 +143,50 @@ impl Channel {
         if self.held.as_ref().is_some_and(|held| held.is_empty()) {
             self.held = None;
         }
-        if self.moving.as_ref().is_some_and(|moving| moving.window.is_none()) {
-            self.rest();
+        if let Some(moving) = self.moving.take_if(|moving| moving.is_drained()) {
+            moving.leave_to_thread();
         }
-    }
-
-    /// What is there while records move: as the thread has kept it, or fresh.
-    #[inline]
-    pub(super) fn moving(&mut self) -> &mut Moving {
-        let aead = self.shared.options.aead;
-        self.moving.get_or_insert_with(|| Moving::resume(&self.keys, aead))
-    }
-
-    /// Nothing moves any more.
-    #[inline]
-    pub(super) fn rest(&mut self) {
-        if let Some(moving) = self.moving.take() {
-            moving.rest();
-        }
-    }
-
-    /// Makes `error` the end of the receiving direction; it repeats from now on.
-    pub(super) fn fail(&mut self, error: impl Into<Error>) -> io::Error {
-        let error = error.into();
-        // What was opened before is good, and comes first.
-        match self.moving.as_mut().and_then(|moving| moving.window.as_mut()) {
-            Some(window) if !window.plaintext().is_empty() => window.clear_sealed(),
-            _ => self.moving = None,
-        }
-        let held = self.held();
-        held.partial = Box::default();
-        held.stall = None;
-        held.late_alert = None;
-        held.failure = Some(Box::new(error.clone()));
-        error.into()
-    }
-
-    #[inline]
-    pub(super) fn failure(&self) -> Option<&Error> {
-        self.held.as_ref()?.failure.as_deref()
     }
 }
 
-/// Keys go with the connection.
-impl Drop for Channel {
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.arrived.is_empty() && self.unsent.is_empty()
+    }
+}
+
+/// The keys of a connection. What the thread has kept expanded of them goes with them.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionKeys(TrafficKeys);
+
+impl Drop for ConnectionKeys {
     fn drop(&mut self) {
-        self.moving = None;
-        Moving::forget(&self.keys);
+        Moving::forget(&self.0);
     }
 }
 
-impl fmt::Debug for Channel {
+impl Deref for ConnectionKeys {
+    type Target = TrafficKeys;
+
+    #[inline]
+    fn deref(&self) -> &TrafficKeys {
+        &self.0
+    }
+}
+
+impl DerefMut for ConnectionKeys {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut TrafficKeys {
+        &mut self.0
+    }
+}
+
+impl<R: fmt::Debug, S: fmt::Debug> fmt::Debug for Channel<R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel")
-            .field("negotiated", &self.shared.negotiated)
-            .field("reading", &self.reading)
-            .field("writing", &self.writing)
-            .field("failure", &self.failure())
+            .field("negotiated", &self.terms.negotiated)
+            .field("receiving", &self.receiving)
+            .field("sending", &self.sending)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What the handshake settled, shared by all connections for which it came out the same.
+//! What the handshake negotiated, shared by all connections with the same outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::record::AeadProvider;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SecurityLevel {
-    /// Nobody on the path can read or change what is sent.
+    /// An attacker on the path can neither read nor change what is sent.
     IntegrityAndPrivacy,
 }
 
-/// What the two sides of a connection agreed on, and who the peer is.
+/// What the two sides of a connection agreed on, and the peer's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Negotiated {
-    /// Who the peer proved to be.
+    /// The peer's proven identity.
     pub peer: Arc<PeerIdentity>,
     /// The name under which this side proved itself.
     pub local: String,
@@ -35,8 +35,8 @@ pub struct Negotiated {
     pub peer_rpc_versions: RpcVersions,
     /// The largest record that the peer wishes to receive, in bytes on the wire; 0 if it stated nothing.
     pub peer_max_frame_size: u32,
-    /// Whether each direction ends with an authenticated record. Without it the end of a stream between two records could be
-    /// anybody's doing.
+    /// Whether each direction ends with an authenticated record. Without it, an attacker on the path can end a stream between
+    /// two records unnoticed.
     pub close_notify: bool,
 }
 
@@ -60,15 +60,19 @@ impl Negotiated {
 #[non_exhaustive]
 pub struct StreamOptions {
     /// The largest record to send, in bytes on the wire; the peer's wish may lower it, and so does `write_batch`, which holds
-    /// whole records. 4,096 to 1 MiB, default 16,384, which all peers accept.
+    /// whole records. Default 16,384, which all peers accept. Values outside of 4,096 to 1 MiB count as the nearest of these.
     pub max_frame_size: u32,
-    /// The most payload that is sealed for one system call, in bytes. Also what one connection holds at most while the kernel
-    /// takes no more. 1 to 16 MiB, default 48 KiB: Linux sends up to 64 KiB as one segment, and a batch slightly longer than
-    /// that leaves a small one behind each time.
+    /// The most payload that is sealed for one system call, in bytes. Also the most that one connection holds while the kernel
+    /// takes no more. Default 48 KiB: Linux sends up to 64 KiB as one segment, and a batch slightly longer than that leaves a
+    /// small segment behind each time. Values outside of 1 byte to 16 MiB count as the nearest of these.
     pub write_batch: usize,
-    /// How long part of a record may occupy a buffer without growing while others wait for buffers. Default 30 s.
+    /// How long a record may take to arrive, once part of it occupies a buffer, while other readers wait for buffers: after
+    /// this time for both, the read fails with [`Error::Stalled`](crate::Error::Stalled) and the buffer is free. Bytes that
+    /// arrive do not extend it, so that a peer cannot keep a buffer with a byte now and then; time in which the record itself
+    /// waits for memory does not count. Default 30 s, in which a record of 16 KiB arrives at 5 kbit/s. Zero gives way at once,
+    /// [`Duration::MAX`] never.
     pub stall_limit: Duration,
-    /// Whose AES-GCM seals and opens records. *ring*'s unless another is chosen.
+    /// The implementation of AES-GCM for records. Default *ring*.
     pub aead: AeadProvider,
 }
 
@@ -83,23 +87,24 @@ impl Default for StreamOptions {
     }
 }
 
-/// What every peer accepts, and what is sent to one that states nothing. As gRPC's Java and C++ do.
+/// The size that every peer accepts, and that is sent to a peer that states nothing. As in gRPC's Java and C++.
 const DEFAULT_FRAME_SIZE: u32 = 16 << 10;
-/// No peer may ask for smaller records than this: the overhead would be the peer's weapon. gRPC's floor.
+/// No peer may ask for smaller records than this: their overhead would be a weapon. gRPC's minimum.
 const MIN_FRAME_SIZE: u32 = 4 << 10;
-/// Larger ones no peer has to accept: with it the length field is within 1 MiB.
+/// No peer has to accept larger records: with this size the length field is within 1 MiB.
 const MAX_FRAME_SIZE: u32 = crate::record::MAX_LENGTH;
 
-/// All that the connections of one acceptor or connector with one peer have in common.
+/// What the connections of one acceptor or connector with one peer have in common.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Terms {
     pub(crate) negotiated: Negotiated,
     pub(crate) pool: BufferPool,
     pub(crate) options: StreamOptions,
 }
 
-impl Shared {
+impl Terms {
     /// The most payload of a record to send.
+    #[inline]
     pub(crate) fn max_payload(&self) -> usize {
         let ours = self.options.max_frame_size.clamp(MIN_FRAME_SIZE, MAX_FRAME_SIZE);
         let frame = match self.negotiated.peer_max_frame_size {

@@ -9,18 +9,19 @@ use crate::ready::{NonBlocking, TryReadyReader};
 
 impl<S: io::Read + io::Write> AltsStream<S> {
     /// Sends what the kernel refused before, as far as it takes it. A reader does this too: its peer may be waiting for just
-    /// these bytes. What goes wrong is for the next write to tell; what was received can be read all the same.
+    /// these bytes. The next write reports failures; what was received can still be read.
     fn try_drain(&mut self) {
         let _ = self.channel.drain(&mut NonBlocking(&mut self.io));
     }
 
-    /// Ends the sending direction with an authenticated close, if that was agreed on, and flushes. Then shut the socket's
-    /// write half down.
+    /// Ends the sending direction with an authenticated close, if that was negotiated, and flushes. Afterwards the caller
+    /// shuts the socket's write half down.
     ///
     /// # Errors
-    /// `WouldBlock` if the kernel does not take all of it yet: call again when the socket is writable.
+    /// `WouldBlock` if the kernel does not take all of it yet: call again when the socket is writable. Other errors are final
+    /// and repeat.
     pub fn try_close(&mut self) -> io::Result<()> {
-        let closed = self.channel.shutdown(&mut NonBlocking(&mut self.io));
+        let closed = self.channel.close(&mut NonBlocking(&mut self.io));
         self.channel.or_refusal(&mut NonBlocking(&mut self.io), closed)
     }
 
@@ -29,9 +30,9 @@ impl<S: io::Read + io::Write> AltsStream<S> {
         self.channel.has_outbound()
     }
 
-    /// When part of a large record that has stopped arriving will have occupied its buffer for too long
-    /// ([`StreamOptions::stall_limit`](super::StreamOptions::stall_limit)). Read at that time: if others were turned away at the pool's cap
-    /// meanwhile, the read fails and the buffer is free.
+    /// When part of a large record will have occupied its buffer for too long
+    /// ([`StreamOptions::stall_limit`](super::StreamOptions::stall_limit)). Read at that time: if other readers have no buffer
+    /// for as long, the read fails and the buffer is free. `None` if no record is incomplete, or the limit is never reached.
     pub fn stall_deadline(&self) -> Option<Instant> {
         self.channel.stall_deadline()
     }

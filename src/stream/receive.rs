@@ -1,61 +1,222 @@
 //! Receiving: from the socket's readiness to plaintext, and back to holding nothing.
 
+mod close;
+mod fill;
+mod open;
+
 use std::io;
 use std::sync::Arc;
 
-use alts_handshaker::RecordProtocol;
+use alts_handshaker::{LateAlert, Role};
 
-use super::channel::{Channel, MAX_EXACT_PARTIAL, MAX_PLAIN_RECORDS, Reading};
-use super::stall::RecordSource;
-use super::window::{LEAD_IN, Window};
-use crate::error::{Error, Truncation};
+use super::channel::Channel;
+use super::stall::{RecordSource, Stall};
+use super::window::Window;
+use crate::error::Error;
 use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::record::{Head, RecordError, open_record};
+use crate::record::Counter;
+use fill::Turn;
 
-/// Socket reads in a row before other tasks get a turn. A 64-byte ping beside busy streams waits for this many buffers of each.
-const READS_BEFORE_YIELD: u8 = 2;
-/// Empty records skipped in a row before other tasks get a turn. They cost us an AES-GCM opening each and carry nothing.
+/// Empty records skipped in a row before other tasks get a turn. They cost an AES-GCM opening each and carry nothing.
 const EMPTY_RECORDS_BEFORE_YIELD: u32 = 64;
-/// Records opened for one call: as many as fit a buffer of 32 KiB if each has 8 bytes. A buffer that has grown may be full of empty ones.
+/// Records opened for one call: as many as fit a buffer of 32 KiB if each has 8 bytes. A buffer that has grown may be full of
+/// empty ones.
 const MAX_RECORDS_PER_CALL: u32 = 1024;
+/// Part of a record up to this length waits in an allocation of exactly its size, not in a pooled buffer.
+const MAX_EXACT_PARTIAL: usize = 4 << 10;
 
-/// Makes the pool's error one of this crate's streams.
-fn of_stream(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => error,
-        _ => Error::from(error).into(),
+/// The receiving direction: what it keeps at all times.
+#[derive(Debug)]
+pub(crate) struct Receiving {
+    /// The number of the next record that arrives.
+    counter: Counter,
+    state: State,
+    turn: Turn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// At its end, which the network reported.
+    Ended,
+    /// At its end, which the peer announced with a record.
+    EndedAuthenticated,
+}
+
+/// What the receiving direction holds in rare states.
+#[derive(Debug, Default)]
+pub(super) struct Arrived {
+    /// Part of a record, exactly as long as what has arrived.
+    partial: Box<[u8]>,
+    /// The ticket of a read that waits for a buffer.
+    ticket: Option<Ticket>,
+    /// For how long part of a record has been in a pooled buffer.
+    stall: Option<Box<Stall>>,
+    /// Why nothing can be received any more.
+    failure: Option<Box<Error>>,
+    /// A client's, until the first record shows that the server accepted it.
+    late_alert: Option<Box<AwaitedAlert>>,
+}
+
+/// What a client keeps until the server has accepted it.
+#[derive(Debug)]
+struct AwaitedAlert {
+    alert: Box<dyn LateAlert>,
+    /// The reader's task, since a writer that fails looks for the alert in its place.
+    #[cfg(feature = "tokio")]
+    reader: Option<std::task::Waker>,
+}
+
+impl Receiving {
+    pub(super) fn new(role: Role) -> Self {
+        Self { counter: Counter::new(role.peer()), state: State::Open, turn: Turn::FRESH }
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_counter(&mut self, counter: Counter) {
+        self.counter = counter;
+    }
+
+    /// Whether the direction is at its end.
+    fn has_ended(&self) -> bool {
+        self.state != State::Open
     }
 }
 
-/// What waiting for the socket came to.
-enum Filled {
-    Bytes,
-    EndOfStream,
+impl Arrived {
+    /// For a client whose server may still refuse it.
+    pub(super) fn awaiting_alert(alert: Box<dyn LateAlert>) -> Self {
+        let late_alert = AwaitedAlert {
+            alert,
+            #[cfg(feature = "tokio")]
+            reader: None,
+        };
+        Self { late_alert: Some(Box::new(late_alert)), ..Self::default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn partial_len(&self) -> usize {
+        self.partial.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.partial.is_empty()
+            && self.ticket.is_none()
+            && self.stall.is_none()
+            && self.failure.is_none()
+            && self.late_alert.is_none()
+    }
 }
 
-impl Channel {
-    /// Gives up to `room` bytes of plaintext to `take`, in one or more pieces, and says how many it were. 0 is the end of the
-    /// stream, unless there is no room.
+impl<S> Channel<Receiving, S> {
+    /// Uses what the peer sent right after the handshake: few bytes exactly, more in the buffer they came in.
+    pub(crate) fn preload(&mut self, received: PooledBuf) {
+        if received.len() > MAX_EXACT_PARTIAL {
+            self.moving().window = Some(Window::over(received));
+        } else {
+            self.held().arrived.partial = (*received).into();
+        }
+    }
+
+    pub(crate) fn peer_closed_authenticated(&self) -> bool {
+        self.receiving.state == State::EndedAuthenticated
+    }
+
+    /// When a partial record in a pooled buffer will have stalled.
+    pub(crate) fn stall_deadline(&self) -> Option<std::time::Instant> {
+        let stall = self.held.as_ref()?.arrived.stall.as_ref()?;
+        stall.deadline(self.terms.options.stall_limit)
+    }
+
+    /// Gives up to `room` bytes of plaintext to `take`, in one or more pieces, and returns how many bytes that was. 0 is the
+    /// end of the stream, unless there is no room.
     pub(crate) fn read(
+        &mut self,
+        source: &mut impl RecordSource,
+        room: usize,
+        take: impl FnMut(&[u8]),
+    ) -> io::Result<usize> {
+        if room == 0 {
+            return Ok(0);
+        }
+        let read = self.read_some(source, room, take);
+        self.tidy();
+        read
+    }
+
+    /// Reads plaintext into a buffer from `pool`. `None` is the end of the stream.
+    pub(crate) fn read_on_ready(
+        &mut self,
+        source: &mut impl RecordSource,
+        pool: &BufferPool,
+        ticket: &mut Option<Ticket>,
+    ) -> io::Result<Option<PooledBuf>> {
+        if let Some(held) = &mut self.held {
+            // The ticket of a `read` that was given up. A buffer granted to it would be missing here.
+            held.arrived.ticket = None;
+        }
+        let read = self.read_buffer(source, pool, ticket);
+        self.tidy();
+        read
+    }
+
+    /// Waits until a read has a result. May be spurious.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn readable(&mut self, source: &mut impl RecordSource) -> io::Result<()> {
+        if self.failure().is_some() || self.receiving.has_ended() || self.has_received() {
+            return Ok(());
+        }
+        let readable = self.wait(source);
+        self.tidy();
+        readable
+    }
+
+    /// Returns what sending failed with, unless the server has sent a reason: a client that writes first would otherwise learn
+    /// only that the connection is broken.
+    pub(crate) fn or_refusal<T>(
+        &mut self,
+        source: &mut impl RecordSource,
+        sent: io::Result<T>,
+    ) -> io::Result<T> {
+        let failed = matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock);
+        if !failed || !self.awaits_alert() {
+            return sent;
+        }
+        let terms = Arc::clone(&self.terms);
+        let refusal = self.receive(source, &terms.pool, &mut None).err();
+        self.tidy();
+        let told = refusal.filter(|error| matches!(Error::of(error), Some(Error::Handshake(_))));
+        told.map_or(sent, Err)
+    }
+
+    /// Notes the task that waits for the socket, where a writer may look at the socket in its place.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(super) fn reader_waits(&mut self, waker: &std::task::Waker) {
+        if let Some(held) = &mut self.held
+            && let Some(late_alert) = &mut held.arrived.late_alert
+        {
+            match &mut late_alert.reader {
+                Some(reader) => reader.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
+        }
+    }
+
+    /// The task that waits for the socket, where it is known.
+    #[cfg(feature = "tokio")]
+    pub(super) fn waiting_reader(&self) -> Option<&std::task::Waker> {
+        self.held.as_ref()?.arrived.late_alert.as_ref()?.reader.as_ref()
+    }
+
+    fn read_some(
         &mut self,
         source: &mut impl RecordSource,
         room: usize,
         mut take: impl FnMut(&[u8]),
     ) -> io::Result<usize> {
-        if room == 0 {
+        if !self.has_plaintext() && !self.receive_by_itself(source)? {
             return Ok(0);
-        }
-        if self.window().is_none_or(|window| window.plaintext().is_empty()) {
-            // The stream's own pool and place, kept apart for the call, which changes the channel.
-            let shared = Arc::clone(&self.shared);
-            let mut place = self.held.as_mut().and_then(|held| held.place.take());
-            let received = self.receive(source, &shared.pool, &mut place);
-            if place.is_some() {
-                self.held().place = place;
-            }
-            if !received? {
-                return Ok(0);
-            }
         }
         let mut copied = 0;
         for _ in 0..MAX_RECORDS_PER_CALL {
@@ -65,27 +226,21 @@ impl Channel {
             take(&plaintext[..count]);
             window.consume(count);
             copied += count;
-            // More whole records may be here already. What is wrong with them is for the next call to tell.
+            // More whole records may be here already. The next call reports what is wrong with them.
             if copied == room || !matches!(self.open_next(), Ok(true)) {
                 break;
             }
         }
-        self.drop_drained_window();
         Ok(copied)
     }
 
-    /// Reads plaintext into a buffer from `pool`. `None` is the end of the stream.
-    pub(crate) fn read_on_ready(
+    fn read_buffer(
         &mut self,
         source: &mut impl RecordSource,
         pool: &BufferPool,
-        place: &mut Option<Ticket>,
+        ticket: &mut Option<Ticket>,
     ) -> io::Result<Option<PooledBuf>> {
-        if let Some(held) = &mut self.held {
-            // The place of a `read` that was given up; what is granted to it would be missing here.
-            held.place = None;
-        }
-        if !self.receive(source, pool, place)? {
+        if !self.receive(source, pool, ticket)? {
             return Ok(None);
         }
         for _ in 0..MAX_RECORDS_PER_CALL {
@@ -93,94 +248,43 @@ impl Channel {
                 break;
             }
         }
-        let rest = self.move_rest_out(source, pool, place)?;
+        let incomplete = self.move_incomplete_out(source, pool, ticket)?;
         let Some(moving) = &mut self.moving else { return Ok(None) };
-        let window = std::mem::replace(&mut moving.window, rest);
-        self.tidy();
+        let window = std::mem::replace(&mut moving.window, incomplete);
         Ok(window.map(Window::into_plaintext))
     }
 
-    /// What sending failed with, unless the server has said why: a client that writes first would otherwise learn only that
-    /// the connection is broken.
-    pub(crate) fn or_refusal<T>(
-        &mut self,
-        source: &mut impl RecordSource,
-        sent: io::Result<T>,
-    ) -> io::Result<T> {
-        let failed = matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock);
-        if !failed || self.held.as_ref().is_none_or(|held| held.late_alert.is_none()) {
-            return sent;
+    /// [`receive`](Self::receive) with the stream's own pool and ticket.
+    fn receive_by_itself(&mut self, source: &mut impl RecordSource) -> io::Result<bool> {
+        // Kept apart for the call, which changes the channel.
+        let terms = Arc::clone(&self.terms);
+        let mut ticket = self.held.as_mut().and_then(|held| held.arrived.ticket.take());
+        let received = self.receive(source, &terms.pool, &mut ticket);
+        if ticket.is_some() {
+            self.held().arrived.ticket = ticket;
         }
-        let shared = Arc::clone(&self.shared);
-        let refusal = self.receive(source, &shared.pool, &mut None).err();
-        let told = refusal.filter(|error| matches!(Error::of(error), Some(Error::Handshake(_))));
-        told.map_or(sent, Err)
+        received
     }
 
-    /// Waits until a read has something to say. May be wrong about it.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn readable(&mut self, source: &mut impl RecordSource) -> io::Result<()> {
-        let told = self.failure().is_some()
-            || matches!(self.reading, Reading::Ended | Reading::EndedAuthenticated)
-            || self.has_received();
-        if told {
-            return Ok(());
-        }
-        let result = source.readable();
-        if would_block(&result) {
-            self.park(source, true)?;
-        }
-        self.or_fail(result)
-    }
-
-    /// Plaintext or a whole record is here.
-    #[cfg(feature = "tokio")]
-    fn has_received(&self) -> bool {
-        let window = self.moving.as_ref().and_then(|moving| moving.window.as_ref());
-        window.is_some_and(|window| {
-            !window.plaintext().is_empty() || self.is_decided(window.sealed())
-        }) || self.partial_is_whole()
-    }
-
-    /// Part of a record can be whole records when it came with the end of the handshake.
-    #[inline]
-    fn partial_is_whole(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| self.is_decided(&held.partial))
-    }
-
-    /// Whether `sealed` begins with a whole record, or with what is none and cannot become one.
-    fn is_decided(&self, sealed: &[u8]) -> bool {
-        match Head::parse(sealed) {
-            Ok(Head::Record { wire_len }) => wire_len <= sealed.len(),
-            Ok(Head::Unknown) => false,
-            Err(_) => {
-                let alert = self.held.as_ref().and_then(|held| held.late_alert.as_deref());
-                let frame_len = alert.zip(sealed.first_chunk().copied());
-                let frame_len = frame_len.and_then(|(alert, header)| alert.frame_len(header));
-                frame_len.is_none_or(|frame_len| frame_len <= sealed.len())
-            }
-        }
-    }
-
-    /// Sees to it that there is plaintext in the window. `false` is the end of the stream.
+    /// Brings plaintext into the window. `false` is the end of the stream.
     ///
-    /// The order matters: plaintext first, then whole records, then the socket. Otherwise a read waits for bytes that are
-    /// here already.
+    /// The order matters: plaintext first, then whole records, then the socket. Otherwise a read waits for bytes that have
+    /// arrived already.
     fn receive(
         &mut self,
         source: &mut impl RecordSource,
         pool: &BufferPool,
-        place: &mut Option<Ticket>,
+        ticket: &mut Option<Ticket>,
     ) -> io::Result<bool> {
         let mut empty_records = 0;
         loop {
-            if self.window().is_some_and(|window| !window.plaintext().is_empty()) {
+            if self.has_plaintext() {
                 return Ok(true);
             }
             if let Some(error) = self.failure() {
                 return Err(error.clone().into());
             }
-            if matches!(self.reading, Reading::Ended | Reading::EndedAuthenticated) {
+            if self.receiving.has_ended() {
                 return Ok(false);
             }
             if self.open_next()? {
@@ -191,266 +295,33 @@ impl Channel {
                         false => io::ErrorKind::ResourceBusy.into(),
                     });
                 }
-                continue;
-            }
-            if matches!(self.reading, Reading::Ended | Reading::EndedAuthenticated) {
-                continue;
-            }
-            self.drop_drained_window();
-            match self.fill(source, pool, place) {
-                Ok(Filled::Bytes) => {}
-                Ok(Filled::EndOfStream) => self.end_of_stream()?,
-                Err(error) => {
-                    self.tidy();
-                    return Err(error);
-                }
+            } else if !self.receiving.has_ended() {
+                self.fill(source, pool, ticket)?;
             }
         }
     }
 
-    /// Opens the next record, if all of it is here. An empty one is the peer's close if that was agreed on; otherwise it
-    /// is skipped, and the result is `true` as well.
+    /// Makes `error` the end of the receiving direction; it repeats from now on.
+    fn fail(&mut self, error: impl Into<Error>) -> io::Error {
+        let error = error.into();
+        // What was opened before is authentic, and is delivered first.
+        match self.window() {
+            Some(window) if !window.plaintext().is_empty() => window.clear_sealed(),
+            _ => self.moving = None,
+        }
+        let failure = Some(Box::new(error.clone()));
+        let ticket = self.held().arrived.ticket.take();
+        self.held().arrived = Arrived { ticket, failure, ..Arrived::default() };
+        error.into()
+    }
+
     #[inline]
-    fn open_next(&mut self) -> io::Result<bool> {
-        // Each message asks three times, and mostly there is nothing.
-        let is_drained = |window: &mut Window| window.sealed().is_empty();
-        if self.window().is_none_or(is_drained) { Ok(false) } else { self.open_received() }
+    fn failure(&self) -> Option<&Error> {
+        self.held.as_ref()?.arrived.failure.as_deref()
     }
 
-    fn open_received(&mut self) -> io::Result<bool> {
-        let protocol = self.keys.protocol();
-        let Some(moving) = self.moving.as_mut() else { return Ok(false) };
-        let (key, Some(window)) = moving.opening() else { return Ok(false) };
-        let record = match window.next_record() {
-            Ok(Some(record)) => record,
-            Ok(None) => return Ok(false),
-            Err(error) => return self.refuse(error),
-        };
-        if protocol == RecordProtocol::Aes128Gcm && self.opened.records() >= MAX_PLAIN_RECORDS {
-            return Err(self.fail(RecordError::KeyExhausted));
-        }
-        let opened = window.open_next(record, |buffer, record, to| {
-            open_record(&mut self.keys, &mut self.opened, key, buffer, record, to)
-        });
-        let count = match opened {
-            Ok(count) => count,
-            Err(error) => return Err(self.fail(error)),
-        };
-        let trailing = !window.sealed().is_empty();
-        if let Some(held) = &mut self.held {
-            held.late_alert = None;
-        }
-        if count == 0 && self.shared.negotiated.close_notify {
-            if trailing {
-                return Err(self.fail(RecordError::AfterClose));
-            }
-            self.reading = Reading::EndedAuthenticated;
-            self.drop_drained_window();
-            self.tidy();
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    /// A frame that is no record. In the place of the first one a client may find the server's alert about its certificate.
-    /// `Ok` if it is an alert of which more has to arrive.
-    fn refuse(&mut self, error: RecordError) -> io::Result<bool> {
-        let alert = self.held.as_mut().and_then(|held| held.late_alert.take());
-        let Some(key) = alert else { return Err(self.fail(error)) };
-        let sealed = self.window().map_or(&[][..], |window| window.sealed());
-        match sealed.first_chunk().copied().and_then(|header| key.frame_len(header)) {
-            Some(frame_len) if sealed.len() < frame_len => {
-                self.held().late_alert = Some(key);
-                Ok(false)
-            }
-            Some(frame_len) => match key.open(&sealed[..frame_len]) {
-                Ok((code, reason)) => {
-                    let alert = alts_handshaker::Error::Alert { code, reason, sealed: true };
-                    Err(self.fail(alert))
-                }
-                Err(_) => Err(self.fail(error)),
-            },
-            None => Err(self.fail(error)),
-        }
-    }
-
-    /// Waits for the socket, then reads once.
-    fn fill(
-        &mut self,
-        source: &mut impl RecordSource,
-        pool: &BufferPool,
-        place: &mut Option<Ticket>,
-    ) -> io::Result<Filled> {
-        // What came with the end of the handshake needs a window, but nothing from the socket.
-        let preloaded = self.partial_is_whole();
-        if !preloaded {
-            let readable = source.readable();
-            if would_block(&readable) {
-                self.park(source, true)?;
-            }
-            self.or_fail(readable)?;
-            // Only now: a socket that has nothing more to say is waited for, not yielded for.
-            if self.reads >= READS_BEFORE_YIELD {
-                self.reads = 0;
-                if source.yield_now() {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-            }
-        }
-        if let Err(error) = self.make_room(source, pool, place) {
-            if error.kind() == io::ErrorKind::WouldBlock {
-                self.park(source, false)?;
-            }
-            return Err(error);
-        }
-        if preloaded {
-            return Ok(Filled::Bytes);
-        }
-        let result = match self.window() {
-            Some(window) => window.fill(|buf| source.read(buf)),
-            None => Ok(0),
-        };
-        if would_block(&result) {
-            self.park(source, true)?;
-        }
-        let count = self.or_fail(result)?;
-        self.reads = self.reads.saturating_add(1);
-        if let Some(held) = &mut self.held {
-            held.stall = None;
-            self.tidy();
-        }
-        Ok(if count == 0 { Filled::EndOfStream } else { Filled::Bytes })
-    }
-
-    /// Sees to a window with room for more bytes: a fresh one, the same one with its bytes moved to the front, or a larger
-    /// one. It grows with what has arrived, not with what the peer claims.
-    fn make_room(
-        &mut self,
-        source: &mut impl RecordSource,
-        pool: &BufferPool,
-        place: &mut Option<Ticket>,
-    ) -> io::Result<()> {
-        let standard = pool.buffer_size();
-        let Some(window) = self.window() else {
-            let buf = source.take(pool, place, standard).map_err(of_stream)?;
-            let mut window = Window::new(buf);
-            if let Some(held) = &mut self.held {
-                window.append(&held.partial);
-                held.partial = Box::default();
-            }
-            self.moving().window = Some(window);
-            return Ok(());
-        };
-        let record = match Head::parse(window.sealed()) {
-            Ok(Head::Record { wire_len }) => wire_len,
-            _ => 0,
-        };
-        let whole = window.room_for_record();
-        // More than that is only there if it came with the end of the handshake, at the very front of a buffer.
-        let wanted = if window.sealed().len() >= whole {
-            2 * window.capacity()
-        } else if record > whole && window.capacity() < standard {
-            standard
-        } else {
-            0
-        };
-        if wanted > 0 {
-            let size = wanted.min((LEAD_IN + record).max(standard));
-            let buf = source.grow(pool, place, window.buffer(), size).map_err(of_stream)?;
-            window.move_to(buf);
-        } else if window.room() < whole / 2 {
-            window.compact();
-        }
-        Ok(())
-    }
-
-    /// The reader waits now. Expanded keys go to the thread. The window goes, but for the part of a record in it: that moves to
-    /// the smallest place that holds what has arrived. If it is the peer that keeps us waiting (`idle`), a large part may not
-    /// stay for ever while others wait for buffers.
-    fn park(&mut self, source: &mut impl RecordSource, idle: bool) -> io::Result<()> {
-        self.reads = 0;
-        let Some(moving) = self.moving.as_mut() else { return Ok(()) };
-        let partial = match &mut moving.window {
-            Some(window) if !window.sealed().is_empty() => window,
-            _ => {
-                self.rest();
-                return Ok(());
-            }
-        };
-        let arrived = partial.sealed().len();
-        if arrived <= MAX_EXACT_PARTIAL {
-            let exact: Box<[u8]> = partial.sealed().into();
-            self.rest();
-            let held = self.held();
-            held.partial = exact;
-            held.stall = None;
-            return Ok(());
-        }
-        let shared = Arc::clone(&self.shared);
-        let smallest = BufferPool::capacity_for(LEAD_IN + arrived);
-        if smallest.is_some_and(|capacity| capacity < partial.capacity())
-            && let Ok(buf) = shared.pool.take(LEAD_IN + arrived)
-        {
-            partial.move_to(buf);
-        }
-        moving.forget_keys();
-        if idle {
-            let mut stall = self.held().stall.take();
-            if source.stalled(&mut stall, shared.options.stall_limit, &shared.pool) {
-                return Err(self.fail(Error::Stalled));
-            }
-            self.held().stall = stall;
-        }
-        Ok(())
-    }
-
-    /// The bytes of an incomplete record go elsewhere, so that the window can be handed up: into a window of their own, or into
-    /// an exact allocation.
-    fn move_rest_out(
-        &mut self,
-        source: &mut impl RecordSource,
-        pool: &BufferPool,
-        place: &mut Option<Ticket>,
-    ) -> io::Result<Option<Window>> {
-        let Some(window) = self.window() else { return Ok(None) };
-        let len = window.sealed().len();
-        if len > MAX_EXACT_PARTIAL {
-            let buf =
-                source.grow(pool, place, window.buffer(), LEAD_IN + len).map_err(of_stream)?;
-            let mut rest = Window::new(buf);
-            rest.append(window.sealed());
-            return Ok(Some(rest));
-        }
-        if len > 0 {
-            let exact = window.sealed().into();
-            self.held().partial = exact;
-        }
-        Ok(None)
-    }
-
-    /// The socket reported the end.
-    fn end_of_stream(&mut self) -> io::Result<()> {
-        let partial = self.held.as_ref().is_some_and(|held| !held.partial.is_empty())
-            || self.window().is_some_and(|window| !window.sealed().is_empty());
-        if partial {
-            return Err(self.fail(Error::Truncated { at: Truncation::Record }));
-        }
-        if self.shared.negotiated.close_notify {
-            return Err(self.fail(Error::Truncated { at: Truncation::MissingClose }));
-        }
-        self.reading = Reading::Ended;
-        self.drop_drained_window();
-        self.tidy();
-        Ok(())
-    }
-
-    /// What the socket fails with is final too. Asked again, some answer that the stream has ended, which would look like a
-    /// clean end.
-    fn or_fail<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        match result {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.fail(error)),
-            result => result,
-        }
+    fn awaits_alert(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.arrived.late_alert.is_some())
     }
 
     #[inline]
@@ -458,15 +329,9 @@ impl Channel {
         self.moving.as_mut()?.window.as_mut()
     }
 
-    /// Gives the buffer back when there is nothing in it, and the expanded keys to the thread.
     #[inline]
-    fn drop_drained_window(&mut self) {
-        if self.window().is_some_and(|window| window.is_empty()) {
-            self.rest();
-        }
+    fn has_plaintext(&self) -> bool {
+        let window = self.moving.as_ref().and_then(|moving| moving.window.as_ref());
+        window.is_some_and(|window| !window.plaintext().is_empty())
     }
-}
-
-fn would_block<T>(result: &io::Result<T>) -> bool {
-    matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -1,53 +1,90 @@
-//! Sending: many records for one system call, and nothing held that the kernel took.
+//! Sending: many records for one system call, and nothing kept that the kernel took.
+
+mod gather;
+mod outbound;
 
 use std::io;
 
-use alts_handshaker::RecordProtocol;
+use alts_handshaker::{RecordProtocol, Role};
 
-use super::channel::{Channel, MAX_PLAIN_RECORDS, Writing};
+use super::channel::{Channel, MAX_PLAIN_RECORDS};
 use super::moving::Moving;
-use super::outbound::Outbound;
 use super::window::LEAD_IN;
 use crate::error::Error;
 use crate::ready::Sink;
-use crate::record::{HEADER_LEN, OVERHEAD, RecordError, seal_record};
+use crate::record::{Counter, HEADER_LEN, OVERHEAD, RecordError, seal_record};
+use gather::Gather;
+use outbound::Outbound;
 
-/// Up to so many bytes, records are sealed on the stack: a 1 KiB message with room to spare. Clearing that is cheaper than a
-/// turn of the pool.
+/// Records of up to so many bytes are sealed on the stack: enough for a 1 KiB message. Clearing that is cheaper than taking a
+/// buffer from the pool.
 const SMALL: usize = 2 << 10;
-/// The most payload that is sealed at once, in bytes, whatever the options say: with its records it fits the largest buffer of
-/// a pool, 32 MiB.
-const MAX_WRITE_BATCH: usize = 16 << 20;
+/// The most payload that is sealed at once, in bytes: with its records it fits the largest buffer of a pool, 32 MiB.
+pub(super) const MAX_WRITE_BATCH: usize = 16 << 20;
 
-impl Channel {
-    /// Seals as much of `payload` as one batch takes and hands it to the socket. The result is how much that was; bytes that
-    /// the kernel refused are kept and go out first with whatever is called next.
+/// The sending direction: what it keeps at all times.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    /// The number of the next record to send.
+    counter: Counter,
+    state: State,
+}
+
+/// Each state begins before the step that may fail, so that no step is done twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// A shutdown was asked for. What was written before it is still on its way to the kernel.
+    Draining,
+    /// The authenticated close is sealed, if there is to be one; the socket's half is still open.
+    Closing,
+    Closed,
+}
+
+/// What the sending direction holds in rare states.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    /// Sealed bytes that the kernel did not take yet.
+    outbound: Option<Outbound>,
+    /// The task that waits until the kernel has taken them, where it may be another one than the reader's.
+    #[cfg(feature = "tokio")]
+    writer: Option<std::task::Waker>,
+    /// Why nothing can be sent any more.
+    failure: Option<Box<Error>>,
+    /// Nothing but the close was lost, since the socket takes nothing any more.
+    lost_close: bool,
+}
+
+impl Sending {
+    pub(super) fn new(role: Role) -> Self {
+        Self { counter: Counter::new(role), state: State::Open }
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_counter(&mut self, counter: Counter) {
+        self.counter = counter;
+    }
+}
+
+impl Unsent {
+    pub(super) fn is_empty(&self) -> bool {
+        self.outbound.is_none() && self.failure.is_none()
+    }
+}
+
+impl<R> Channel<R, Sending> {
+    /// Seals as much of `payload` as one batch takes and hands it to the socket. Returns how much that was; bytes that the
+    /// kernel refused are kept, and the next call sends them first.
     ///
     /// # Errors
-    /// `WouldBlock` if nothing was sealed, because what waits already would be more than a batch with it.
+    /// `WouldBlock` if nothing was sealed, because together with what waits already it would be more than a batch. Any error
+    /// of the socket is final, since part of a record may have been sent.
     pub(crate) fn write(
         &mut self,
         sink: &mut impl Sink,
         payload: &[io::IoSlice<'_>],
     ) -> io::Result<usize> {
-        if self.writing != Writing::Open {
-            return Err(Error::WriteAfterShutdown.into());
-        }
-        let drained = self.drain(sink);
-        let total = payload.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
-        if let Err(error) = drained {
-            if error.kind() != io::ErrorKind::WouldBlock {
-                return Err(error);
-            }
-            let joined = self.join_outbound(payload, total);
-            self.tidy();
-            return joined?.ok_or(error);
-        }
-        if total == 0 {
-            return Ok(0);
-        }
-        let wanted = total.min(self.batch());
-        let written = self.seal_and_send(sink, payload, wanted);
+        let written = self.write_some(sink, payload);
         self.tidy();
         written
     }
@@ -57,41 +94,170 @@ impl Channel {
     /// # Errors
     /// `WouldBlock` if something is left.
     pub(crate) fn drain(&mut self, sink: &mut impl Sink) -> io::Result<()> {
-        let Some(held) = &mut self.held else { return Ok(()) };
-        let Some(outbound) = &mut held.outbound else { return Ok(()) };
-        let (sent, result) = send(sink, outbound.rest());
-        outbound.advance(sent);
-        result?;
-        held.outbound = None;
-        #[cfg(feature = "tokio")]
-        {
-            held.writer = None;
-        }
+        let drained = self.drain_outbound(sink);
         self.tidy();
-        Ok(())
+        drained
     }
 
     /// Everything that was written is with the kernel after this.
     pub(crate) fn flush(&mut self, sink: &mut impl Sink) -> io::Result<()> {
-        self.drain(sink)?;
-        sink.flush()
+        let flushed = self.flush_all(sink);
+        self.tidy();
+        flushed
     }
 
-    /// Ends the sending direction: with an authenticated close, if that was agreed on, then on the socket.
+    /// Ends the sending direction: with an authenticated close, if that was negotiated, then on the socket, even if the close
+    /// cannot be sent.
     pub(crate) fn shutdown(&mut self, sink: &mut impl Sink) -> io::Result<()> {
-        self.drain(sink)?;
-        if self.writing == Writing::Open {
-            if self.shared.negotiated.close_notify {
-                self.seal_and_send(sink, &[], 0)?;
-            }
-            self.writing = Writing::Closing;
+        let shut = self.end(sink);
+        self.tidy();
+        shut
+    }
+
+    /// Whether sealed bytes wait for the kernel.
+    #[inline]
+    pub(crate) fn has_outbound(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.unsent.outbound.is_some())
+    }
+
+    /// Notes the task that waits until the sealed bytes are with the kernel.
+    #[cfg(feature = "tokio")]
+    pub(super) fn writer_waits(&mut self, waker: &std::task::Waker) {
+        match &mut self.held {
+            Some(held) if held.unsent.outbound.is_some() => match &mut held.unsent.writer {
+                Some(writer) => writer.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            },
+            _ => {}
         }
-        self.flush(sink)?;
-        if self.writing == Writing::Closing {
-            sink.shutdown()?;
-            self.writing = Writing::Closed;
+    }
+
+    /// The task that waits until the sealed bytes are with the kernel.
+    #[cfg(feature = "tokio")]
+    pub(super) fn waiting_writer(&self) -> Option<&std::task::Waker> {
+        self.held.as_ref()?.unsent.writer.as_ref()
+    }
+
+    /// Whether the sending direction has ended, with or without an error.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sending.state == State::Closed
+    }
+
+    /// Clears a failure to send the close, for a peer that has ended its own direction and reads no more. `false` if more than
+    /// the close was lost.
+    pub(super) fn forgive_lost_close(&mut self) -> bool {
+        let Some(held) = self.held.as_mut().filter(|held| held.unsent.lost_close) else {
+            return false;
+        };
+        held.unsent = Unsent::default();
+        self.tidy();
+        true
+    }
+
+    fn write_some(
+        &mut self,
+        sink: &mut impl Sink,
+        payload: &[io::IoSlice<'_>],
+    ) -> io::Result<usize> {
+        self.not_failed()?;
+        if self.sending.state != State::Open {
+            return Err(Error::WriteAfterShutdown.into());
+        }
+        let total = payload.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
+        match self.drain_outbound(sink) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return self.join_outbound(payload, total)?.ok_or(error);
+            }
+            drained => drained?,
+        }
+        if total == 0 {
+            return Ok(0);
+        }
+        let wanted = total.min(self.batch());
+        self.seal_and_send(sink, payload, wanted)
+    }
+
+    fn drain_outbound(&mut self, sink: &mut impl Sink) -> io::Result<()> {
+        let Some(held) = &mut self.held else { return Ok(()) };
+        let Some(outbound) = &mut held.unsent.outbound else { return Ok(()) };
+        let (sent, result) = send(sink, outbound.unsent());
+        outbound.advance(sent);
+        match result {
+            Ok(()) => held.unsent = Unsent::default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            Err(error) => return Err(self.fail_sending(error)),
         }
         Ok(())
+    }
+
+    fn flush_all(&mut self, sink: &mut impl Sink) -> io::Result<()> {
+        self.not_failed()?;
+        self.drain_outbound(sink)?;
+        match sink.flush() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                Err(self.fail_sending(error))
+            }
+            flushed => flushed,
+        }
+    }
+
+    fn end(&mut self, sink: &mut impl Sink) -> io::Result<()> {
+        if self.sending.state == State::Open {
+            self.sending.state = State::Draining;
+        }
+        if self.sending.state == State::Draining {
+            or_later(self.drain_outbound(sink))?;
+            self.sending.state = State::Closing;
+            if self.not_failed().is_ok()
+                && self.terms.negotiated.close_notify
+                && let Err(error) = self.seal_and_send(sink, &[], 0)
+            {
+                self.lose_close(error);
+            }
+        }
+        if self.sending.state == State::Closing {
+            if self.not_failed().is_ok() {
+                // Only the close can be waiting here.
+                match self.flush_all(sink) {
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                        self.lose_close(error);
+                    }
+                    flushed => flushed?,
+                }
+            }
+            match sink.shutdown() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) if self.not_failed().is_ok() => self.lose_close(error),
+                _ => {}
+            }
+            self.sending.state = State::Closed;
+        }
+        self.not_failed()
+    }
+
+    /// Makes `error` the end of the sending direction; it repeats from now on. Unsent bytes are dropped: the peer may have
+    /// received part of them.
+    fn fail_sending(&mut self, error: impl Into<Error>) -> io::Error {
+        let error = error.into();
+        let failure = Some(Box::new(error.clone()));
+        self.held().unsent = Unsent { failure, ..Unsent::default() };
+        error.into()
+    }
+
+    /// As [`fail_sending`](Self::fail_sending), where nothing but the close is lost.
+    fn lose_close(&mut self, error: io::Error) {
+        use io::ErrorKind::{BrokenPipe, NotConnected};
+        let lost_close = matches!(error.kind(), BrokenPipe | NotConnected);
+        self.fail_sending(error);
+        self.held().unsent.lost_close = lost_close;
+    }
+
+    #[inline]
+    fn not_failed(&self) -> io::Result<()> {
+        match self.held.as_ref().and_then(|held| held.unsent.failure.as_deref()) {
+            Some(error) => Err(error.clone().into()),
+            None => Ok(()),
+        }
     }
 
     /// Seals the first `count` bytes of `payload`, no bytes as one empty record, and hands the records to the socket. What the
@@ -105,30 +271,43 @@ impl Channel {
         let wire_len = self.wire_len(count);
         if wire_len <= SMALL {
             let mut small = [0; SMALL];
-            let (sealed, wire_len) = self.seal(&mut small[..wire_len], payload, count)?;
+            let (taken, wire_len) = self.seal(&mut small[..wire_len], payload, count)?;
             let small = &small[..wire_len];
             let (sent, result) = send(sink, small);
-            if sent < wire_len {
-                self.held().outbound = Some(Outbound::exactly(&small[sent..]));
-            }
-            return or_kept(result, sealed);
+            return self.keep(result, taken, || Outbound::exactly(&small[sent..]));
         }
         // Outside the cap that readers share, so that a writer never waits for them, nor they for it.
-        let mut batch =
-            self.shared.pool.take_beyond_cap(LEAD_IN + wire_len).map_err(Error::Pool)?;
+        let mut batch = self.terms.pool.take_beyond_cap(LEAD_IN + wire_len).map_err(Error::Pool)?;
         batch.set_range(LEAD_IN..LEAD_IN + wire_len);
-        let (sealed, wire_len) = self.seal(&mut batch, payload, count)?;
+        let (taken, wire_len) = self.seal(&mut batch, payload, count)?;
         batch.truncate(wire_len);
         let (sent, result) = send(sink, &batch);
-        if sent < wire_len {
+        self.keep(result, taken, || {
             batch.advance(sent);
-            self.held().outbound = Some(Outbound::Pooled(batch));
-        }
-        or_kept(result, sealed)
+            Outbound::Pooled(batch)
+        })
     }
 
-    /// Seals all of `payload`, which is so long, behind what waits for the kernel already, if that stays within one batch: then
-    /// many small writes become one system call. `None` if it did not.
+    /// Keeps what the kernel did not take yet. It counts as written.
+    #[inline]
+    fn keep(
+        &mut self,
+        result: io::Result<()>,
+        taken: usize,
+        unsent: impl FnOnce() -> Outbound,
+    ) -> io::Result<usize> {
+        match result {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.held().unsent.outbound = Some(unsent());
+            }
+            Err(error) => return Err(self.fail_sending(error)),
+        }
+        Ok(taken)
+    }
+
+    /// Seals all of `payload`, `count` bytes, behind what waits for the kernel already, if that stays within one batch: then
+    /// many small writes become one system call. `None` if it does not.
     fn join_outbound(
         &mut self,
         payload: &[io::IoSlice<'_>],
@@ -139,78 +318,80 @@ impl Channel {
         }
         let limit = self.wire_len(self.batch());
         let wire_len = self.wire_len(count);
-        let Some(mut outbound) = self.held.as_mut().and_then(|held| held.outbound.take()) else {
+        let Some(mut outbound) = self.held.as_mut().and_then(|held| held.unsent.outbound.take())
+        else {
             return Ok(None);
         };
-        let Some(room) = outbound.room_for(wire_len, limit, &self.shared.pool) else {
-            self.held().outbound = Some(outbound);
+        let Some(room) = outbound.room_for(wire_len, limit, &self.terms.pool) else {
+            self.held().unsent.outbound = Some(outbound);
             return Ok(None);
         };
         let sealed = self.seal(room, payload, count);
         outbound.shorten(wire_len - sealed.as_ref().map_or(0, |&(_, filled)| filled));
-        self.held().outbound = Some(outbound);
-        sealed.map(|(sealed, _)| Some(sealed))
+        self.held().unsent.outbound = Some(outbound);
+        sealed.map(|(taken, _)| Some(taken))
     }
 
     /// The most payload that is sealed at once.
     fn batch(&self) -> usize {
-        self.shared.options.write_batch.clamp(1, MAX_WRITE_BATCH)
+        self.terms.options.write_batch.clamp(1, MAX_WRITE_BATCH)
     }
 
-    /// How long the records of so much payload are. No payload is one empty record.
+    /// The length of the records for so much payload. No payload is one empty record.
     fn wire_len(&self, payload: usize) -> usize {
-        payload + payload.div_ceil(self.shared.max_payload()).max(1) * OVERHEAD
+        payload + payload.div_ceil(self.terms.max_payload()).max(1) * OVERHEAD
     }
 
-    /// Seals the first `count` bytes of `payload` into `batch`, which has just the room, and says how many bytes of the payload
-    /// that was and how long the records are.
+    /// Seals the first `count` bytes of `payload` into `batch`, which has just enough room. Returns how many bytes of the
+    /// payload were taken and how long the records are.
     fn seal(
         &mut self,
         batch: &mut [u8],
         payload: &[io::IoSlice<'_>],
         count: usize,
     ) -> io::Result<(usize, usize)> {
-        let max_payload = self.shared.max_payload();
-        let mut payload = Gather { slices: payload, offset: 0 };
-        let mut sealed = 0;
-        let mut sealed_wire_len = 0;
+        let max_payload = self.terms.max_payload();
+        let mut payload = Gather::new(payload);
+        let mut taken = 0;
+        let mut records_len = 0;
         for record in batch.chunks_mut(max_payload + OVERHEAD) {
-            let len = (count - sealed).min(max_payload);
+            let len = (count - taken).min(max_payload);
             let plaintext = payload.contiguous(len);
             if plaintext.is_none() {
                 payload.copy_to(&mut record[HEADER_LEN..HEADER_LEN + len]);
             }
             match self.seal_next(plaintext, record) {
                 Ok(()) => {}
-                Err(_) if sealed > 0 => break,
+                Err(_) if taken > 0 => break,
                 Err(error) => return Err(Error::Record(error).into()),
             }
-            sealed += len;
-            sealed_wire_len += record.len();
+            taken += len;
+            records_len += record.len();
         }
-        Ok((sealed, sealed_wire_len))
+        Ok((taken, records_len))
     }
 
-    /// Seals `plaintext`, or what stands in its place in `record` already.
+    /// Seals `plaintext`, or what is in its place in `record` already.
     fn seal_next(
         &mut self,
         plaintext: Option<&[u8]>,
         record: &mut [u8],
     ) -> Result<(), RecordError> {
+        let counter = &mut self.sending.counter;
         let plain = self.keys.protocol() == RecordProtocol::Aes128Gcm;
-        if plain && self.sealed.records() >= MAX_PLAIN_RECORDS {
+        if plain && counter.records() >= MAX_PLAIN_RECORDS {
             return Err(RecordError::KeyExhausted);
         }
-        let epoch = self.keys.epoch_of(self.sealed.current()?);
-        let aead = self.shared.options.aead;
+        let epoch = self.keys.epoch_of(counter.current()?);
+        let aead = self.terms.options.aead;
         let moving = self.moving.get_or_insert_with(|| Moving::resume(&self.keys, aead));
         moving.with_seal_key(epoch, |slot| {
-            seal_record(&mut self.keys, &mut self.sealed, slot, plaintext, record)
+            seal_record(&mut self.keys, counter, slot, plaintext, record)
         })
     }
 }
 
-/// Writes until all is with the kernel or it takes no more, and says how much it took.
+/// Writes until the kernel has taken everything or takes no more. Returns how much it took.
 fn send(sink: &mut impl Sink, sealed: &[u8]) -> (usize, io::Result<()>) {
     let mut sent = 0;
     while sent < sealed.len() {
@@ -223,49 +404,10 @@ fn send(sink: &mut impl Sink, sealed: &[u8]) -> (usize, io::Result<()>) {
     (sent, Ok(()))
 }
 
-/// What was kept because the kernel took no more counts as written.
-fn or_kept(result: io::Result<()>, sealed: usize) -> io::Result<usize> {
+/// Passes on `WouldBlock` only: other errors are stored already.
+fn or_later(result: io::Result<()>) -> io::Result<()> {
     match result {
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-        _ => Ok(sealed),
-    }
-}
-
-/// Reads through slices in order.
-struct Gather<'payload> {
-    slices: &'payload [io::IoSlice<'payload>],
-    offset: usize,
-}
-
-impl<'payload> Gather<'payload> {
-    /// The next `count` bytes, if they lie in one piece. The slices have that much left.
-    fn contiguous(&mut self, count: usize) -> Option<&'payload [u8]> {
-        while let Some((slice, rest)) = self.slices.split_first() {
-            if self.offset < slice.len() {
-                let bytes = slice.get(self.offset..self.offset + count)?;
-                self.offset += count;
-                return Some(bytes);
-            }
-            self.slices = rest;
-            self.offset = 0;
-        }
-        (count == 0).then_some(&[])
-    }
-
-    /// Fills `to`; the slices have that much left.
-    fn copy_to(&mut self, mut to: &mut [u8]) {
-        while !to.is_empty() {
-            let Some((slice, rest)) = self.slices.split_first() else { return };
-            let from = &slice[self.offset..];
-            let count = from.len().min(to.len());
-            let (now, later) = to.split_at_mut(count);
-            now.copy_from_slice(&from[..count]);
-            to = later;
-            self.offset += count;
-            if count == from.len() {
-                self.slices = rest;
-                self.offset = 0;
-            }
-        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(()),
     }
 }

@@ -1,10 +1,11 @@
-//! What a receiver of records asks beyond a plain read: to grow what it holds, to let others run, to notice that the peer has
-//! stopped in the middle of a record.
+//! What a receiver of records needs beyond a plain read: to grow its buffer, to let other tasks run, to notice that the peer
+//! keeps it waiting inside a record.
 
 use std::io;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::pool::{BufferPool, PoolError, PooledBuf, Ticket};
+use crate::pool::{BufferPool, Lease, PoolError, PooledBuf, Ticket};
 use crate::ready::{NonBlocking, Source, refused};
 
 /// A socket from which records are received.
@@ -19,41 +20,55 @@ pub(crate) trait RecordSource: Source {
     ) -> io::Result<PooledBuf>;
     /// Lets other tasks run. `false` if the caller's loop does that by itself.
     fn yield_now(&mut self) -> bool;
-    /// Whether `stall` has lasted for `limit` while others wait for buffers; arranges to be called again otherwise.
-    fn stalled(
-        &mut self,
-        stall: &mut Option<Box<Stall>>,
-        limit: Duration,
-        pool: &BufferPool,
-    ) -> bool;
+    /// The task to wake, if there is one.
+    fn waker(&self) -> &Waker;
 }
 
-/// A partial record in a pooled buffer that has stopped growing.
+/// The time for which part of a record has been in a pooled buffer.
+///
+/// The whole record has to arrive within a limit while others wait for memory. Progress alone is not enough, or a peer that
+/// sends a byte now and then would keep the buffer for ever. The time in which this side waits for memory does not count.
 #[derive(Debug)]
 pub(crate) struct Stall {
-    /// When it stopped, or was last found to hurt nobody.
     since: Instant,
-    /// How many readers had been turned away then.
-    refusals: u64,
-    #[cfg(feature = "tokio")]
-    timer: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
+    /// Since when this side waits for memory.
+    paused: Option<Instant>,
+    lease: Option<Lease>,
 }
 
 impl Stall {
-    fn begin(pool: &BufferPool) -> Self {
-        Self {
-            since: Instant::now(),
-            refusals: pool.refusals(),
-            #[cfg(feature = "tokio")]
-            timer: None,
-        }
+    pub(super) fn begin() -> Self {
+        Self { since: Instant::now(), paused: None, lease: None }
     }
 
-    /// When it is to be looked at again.
-    pub(crate) fn deadline(&self, limit: Duration) -> Instant {
-        self.since + limit
+    /// This side waits for memory now, not for the peer.
+    pub(super) fn pause(&mut self) {
+        self.lease = None;
+        self.paused.get_or_insert_with(Instant::now);
+    }
+
+    /// This side waits for the peer, with part of a record in `buffer`. Returns whether that has lasted for too long while
+    /// others wait for memory; otherwise `waker` is woken when it has.
+    pub(super) fn is_over(&mut self, buffer: &PooledBuf, limit: Duration, waker: &Waker) -> bool {
+        let now = Instant::now();
+        if let Some(paused) = self.paused.take() {
+            self.since += now.saturating_duration_since(paused);
+        }
+        let lease = self.lease.take().filter(|lease| lease.is_for(buffer));
+        let lease = lease.unwrap_or_else(|| Lease::new(buffer, self.since, limit, waker));
+        self.lease.insert(lease).is_over(now, waker)
+    }
+
+    /// When a caller that is not woken has to look again; `None` is never.
+    pub(super) fn deadline(&self, limit: Duration) -> Option<Instant> {
+        let end = self.since.checked_add(limit)?;
+        let now = Instant::now();
+        if end > now { Some(end) } else { now.checked_add(limit.max(MIN_PERIOD)) }
     }
 }
+
+/// How often a caller that is not woken is asked to look, at most.
+const MIN_PERIOD: Duration = Duration::from_millis(100);
 
 impl<S: io::Read> RecordSource for NonBlocking<'_, S> {
     fn grow(
@@ -66,9 +81,9 @@ impl<S: io::Read> RecordSource for NonBlocking<'_, S> {
         if let Some(taken) = pool.take_on_overdraft(held, size) {
             return taken.map_err(|error| refused(pool, error));
         }
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut cx = std::task::Context::from_waker(Waker::noop());
         let grown = pool.poll_take_growing(&mut cx, ticket, size);
-        // Nobody would be woken: the event loop calls again.
+        // There is no task to wake: the event loop calls again.
         *ticket = None;
         match grown {
             std::task::Poll::Ready(result) => result.map_err(|error| refused(pool, error)),
@@ -80,32 +95,19 @@ impl<S: io::Read> RecordSource for NonBlocking<'_, S> {
         false
     }
 
-    fn stalled(
-        &mut self,
-        stall: &mut Option<Box<Stall>>,
-        limit: Duration,
-        pool: &BufferPool,
-    ) -> bool {
-        let held = stall.get_or_insert_with(|| Box::new(Stall::begin(pool)));
-        if held.since.elapsed() < limit {
-            return false;
-        }
-        if pool.has_waiters() || pool.refusals() > held.refusals {
-            return true;
-        }
-        *stall = Some(Box::new(Stall::begin(pool)));
-        false
+    fn waker(&self) -> &Waker {
+        Waker::noop()
     }
 }
 
 #[cfg(feature = "tokio")]
 mod polled {
     use std::io;
-    use std::time::Duration;
+    use std::task::Waker;
 
     use tokio::io::AsyncRead;
 
-    use super::{RecordSource, Stall};
+    use super::RecordSource;
     use crate::pool::{BufferPool, PooledBuf, Ticket};
     use crate::ready::{Polled, ReadyReader, or_would_block};
 
@@ -128,22 +130,8 @@ mod polled {
             true
         }
 
-        fn stalled(
-            &mut self,
-            stall: &mut Option<Box<Stall>>,
-            limit: Duration,
-            pool: &BufferPool,
-        ) -> bool {
-            let stall = stall.get_or_insert_with(|| Box::new(Stall::begin(pool)));
-            let timer = stall.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-            while timer.as_mut().poll(self.cx).is_ready() {
-                if pool.has_waiters() {
-                    return true;
-                }
-                // Nobody is hurt yet: look again later. By tokio's clock, which tests can stop.
-                timer.as_mut().reset(tokio::time::Instant::now() + limit);
-            }
-            false
+        fn waker(&self) -> &Waker {
+            self.cx.waker()
         }
     }
 }

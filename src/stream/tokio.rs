@@ -12,11 +12,11 @@ use crate::pool::{BufferPool, PooledBuf, Ticket};
 use crate::ready::{Polled, ReadyReader, into_poll};
 
 impl<S: AsyncWrite + Unpin> AltsStream<S> {
-    /// Sends what the kernel refused before. A reader does this too: its peer may be waiting for just these bytes. What goes
-    /// wrong is for the writer to be told; what was received can be read all the same.
+    /// Sends what the kernel refused before. A reader does this too: its peer may be waiting for just these bytes. Failures
+    /// are reported to the writer; what was received can still be read.
     ///
-    /// A socket wakes only the task that asked it last. With `tokio::io::split` the writer is another task than the reader,
-    /// and must not sleep on because the reader has asked.
+    /// A socket wakes only the task that polled it last. With `tokio::io::split` the writer is another task than the reader,
+    /// and must still be woken after the reader has polled.
     #[inline]
     fn drain(&mut self, cx: &mut Context<'_>) {
         if self.channel.has_outbound() {
@@ -25,12 +25,12 @@ impl<S: AsyncWrite + Unpin> AltsStream<S> {
     }
 
     fn drain_outbound(&mut self, cx: &mut Context<'_>) {
-        let writer = self.channel.held.as_ref().and_then(|held| held.writer.clone());
+        let writer = self.channel.waiting_writer().cloned();
         let Some(writer) = writer.filter(|writer| !writer.will_wake(cx.waker())) else {
             let _ = self.channel.drain(&mut Polled { io: &mut self.io, cx });
             return;
         };
-        let both = Waker::from(Arc::new(Both(cx.waker().clone(), writer.clone())));
+        let both = both(cx.waker(), &writer);
         let cx = &mut Context::from_waker(&both);
         let drained = into_poll(self.channel.drain(&mut Polled { io: &mut self.io, cx }));
         if drained.is_ready() {
@@ -40,15 +40,44 @@ impl<S: AsyncWrite + Unpin> AltsStream<S> {
 }
 
 impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AltsStream<S> {
-    /// What sending came to: a writer that waits is noted, and one that failed may be told a better reason.
+    /// Notes a reader that waits, for a writer that polls the read side in its place.
+    #[inline]
+    fn received<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        received: io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let received = into_poll(received);
+        if received.is_pending() {
+            self.channel.reader_waits(cx.waker());
+        }
+        received
+    }
+
+    /// Notes a writer that waits, and looks for a better reason behind a failure.
     fn sent<T>(&mut self, cx: &mut Context<'_>, sent: io::Result<T>) -> Poll<io::Result<T>> {
-        let sent = self.channel.or_refusal(&mut Polled { io: &mut self.io, cx }, sent);
-        let sent = into_poll(sent);
+        let sent = match into_poll(sent) {
+            Poll::Ready(Err(error)) => self.or_refusal(cx, error),
+            sent => sent,
+        };
         if sent.is_pending() {
             self.channel.writer_waits(cx.waker());
         }
         sent
     }
+
+    /// Looks for the server's reason behind a failure to send. The socket wakes only the task that polled it last, so a
+    /// waiting reader's waker is registered too.
+    #[cold]
+    fn or_refusal<T>(&mut self, cx: &mut Context<'_>, error: io::Error) -> Poll<io::Result<T>> {
+        let both = self.channel.waiting_reader().map(|reader| both(cx.waker(), reader));
+        let cx = &mut Context::from_waker(both.as_ref().unwrap_or(cx.waker()));
+        into_poll(self.channel.or_refusal(&mut Polled { io: &mut self.io, cx }, Err(error)))
+    }
+}
+
+fn both(one: &Waker, other: &Waker) -> Waker {
+    Waker::from(Arc::new(Both(one.clone(), other.clone())))
 }
 
 /// Wakes two tasks.
@@ -62,20 +91,23 @@ impl Wake for Both {
 }
 
 impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> ReadyReader for AltsStream<S> {
-    /// Plaintext that is here already, an error and the end of the stream count as readable.
+    /// Plaintext that is buffered, a stored error and the end of the stream count as readable.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.drain(cx);
-        into_poll(self.channel.readable(&mut Polled { io: &mut self.io, cx }))
+        let readable = self.channel.readable(&mut Polled { io: &mut self.io, cx });
+        self.received(cx, readable)
     }
 
     fn poll_read_on_ready(
         &mut self,
         cx: &mut Context<'_>,
         pool: &BufferPool,
-        place: &mut Option<Ticket>,
+        ticket: &mut Option<Ticket>,
     ) -> Poll<io::Result<Option<PooledBuf>>> {
         self.drain(cx);
-        into_poll(self.channel.read_on_ready(&mut Polled { io: &mut self.io, cx }, pool, place))
+        let source = &mut Polled { io: &mut self.io, cx };
+        let read = self.channel.read_on_ready(source, pool, ticket);
+        self.received(cx, read)
     }
 }
 
@@ -89,7 +121,8 @@ impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AsyncRead for AltsStream<S
         this.drain(cx);
         let source = &mut Polled { io: &mut this.io, cx };
         let room = buf.remaining();
-        into_poll(this.channel.read(source, room, |bytes| buf.put_slice(bytes))).map_ok(drop)
+        let read = this.channel.read(source, room, |bytes| buf.put_slice(bytes));
+        this.received(cx, read).map_ok(drop)
     }
 }
 
@@ -124,7 +157,7 @@ impl<S: ReadyReader + AsyncRead + AsyncWrite + Unpin> AsyncWrite for AltsStream<
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let shut = this.channel.shutdown(&mut Polled { io: &mut this.io, cx });
+        let shut = this.channel.close(&mut Polled { io: &mut this.io, cx });
         this.sent(cx, shut)
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::pool::PooledBuf;
 use crate::record::{HEADER_LEN, Head, RecordError};
 
-/// Where the bytes of a record are put in a fresh buffer, so that its payload starts at a multiple of 64. On some processors
+/// Where the bytes of a record start in a fresh buffer, so that its payload starts at a multiple of 64. On some processors
 /// large copies are 29 times slower when source and destination are a few bytes apart modulo 4096, as they are when two
 /// page-aligned buffers differ by a header.
 pub(super) const LEAD_IN: usize = 64 - HEADER_LEN;
@@ -59,7 +59,7 @@ impl Window {
         &self.buf.whole()[span(&self.plain)]
     }
 
-    /// The caller has had `count` bytes of the plaintext.
+    /// Removes `count` bytes that the caller has received from the plaintext.
     #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         self.plain.start += count as u32;
@@ -111,7 +111,7 @@ impl Window {
         self.sealed = start..start + len as u32;
     }
 
-    /// Puts `buf` in the place of the buffer and moves the sealed bytes over; the old buffer goes back to the pool.
+    /// Moves the sealed bytes to `buf`; the old buffer goes back to the pool.
     pub(super) fn move_to(&mut self, buf: PooledBuf) {
         let mut moved = Self::new(buf);
         moved.append(self.sealed());
@@ -130,8 +130,8 @@ impl Window {
         })
     }
 
-    /// Takes the whole record at `record`, the first sealed one, out of the sealed bytes by way of `open`, which puts the
-    /// plaintext right behind what is left of the earlier one, or at its own place if nothing is left.
+    /// Opens the whole record at `record`, the first sealed one, with `open`, which puts the plaintext right behind what is
+    /// left of the earlier one, or where the record is if nothing is left.
     #[inline]
     pub(super) fn open_next(
         &mut self,
@@ -151,7 +151,7 @@ impl Window {
         Ok(count)
     }
 
-    /// The buffer, showing the plaintext. What was sealed must have been taken out.
+    /// The buffer, with the plaintext visible. The sealed bytes must have been taken out.
     #[inline]
     pub(super) fn into_plaintext(self) -> PooledBuf {
         let Self { mut buf, plain, .. } = self;

@@ -1,4 +1,4 @@
-//! Who may call what.
+//! Authorization of calls: which peers may call which methods.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::{Ready, ready};
@@ -15,29 +15,29 @@ use tower::{Layer, Service};
 
 use super::connect_info::{AltsConnectInfo, RequestExt};
 
-/// Who may call: rules about SPIFFE IDs, and names for peers that have none.
+/// The peers that may call: rules about SPIFFE IDs, and names for peers that have none.
 ///
-/// It decides about authenticated peers only. Whoever comes without ALTS may not call.
+/// Peers on connections without ALTS are always denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    whom: Whom,
+    peers: Peers,
     names: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Whom {
-    Everybody,
-    Those(Policy),
+enum Peers {
+    Authenticated,
+    Allowed(Policy),
 }
 
 impl Access {
-    /// Every peer that the handshake let in.
+    /// Allows every authenticated peer.
     pub fn authenticated() -> Self {
-        Self { whom: Whom::Everybody, names: BTreeSet::new() }
+        Self { peers: Peers::Authenticated, names: BTreeSet::new() }
     }
 
-    /// Also the peer that a handshaker service calls by this name: a service account's address, say. The comparison is exact,
-    /// and only for peers whose name is not a SPIFFE ID; those are the policy's.
+    /// Also allows the peer to which a handshaker service gives this name, such as a service account's address. The comparison is
+    /// exact. It does not apply to peers whose name is a SPIFFE ID; the policy decides about those.
     #[must_use]
     pub fn allow_name(mut self, name: impl Into<String>) -> Self {
         self.names.insert(name.into());
@@ -72,7 +72,7 @@ impl Access {
         let Some(caller) = caller else {
             return Err("the connection is not secured by ALTS".into());
         };
-        let Whom::Those(policy) = &self.whom else { return Ok(()) };
+        let Peers::Allowed(policy) = &self.peers else { return Ok(()) };
         match caller.peer().spiffe_id() {
             Some(peer) => {
                 let own = caller.negotiated().local.parse::<SpiffeId>().ok();
@@ -85,9 +85,9 @@ impl Access {
     }
 }
 
-/// Logs the reason, and does not tell it to the caller.
+/// Logs the reason; the caller is not told.
 fn denied(caller: Option<&AltsConnectInfo>, path: Option<&str>, reason: &str) -> Status {
-    // Both are text of the caller's, which Debug escapes.
+    // Both are text from the caller, which Debug escapes.
     let peer = caller.map(|caller| caller.peer().name());
     tracing::info!(?peer, ?path, reason, "call denied");
     Status::permission_denied("the caller is not allowed to do this")
@@ -95,14 +95,14 @@ fn denied(caller: Option<&AltsConnectInfo>, path: Option<&str>, reason: &str) ->
 
 impl From<Policy> for Access {
     fn from(policy: Policy) -> Self {
-        Self { whom: Whom::Those(policy), names: BTreeSet::new() }
+        Self { peers: Peers::Allowed(policy), names: BTreeSet::new() }
     }
 }
 
-/// Lets calls through to a service, or answers them with `PERMISSION_DENIED`.
+/// Passes calls on to a service, or answers them with `PERMISSION_DENIED`.
 ///
 /// A tower layer, for a whole server or for one service. The most specific rule decides: a method's, else its service's, else the
-/// one for everything. So let that one be the strictest: a name that is misspelt here falls back to it.
+/// one for everything. Make that one the strictest: a misspelled name falls back to it.
 ///
 /// Behind it tonic's `Request::remote_addr` and `local_addr` work, too, which know nothing of ALTS themselves.
 ///
@@ -132,20 +132,20 @@ struct Rules {
 }
 
 impl Authorization {
-    /// These may call everything that no other rule is about.
+    /// Allows `access` to call everything that no other rule covers.
     pub fn new(access: impl Into<Access>) -> Self {
         let everything = access.into();
         Self(Arc::new(Rules { everything, services: HashMap::new(), methods: HashMap::new() }))
     }
 
-    /// These may call a service, which has its package before its name: `grpc.health.v1.Health`.
+    /// Allows `access` to call a service, named with its package: `grpc.health.v1.Health`.
     #[must_use]
     pub fn service(mut self, service: impl Into<String>, access: impl Into<Access>) -> Self {
         Arc::make_mut(&mut self.0).services.insert(service.into(), access.into());
         self
     }
 
-    /// These may call one method of a service.
+    /// Allows `access` to call one method of a service.
     #[must_use]
     pub fn method(mut self, service: &str, method: &str, access: impl Into<Access>) -> Self {
         let path = format!("/{service}/{method}");
@@ -153,7 +153,7 @@ impl Authorization {
         self
     }
 
-    /// What decides about a request for `path`: `/package.Service/Method`.
+    /// The rule for a request to `path`, `/package.Service/Method`.
     fn access_to(&self, path: &str) -> &Access {
         let rules = &*self.0;
         let of_service = || {
@@ -211,12 +211,12 @@ where
     }
 }
 
-/// So that it can be added to a server by itself.
+/// A single service with its own authorization can be added to a server.
 impl<S: NamedService> NamedService for Authorized<S> {
     const NAME: &'static str = S::NAME;
 }
 
-/// Stands in for the service when the call is denied: a response of headers alone.
+/// Answers in place of the service when the call is denied, with a response of headers alone.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Denied<R, E> {

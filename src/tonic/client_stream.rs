@@ -10,44 +10,68 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
 use crate::connect::Socket;
-use crate::pool::{BufferPool, PooledBuf};
+use crate::pool::{BufferPool, PooledBuf, Ticket};
 use crate::ready::ReadyReader;
 use crate::stream::AltsStream;
 
-/// How long a server may take to say something before the client goes first.
+/// How long the client waits for the server's first bytes before it sends its own.
 ///
-/// Every gRPC server speaks as soon as it has a connection: its HTTP/2 settings. One that waited for the client would cost this
+/// Every gRPC server sends its HTTP/2 settings as soon as it has a connection. One that waits for the client instead costs this
 /// much time for each connection.
 const GREETING: Duration = Duration::from_secs(1);
 
-/// A connection that an [`AltsConnector`](super::AltsConnector) made. Whatever the transport is, the type is the same.
+/// A connection made by an [`AltsConnector`](super::AltsConnector), whatever its transport.
 pub struct ClientStream {
-    /// The server's first words, until somebody reads them.
+    /// The server's first bytes, until they are read.
     greeting: Option<PooledBuf>,
     stream: Box<dyn Duplex>,
 }
 
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+trait Duplex: ReadyReader + AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl<T: ReadyReader + AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 impl ClientStream {
-    /// Waits until the server has said something.
+    /// Waits for the server's first bytes.
     ///
-    /// A client's handshake ends before the server has seen the client's certificate. A server that refuses it says so in the
-    /// place of its first words; waiting for these makes it a connection that failed, with the server's reason, instead of
-    /// calls that fail.
+    /// A client's handshake ends before the server has seen the client's certificate. A server that rejects it sends an alert in
+    /// place of its first bytes. Waiting for these makes that a failed connection, with the server's reason, instead of failed
+    /// calls.
     pub(super) async fn greeted<S: Socket + 'static>(
         mut stream: AltsStream<S>,
         pool: &BufferPool,
     ) -> io::Result<Self> {
         let greeting = match timeout(GREETING, stream.read_on_ready(pool)).await {
             Ok(Ok(Some(greeting))) => Some(greeting),
-            Ok(Ok(None)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(Ok(None)) => {
+                let text = "the server closed the connection right after the handshake";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+            }
             Ok(Err(error)) => return Err(error),
             Err(_) => None,
         };
         Ok(Self { greeting, stream: Box::new(stream) })
+    }
+}
+
+impl ReadyReader for ClientStream {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.greeting {
+            Some(_) => Poll::Ready(Ok(())),
+            None => self.stream.poll_readable(cx),
+        }
+    }
+
+    fn poll_read_on_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        pool: &BufferPool,
+        ticket: &mut Option<Ticket>,
+    ) -> Poll<io::Result<Option<PooledBuf>>> {
+        match self.greeting.take() {
+            Some(greeting) => Poll::Ready(Ok(Some(greeting))),
+            None => self.stream.poll_read_on_ready(cx, pool, ticket),
+        }
     }
 }
 

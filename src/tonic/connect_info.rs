@@ -1,4 +1,4 @@
-//! What a handler can learn about the connection of its request.
+//! The connection of a request, as handlers see it.
 
 use std::any::Any;
 use std::fmt;
@@ -9,38 +9,38 @@ use alts_handshaker::identity::PeerIdentity;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::ready::Probed;
-use crate::stream::{AltsStream, Negotiated, Shared};
+use crate::stream::{AltsStream, Negotiated, Terms};
 
-/// A request's connection: who the peer proved to be, what was agreed on, and where it comes from.
+/// A request's connection: the peer's authenticated identity, the negotiated parameters, and the peer's address.
 ///
 /// tonic puts it into the extensions of every request that arrived over an [`AltsStream`]; [`RequestExt::alts`] finds it there.
 /// It is two pointers, cheap to clone.
 #[derive(Clone)]
 pub struct AltsConnectInfo {
-    shared: Arc<Shared>,
+    terms: Arc<Terms>,
     transport: Arc<dyn Any + Send + Sync>,
 }
 
 impl AltsConnectInfo {
-    /// Who the peer proved to be.
+    /// The peer's authenticated identity.
     pub fn peer(&self) -> &Arc<PeerIdentity> {
         &self.negotiated().peer
     }
 
-    /// What the handshake settled: the peer's identity and this side's, application and record protocol, security level, RPC
+    /// The outcome of the handshake: the peer's identity and this side's, application and record protocol, security level, RPC
     /// protocol versions.
     pub fn negotiated(&self) -> &Negotiated {
-        &self.shared.negotiated
+        &self.terms.negotiated
     }
 
-    /// Where the peer connects from, if it does so over TCP.
+    /// The peer's address, if it connects over TCP.
     ///
     /// tonic's own `Request::remote_addr` does not look in here: it works behind an [`Authorization`](super::Authorization).
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.transport::<TcpConnectInfo>()?.remote_addr()
     }
 
-    /// What tonic says about the transport underneath: its `TcpConnectInfo` for TCP; for Unix sockets its `UdsConnectInfo`,
+    /// tonic's information about the transport underneath: `TcpConnectInfo` for TCP; for Unix sockets `UdsConnectInfo`,
     /// which has the peer's process and user.
     pub fn transport<T: 'static>(&self) -> Option<&T> {
         self.transport.downcast_ref()
@@ -61,7 +61,7 @@ impl<S: Connected> Connected for AltsStream<S> {
 
     fn connect_info(&self) -> AltsConnectInfo {
         AltsConnectInfo {
-            shared: Arc::clone(self.shared()),
+            terms: Arc::clone(self.terms()),
             transport: Arc::new(self.get_ref().connect_info()),
         }
     }
@@ -90,5 +90,12 @@ impl<T> RequestExt for tonic::Request<T> {
 impl<T> RequestExt for http::Request<T> {
     fn alts(&self) -> Option<&AltsConnectInfo> {
         self.extensions().get()
+    }
+}
+
+/// Requests over ALTS have an [`AltsConnectInfo`] in their extensions under this crate's HTTP/2, too.
+impl<S: Connected> crate::http2::server::Connected for AltsStream<S> {
+    fn extend(&self, extensions: &mut http::Extensions) {
+        extensions.insert(self.connect_info());
     }
 }

@@ -49,7 +49,7 @@ pub struct AltsConnector {
 }
 
 type Dial = dyn Fn(Attempt, Uri) -> Connecting + Send + Sync;
-type Connecting = Pin<Box<dyn Future<Output = Result<TokioIo<ClientStream>, ConnectError>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<ClientStream, ConnectError>> + Send>>;
 
 impl AltsConnector {
     /// Dials what the URI says: TCP; or, with the scheme `unix`, the Unix socket at the URI's path, whatever its authority is.
@@ -58,7 +58,7 @@ impl AltsConnector {
     }
 
     /// Dials the Unix socket at `path`; of the URI only the authority is used, as the `:authority` of requests.
-    /// `http://localhost` is what one writes there.
+    /// Use `http://localhost`.
     ///
     /// (An endpoint for `unix:/path` tells only tonic's own connector about the path.)
     #[cfg(unix)]
@@ -67,7 +67,7 @@ impl AltsConnector {
         Self::with_dial(connector, move |attempt, _| attempt.unix(PathBuf::clone(&path)))
     }
 
-    /// Leaves it to `dial` to make the transport for a URI: through a proxy, with socket options, in memory.
+    /// Lets `dial` make the transport for a URI: through a proxy, with socket options, in memory.
     pub fn dial<F, S>(connector: Connector, dial: impl Fn(Uri) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<S>> + Send + 'static,
@@ -79,7 +79,7 @@ impl AltsConnector {
         })
     }
 
-    /// Asks this of every handshake instead of the connector's settings: which identities the server may have, for instance.
+    /// Uses `options` for every handshake in place of the connector's settings: the identities the server may have, for instance.
     /// A `target_name` in it is kept.
     #[must_use]
     pub fn options(mut self, options: HandshakeOptions) -> Self {
@@ -96,8 +96,59 @@ impl AltsConnector {
     }
 }
 
+impl AltsConnector {
+    /// The same for this crate's HTTP/2, which reads on ready: give it to
+    /// [`ClientBuilder::connect_with`](crate::http2::client::ClientBuilder::connect_with).
+    pub fn on_ready(self) -> OnReady {
+        OnReady(self)
+    }
+
+    fn attempt(&self, uri: Uri) -> Connecting {
+        let connector = self.connector.clone();
+        let options = self.options.clone();
+        let deadline = connector.deadline();
+        (self.dial)(Attempt { connector, options, deadline }, uri)
+    }
+}
+
 impl Service<Uri> for AltsConnector {
     type Response = TokioIo<ClientStream>;
+    type Error = ConnectError;
+    type Future = ForHyper;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        ForHyper(self.attempt(uri))
+    }
+}
+
+/// A connection to come, for hyper.
+#[doc(hidden)]
+pub struct ForHyper(Connecting);
+
+impl Future for ForHyper {
+    type Output = Result<TokioIo<ClientStream>, ConnectError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map_ok(TokioIo::new)
+    }
+}
+
+impl fmt::Debug for ForHyper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForHyper").finish_non_exhaustive()
+    }
+}
+
+/// An [`AltsConnector`] for this crate's HTTP/2.
+#[derive(Clone, Debug)]
+pub struct OnReady(AltsConnector);
+
+impl Service<Uri> for OnReady {
+    type Response = ClientStream;
     type Error = ConnectError;
     type Future = Connecting;
 
@@ -106,10 +157,7 @@ impl Service<Uri> for AltsConnector {
     }
 
     fn call(&mut self, uri: Uri) -> Connecting {
-        let connector = self.connector.clone();
-        let options = self.options.clone();
-        let deadline = connector.deadline();
-        (self.dial)(Attempt { connector, options, deadline }, uri)
+        self.0.attempt(uri)
     }
 }
 
@@ -145,7 +193,7 @@ impl Attempt {
             _ => 80,
         });
         let target = format!("{host}:{port}");
-        // An IPv6 address wears brackets in a URI only.
+        // An IPv6 address has brackets in a URI only.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let deadline = self.deadline;
         self.over(target, async move { dial_until((host, port), deadline).await })
@@ -176,10 +224,9 @@ impl Attempt {
                 .await
                 .map_err(|error| ConnectError::secure(&target, error))?;
             let pool = &self.connector.settings().pool;
-            let stream = ClientStream::greeted(stream, pool)
+            ClientStream::greeted(stream, pool)
                 .await
-                .map_err(|error| ConnectError::secure(&target, error.into()))?;
-            Ok(TokioIo::new(stream))
+                .map_err(|error| ConnectError::secure(&target, error.into()))
         })
     }
 }

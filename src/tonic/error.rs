@@ -1,4 +1,4 @@
-//! Why a channel has no connection.
+//! Errors of connecting.
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -53,7 +53,7 @@ pub struct ConfigBuilder(Checked);
 impl Default for ConfigBuilder {
     fn default() -> Self {
         Self(Checked {
-            window: limits::INITIAL_WINDOW,
+            window: limits::WINDOW,
             max_window: 4 << 20,
             max_incoming: limits::MAX_INCOMING,
             backlog: limits::BACKLOG,
@@ -71,7 +71,7 @@ impl Default for ConfigBuilder {
 
 impl ConfigBuilder {
     /// The window of a new stream, in bytes: how much the peer may send before it is read. 256 KiB, which is also the least, to
-    /// 16 MiB; 256 KiB unless set.
+    /// 16 MiB; 512 KiB unless set.
     pub fn window(mut self, bytes: u32) -> Self {
         self.0.window = bytes;
         self.0.max_window = self.0.max_window.max(bytes);

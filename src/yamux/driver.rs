@@ -39,8 +39,10 @@ pub struct Driver<S> {
     reading: Reading,
     writing: Writing,
     stage: Stage,
-    start: Option<Instant>,
+    start: Instant,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Why the connection takes nothing any more, and how long the peer may still say something.
+    broken: Option<Box<(Error, Moment)>>,
 }
 
 /// How far the end has come.
@@ -70,14 +72,14 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
             shared,
             writing: Writing::default(),
             stage: Stage::Running,
-            start: None,
+            start: Instant::now(),
             timer: None,
+            broken: None,
         }
     }
 
-    fn now(&mut self) -> Moment {
-        let now = Instant::now();
-        Moment::after_start(now - *self.start.get_or_insert(now))
+    fn now(&self) -> Moment {
+        Moment::after_start(Instant::now() - self.start)
     }
 
     /// Runs until the session ends.
@@ -101,14 +103,21 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
             if matches!(received, Poll::Ready(false)) {
                 return Poll::Ready(self.shared.with(Core::end_of_connection));
             }
-            let sent = self.writing.poll(&mut self.io, &self.shared, cx, now)?;
+            let sent = self.send(cx, now)?;
             if received.is_pending() && sent.is_pending() {
                 let parked = self.shared.with(|core, after| {
                     core.park_driver(cx.waker(), after);
-                    let waits = self.writing.is_blocked() || !core.has_output();
-                    waits && core.ended().is_none() && !core.is_done()
+                    let stopped = self.broken.is_some() || self.writing.is_blocked();
+                    let waits = stopped || !core.has_output();
+                    let parked = waits && core.ended().is_none() && !core.is_done();
+                    parked.then(|| core.next_timeout())
                 });
-                if parked && self.sleep(cx).is_pending() {
+                if self.shared.rest() {
+                    self.writing.rest();
+                }
+                if let Some(next) = parked
+                    && self.sleep(cx, next).is_pending()
+                {
                     return Poll::Pending;
                 }
             }
@@ -117,24 +126,40 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
         Poll::Pending
     }
 
+    /// Sends. When the connection takes nothing any more, what the peer has sent before, perhaps the reason, is still read.
+    fn send(&mut self, cx: &mut Context<'_>, now: Moment) -> Result<Poll<()>, Error> {
+        if let Some(broken) = &self.broken {
+            let (error, until) = &**broken;
+            return if now >= *until { Err(error.clone()) } else { Ok(Poll::Pending) };
+        }
+        match self.writing.poll(&mut self.io, &self.shared, cx, now) {
+            Err(error @ Error::Io { .. }) => {
+                let until = now.after(self.shared.with(|core, _| core.config().linger));
+                self.broken = Some(Box::new((error, until)));
+                Ok(Poll::Pending)
+            }
+            sent => sent,
+        }
+    }
+
     /// Waits for the next moment at which something is due. The timer is not set back by what happens in between.
-    fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn sleep(&mut self, cx: &mut Context<'_>, of_session: Option<Moment>) -> Poll<()> {
         let next = match &self.stage {
-            Stage::Parting(end) | Stage::Lingering(end) => [Some(end.until), None, None],
-            Stage::Over => [None; 3],
+            Stage::Parting(end) | Stage::Lingering(end) => [Some(end.until), None, None, None],
+            Stage::Over => [None; 4],
             Stage::Running => [
-                self.shared.with(|core, _| core.next_timeout()),
+                self.broken.as_ref().map(|broken| broken.1),
+                of_session,
                 self.reading.next_timeout(&self.shared),
                 self.writing.next_timeout(&self.shared),
             ],
         };
         let Some(next) = next.into_iter().flatten().min() else { return Poll::Pending };
         let now = self.now();
-        let Some(start) = self.start else { return Poll::Pending };
         if next <= now {
             return Poll::Ready(());
         }
-        let at = start + next.since_start();
+        let at = self.start + next.since_start();
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if at < timer.deadline() || timer.is_elapsed() {
             timer.as_mut().reset(at);
@@ -146,6 +171,12 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Driver<S> {
     fn part(&mut self, result: Result<(), Error>) {
         let broken = matches!(result, Err(Error::Io { .. } | Error::WriteTimeout));
         let peer_ended = matches!(result, Err(Error::Lost | Error::Truncated)) || broken;
+        let result = match result {
+            Err(error @ Error::Io { .. }) => {
+                self.shared.with(|core, after| core.connection_failed(error, after))
+            }
+            result => result,
+        };
         let now = self.now();
         let linger = self.shared.with(|core, after| {
             if let Err(error) = &result {
@@ -217,7 +248,7 @@ impl<S: ReadyReader + AsyncWrite + Unpin> Future for Driver<S> {
                     _ => Poll::Ready(Ok(())),
                 };
             }
-            if this.sleep(cx).is_pending() {
+            if this.sleep(cx, None).is_pending() {
                 return Poll::Pending;
             }
         }

@@ -3,8 +3,8 @@
 //! # What a session can hold
 //!
 //! ```text
-//!  received and unread    at most max_held (32 MiB), and for each stream its window and a chunk (256 KiB + 32 KiB)
-//!  waiting to be sent     two batches of 128 KiB, and 64 answers of 12 bytes
+//!  received and unread    at most max_held (32 MiB), and for each stream its window and a chunk: 512 KiB, and 32 KiB for small bodies or 128 KiB for a read in bulk
+//!  waiting to be sent     two batches of 128 KiB, and the answers to one read
 //!  being read             one buffer of at most 128 KiB
 //!  streams                about 150 bytes each: 1,024 that the peer opened, and as many as this side opens
 //! ```
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// The credit of each direction of a new stream, in bytes: 256 KiB. The protocol's; it cannot be refused, only reset.
 pub(super) const INITIAL_WINDOW: u32 = 256 << 10;
+/// The window of a stream unless set, in bytes: 512 KiB. Half of it is granted at a time, and so half as many grants are sent and received as
+/// with the protocol's own 256 KiB, which saves almost half of the system calls of a transfer in bulk.
+pub(super) const WINDOW: u32 = 512 << 10;
 /// The largest window that may be configured, in bytes: 16 MiB, the most that libp2p's Go implementation grows to. A long, fast path of
 /// 100 ms needs it for 1.3 Gbit/s on one stream.
 pub(super) const MAX_WINDOW: u32 = 16 << 20;
@@ -49,7 +52,8 @@ pub(super) const MAX_CHUNK: usize = 32 << 10;
 /// A grant smaller than this, in bytes, waits while other data is still to be sent, so that a header does not go with each byte.
 pub(super) const SMALL_GRANT: u32 = 2 << 10;
 
-/// Pongs and resets that wait to be sent: 64. Then nothing is read until they have gone.
+/// Pongs and resets that wait to be sent: 64, and those to the rest of the same read, which is small where there are few bodies. Then nothing
+/// is read until they have gone.
 pub(super) const MAX_REPLIES: usize = 64;
 /// Frames in one second that carry nothing (pings, empty Data, grants of nothing, refused or unknown streams) before the session
 /// ends: 131,072. Nobody honest comes near; a flood is ten times faster.

@@ -86,11 +86,33 @@ enum Closing {
     Until(Moment),
 }
 
-/// A session without its connection.
-pub(super) struct Core {
+/// What a session has while it is idle, and no stream is open.
+pub(super) struct Steady {
     config: Arc<Checked>,
     pool: BufferPool,
     side: Side,
+    next_id: u32,
+    handles: u32,
+    /// GoAway 0 was sent: from then on this side takes no streams.
+    away: bool,
+    peer_away: bool,
+    closing: Closing,
+    ended: Option<Box<Error>>,
+    /// The driver has done all it can do.
+    finished: bool,
+    heard_at: Moment,
+    pings: Pings,
+    driver: Option<Waker>,
+    accepter: Option<Waker>,
+    /// Tasks that wait to open a stream, or for the end of the session.
+    #[expect(clippy::box_collection, reason = "an idle session has 8 bytes for it instead of 24")]
+    waiters: Option<Box<Vec<Waker>>>,
+    counts: Counts,
+}
+
+/// A session without its connection.
+pub(super) struct Core {
+    steady: Steady,
     table: Table,
     chunks: Chunks,
 
@@ -105,7 +127,6 @@ pub(super) struct Core {
     /// Frames without effect in this second.
     empty_frames: u32,
     empty_since: Moment,
-    heard_at: Moment,
 
     // What is sent.
     replies: VecDeque<Header>,
@@ -116,7 +137,6 @@ pub(super) struct Core {
     withheld: Option<Moment>,
 
     // Streams.
-    next_id: u32,
     /// Streams of the peer on the wire, and those of them that wait to be accepted.
     incoming: u32,
     queued: u32,
@@ -125,24 +145,8 @@ pub(super) struct Core {
     /// What windows have grown by.
     growth: u32,
     accepting: List,
-
-    // The session.
-    pings: Pings,
-    handles: u32,
-    /// GoAway 0 was sent: from then on this side takes no streams.
-    away: bool,
-    peer_away: bool,
-    closing: Closing,
-    ended: Option<Box<Error>>,
-    /// The driver has done all it can do.
-    finished: bool,
-    driver: Option<Waker>,
-    accepter: Option<Waker>,
-    /// Tasks that wait to open a stream, or for the end of the session.
-    waiters: Vec<Waker>,
     /// Streams of this side and since when they wait to be acknowledged, if that has a limit.
     opening: VecDeque<(u32, Option<Moment>)>,
-    counts: Counts,
 }
 
 /// What is counted from the start of the session.
@@ -157,12 +161,36 @@ pub(super) struct Counts {
     pub(super) resets_out: u32,
 }
 
-impl Core {
+impl Steady {
     pub(super) fn new(side: Side, config: Config, pool: BufferPool) -> Self {
         Self {
             config: config.0,
             pool,
             side,
+            next_id: match side {
+                Side::Client => 1,
+                Side::Server => 2,
+            },
+            handles: 1,
+            away: false,
+            peer_away: false,
+            closing: Closing::No,
+            ended: None,
+            finished: false,
+            heard_at: Moment::default(),
+            pings: Pings::default(),
+            driver: None,
+            accepter: None,
+            waiters: None,
+            counts: Counts::default(),
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn new(steady: Steady) -> Self {
+        Self {
+            steady,
             table: Table::new(),
             chunks: Chunks::new(),
             header: [0; header::LEN],
@@ -172,70 +200,73 @@ impl Core {
             spare: None,
             empty_frames: 0,
             empty_since: Moment::default(),
-            heard_at: Moment::default(),
             replies: VecDeque::new(),
             due: List::new(Link::Due),
             batch: Batch::default(),
             blocked: List::new(Link::Waiting),
             withheld: None,
-            next_id: match side {
-                Side::Client => 1,
-                Side::Server => 2,
-            },
             incoming: 0,
             queued: 0,
             unacked: 0,
             orphans: 0,
             growth: 0,
             accepting: List::new(Link::Waiting),
-            pings: Pings::default(),
-            handles: 1,
-            away: false,
-            peer_away: false,
-            closing: Closing::No,
-            ended: None,
-            finished: false,
-            driver: None,
-            accepter: None,
-            waiters: Vec::new(),
             opening: VecDeque::new(),
-            counts: Counts::default(),
         }
     }
 
+    /// Whether nothing would be lost with everything but what is steady.
+    pub(super) fn is_idle(&self) -> bool {
+        self.table.is_empty()
+            && self.header_len == 0
+            && self.body.is_none()
+            && self.replies.is_empty()
+            && self.batch.is_empty()
+            && self.opening.is_empty()
+            && self.withheld.is_none()
+    }
+
+    /// Keeps what is steady.
+    pub(super) fn rest(self) -> Steady {
+        self.steady
+    }
+
     pub(super) fn config(&self) -> &Checked {
-        &self.config
+        &self.steady.config
     }
 
     pub(super) fn pool(&self) -> &BufferPool {
-        &self.pool
+        &self.steady.pool
     }
 
     /// Whether this id is one that this side opens.
     fn is_ours(&self, id: u32) -> bool {
-        (id % 2 == 1) == (self.side == Side::Client)
+        (id % 2 == 1) == (self.steady.side == Side::Client)
     }
 
     fn wake_driver(&mut self, after: &mut After) {
-        after.wake(&mut self.driver);
+        after.wake(&mut self.steady.driver);
     }
 
     /// Notes the driver, which has nothing left to do.
     pub(super) fn park_driver(&mut self, waker: &Waker, after: &mut After) {
-        after.park(&mut self.driver, waker);
+        after.park(&mut self.steady.driver, waker);
     }
 
     fn park_waiter(&mut self, waker: &Waker) {
-        if !self.waiters.iter().any(|waiter| waiter.will_wake(waker)) {
-            if self.waiters.is_empty() {
-                self.waiters.reserve_exact(1);
-            }
-            self.waiters.push(waker.clone());
+        let waiters = self.steady.waiters.get_or_insert_default();
+        if !waiters.iter().any(|waiter| waiter.will_wake(waker)) {
+            waiters.push(waker.clone());
         }
     }
 
+    /// Bytes of bodies, from the start.
+    pub(super) fn received_bytes(&self) -> u64 {
+        self.steady.counts.received
+    }
+
     pub(super) fn stats(&self) -> SessionStats {
-        let counts = self.counts;
+        let counts = self.steady.counts;
         SessionStats {
             streams: self.table.on_wire(),
             incoming: self.incoming,
@@ -249,12 +280,12 @@ impl Core {
             sent_bytes: counts.sent,
             held_bytes: self.chunks.held(),
             waiting_bytes: self.batch.len(),
-            rtt: self.pings.rtt(),
+            rtt: self.steady.pings.rtt(),
         }
     }
 
     fn wake_waiters(&mut self, after: &mut After) {
-        for waker in std::mem::take(&mut self.waiters) {
+        for waker in self.steady.waiters.take().into_iter().flat_map(|waiters| *waiters) {
             after.wake(&mut Some(waker));
         }
     }

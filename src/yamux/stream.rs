@@ -25,7 +25,7 @@ pub use split::{ReadHalf, WriteHalf};
 /// While no bytes wait it consists of this handle, 32 bytes, and a record of some 130 bytes in the session, and holds nothing of the pool.
 ///
 /// * **Reading** copies from received buffers; [`ReadyReader`] hands the buffers themselves up. Credit goes back to the peer with what
-///   was read, so a stream that is not read holds up its sender after a window (256 KiB unless set), and nobody else.
+///   was read, so a stream that is not read holds up its sender after a window (512 KiB unless set), and nobody else.
 /// * **Writing** hands bytes to the session, which sends them by itself: many small writes become one frame, and flushing does
 ///   nothing. A write waits while the peer grants no credit, or while 128 KiB of the session wait to be sent; streams take turns then.
 /// * Both sides writing more than a window each before they read wait for one another for ever: an application's mistake that no

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use alts::handshaker::dev_ca::DevCa;
-use alts::handshaker::identity::{Identity, Policy, TrustBundles};
+use alts::handshaker::identity::{
+    CertificateError, Identity, IdentityError, IdentitySource, Policy, TrustBundles,
+};
 use alts::handshaker::{self, AlertCode, LocalHandshaker};
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
@@ -94,18 +96,72 @@ fn assert_refused(error: &Error, code: AlertCode) {
 }
 
 /// Peers of that name that nobody who trusts `ca` accepts, each with what it is told.
-fn wrong_peers(ca: &DevCa, id: &str) -> [(&'static str, Arc<Identity>, AlertCode); 3] {
+fn wrong_peers(ca: &DevCa, id: &str) -> [(&'static str, Arc<Identity>, AlertCode); 2] {
     let now = SystemTime::now();
-    let at = |when| identity(ca, id, when, ca);
+    let namesake = identity(&old_authority(), id, now, ca);
+    let other = DevCa::for_trust_domain("other.example".parse().unwrap(), now).unwrap();
+    let foreign = id.replace("dev.local", "other.example");
+    let foreign = identity(&other, &foreign, now, ca);
     [
-        ("expired", at(now - 2 * DAY), AlertCode::CertificateExpired),
-        ("not yet valid", at(now + 2 * DAY), AlertCode::CertificateExpired),
-        (
-            "of another authority with the same name",
-            identity(&old_authority(), id, now, ca),
-            AlertCode::BadCertificate,
-        ),
+        ("of another authority with the same name", namesake, AlertCode::BadCertificate),
+        ("of an unknown trust domain", foreign, AlertCode::UnknownTrustDomain),
     ]
+}
+
+/// A side whose own certificate is out of date does not show it, and says so to the other side.
+#[tokio::test]
+async fn nobody_shows_a_certificate_that_is_out_of_date() {
+    let ca = old_authority();
+    let now = SystemTime::now();
+    let at = |id: &str, when| identity(&ca, id, when, &ca);
+    for (when, fault) in
+        [(now - 2 * DAY, CertificateError::Expired), (now + 2 * DAY, CertificateError::NotYetValid)]
+    {
+        let own = Error::Handshake(handshaker::Error::Identity(IdentityError::Chain(fault)));
+        let (reason, sealed) = (String::new(), false);
+        let told = handshaker::Error::Alert { code: AlertCode::NoIdentity, reason, sealed };
+        let told = Error::Handshake(told);
+
+        let (client, server) = (client_of(&at(CLIENT, now)), server_of(&at(SERVER, when)));
+        let outcome = connect(client, server).await;
+        assert_eq!(outcome.server.as_ref().unwrap_err(), &own);
+        assert_eq!(outcome.client.as_ref().unwrap_err(), &told);
+        assert_eq!(own.fault(), Fault::Local);
+        outcome.nothing_left();
+
+        let (client, server) = (client_of(&at(CLIENT, when)), server_of(&at(SERVER, now)));
+        let outcome = connect(client, server).await;
+        assert_eq!(outcome.client.as_ref().unwrap_err(), &own);
+        assert_eq!(outcome.server.as_ref().unwrap_err(), &told);
+        outcome.nothing_left();
+    }
+}
+
+/// There is none yet, as on a host that waits for its first certificate.
+#[derive(Debug)]
+struct NotYet;
+
+impl IdentitySource for NotYet {
+    fn snapshot(&self) -> Result<Arc<Identity>, IdentityError> {
+        Err(IdentityError::Unavailable("not yet".to_owned()))
+    }
+}
+
+/// The client is told, and finds no reset connection.
+#[tokio::test]
+async fn a_server_without_an_identity_says_so() {
+    let world = World::new();
+    let server = LocalHandshaker::builder(NotYet).build();
+    let outcome = connect(world.client_handshaker(), server).await;
+    let (code, reason) = (AlertCode::NoIdentity, String::new());
+    let told = Error::Handshake(handshaker::Error::Alert { code, reason, sealed: false });
+    assert_eq!(outcome.client.as_ref().unwrap_err(), &told);
+    let error = outcome.server.as_ref().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "handshake: this side's identity cannot be used: there is no identity: not yet"
+    );
+    outcome.nothing_left();
 }
 
 #[tokio::test]
@@ -210,7 +266,7 @@ async fn a_client_learns_late_that_it_was_refused() {
             assert_eq!(error, told(code), "{what}, {first:?}");
             assert_eq!(error.fault(), Fault::Refused);
             let kind = std::io::Error::from(error).kind();
-            assert_eq!(kind, std::io::ErrorKind::ConnectionRefused);
+            assert_eq!(kind, std::io::ErrorKind::PermissionDenied);
             outcome.nothing_left();
         }
     }

@@ -11,6 +11,7 @@ mod event_loop;
 mod handshakes;
 mod late_alert;
 mod path;
+mod places;
 mod seam;
 
 use std::fmt::Debug;

@@ -228,11 +228,11 @@ async fn a_forged_alert_is_not_believed() {
     };
     let error = refused(RecordError::WrongType { found: 0x4E });
     check(&world, "a sealed alert", true, forged(27), 0, error).await;
-    // In clear an alert is not even one.
+    // In plaintext it is not even a valid alert.
     let clear = |_: &Tapped| vec![7, 0, 0, 0, 0x4F, 0, 0, 0, 0, 11, 0];
     check(
         &world,
-        "an alert in clear",
+        "an alert in plaintext",
         true,
         clear,
         0,

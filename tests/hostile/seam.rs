@@ -1,4 +1,4 @@
-//! Where the handshake ends and records begin: whoever is on the path decides what arrives together.
+//! Where the handshake ends and records begin: an attacker on the path decides which bytes arrive together.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 pub(crate) const SERVER: &str = "spiffe://dev.local/server";
 pub(crate) const CLIENT: &str = "spiffe://dev.local/client";
 
-/// A directory with `server`, `client` and `stranger`, whom another authority of the same name vouches for.
+/// A directory with `server`, `client` and `stranger`, which another authority of the same name issued.
 pub(crate) struct Identities {
     dir: TempDir,
 }
@@ -45,7 +45,7 @@ pub(crate) fn save(dir: &Path, name: &str, identity: &DevIdentity) {
     write(&dir.join(format!("{name}.bundle")), identity.bundle_pem());
 }
 
-/// Puts a file in the place of another, as whoever issues certificates does.
+/// Replaces a file by renaming, as issuers of certificates do.
 pub(crate) fn write(path: &Path, text: &str) {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");

@@ -91,7 +91,7 @@ pub(crate) fn name_of(error: &Error) -> &'static str {
         },
         Error::Record(_) => "bad record",
         Error::Truncated { at } => match at {
-            Truncation::BeforeHandshake => "left without a word",
+            Truncation::BeforeHandshake => "closed without sending anything",
             Truncation::Handshake => "ended inside the handshake",
             Truncation::Record => "ended inside a record",
             Truncation::MissingClose => "ended without the close",

@@ -17,7 +17,7 @@ use crate::helper::Helper;
 use crate::identities::{self, Identities};
 use crate::tally::Tally;
 
-/// When accepting fails for want of descriptors, the next attempt fails too, until a connection ends.
+/// When accepting fails because descriptors have run out, the next attempt fails too, until a connection ends.
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
 /// What a handshake may take where the scenario is not about time.

@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use alts::IntoSplit;
 use alts::connect::Socket;
 use alts::pool::{BufferPool, PooledBuf, Ticket};
 use alts::ready::ReadyReader;
+use alts::{IntoSplit, Reunite};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::rng::Rng;
@@ -123,7 +123,7 @@ impl Control {
         self.script.lock().unwrap()
     }
 
-    /// Changes how writes go, and wakes who waits to write.
+    /// Changes how writes behave, and wakes the waiting writer.
     pub(crate) fn set_write_chunk(&self, bytes: usize) {
         self.script().write_chunk = bytes;
         wake(&mut self.outgoing.lock().unwrap().writer);
@@ -154,6 +154,13 @@ impl Control {
     /// Takes everything that this end has sent and its peer has not read.
     pub(crate) fn intercept(&self) -> Vec<u8> {
         let mut pipe = self.outgoing.lock().unwrap();
+        wake(&mut pipe.writer);
+        pipe.bytes.drain(..).collect()
+    }
+
+    /// Takes everything that this end has not read.
+    pub(crate) fn take_arriving(&self) -> Vec<u8> {
+        let mut pipe = self.incoming.lock().unwrap();
         wake(&mut pipe.writer);
         pipe.bytes.drain(..).collect()
     }
@@ -385,5 +392,16 @@ impl IntoSplit for Wire {
 
     fn into_split(self) -> (Incoming, Outgoing) {
         (self.incoming, self.outgoing)
+    }
+}
+
+impl Reunite<Outgoing> for Incoming {
+    type Whole = Wire;
+
+    fn reunite(self, outgoing: Outgoing) -> Result<Wire, (Self, Outgoing)> {
+        match Arc::ptr_eq(&self.control.script, &outgoing.control.script) {
+            true => Ok(Wire { incoming: self, outgoing }),
+            false => Err((self, outgoing)),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Accepting goes on, whatever those who connect do and however accepting fails.
 
 use std::io;
+use std::time::Duration;
 
 use alts::Error;
 use alts::connect::Settings;
@@ -9,8 +10,10 @@ use alts::pool::BufferPool;
 use alts::tonic::{Access, Authorization, StreamListener, cause_of};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 
+use crate::echo::echo_client::EchoClient;
 use crate::fixture::{Over, Served, Talk, message, nothing_out};
 use crate::support::{CLIENT, World, rng::Rng, settings};
 
@@ -57,10 +60,12 @@ async fn handshakes_are_limited() {
     let acceptor = world.acceptor(settings(&pool, |settings| settings.limits = limits.clone()));
     let served =
         Served::start(&acceptor, Over::Tcp, Authorization::new(Access::authenticated())).await;
-    let mut silent = Vec::new();
-    for _ in 0..4 {
-        silent.push(TcpStream::connect(("127.0.0.1", served.port())).await.unwrap());
-        while limits.half_open() < silent.len().min(2) {
+    let mut slow = Vec::new();
+    for count in 1..=4 {
+        let mut socket = TcpStream::connect(("127.0.0.1", served.port())).await.unwrap();
+        socket.write_all(&[100, 0, 0, 0, 0x41, 0, 0, 0]).await.unwrap();
+        slow.push(socket);
+        while limits.half_open() + limits.waiting() < count {
             tokio::task::yield_now().await;
         }
     }
@@ -72,8 +77,37 @@ async fn handshakes_are_limited() {
         other => panic!("{other:?}"),
     }
     assert_eq!(limits.half_open(), 2);
-    drop(silent);
+    drop(slow);
     served.connect(&world).await.0.once(message("hello")).await.unwrap();
+}
+
+/// As after a restart of the server: channels of one process, from one address, all at once.
+#[tokio::test]
+async fn channels_wait_for_each_other() {
+    let world = World::new();
+    let mut limits = LimitOptions::default();
+    (limits.half_open, limits.half_open_per_source) = (16, 4);
+    let limits = HandshakeLimits::new(limits);
+    let patient = |settings: &mut Settings| {
+        settings.handshake_timeout = Duration::from_secs(600);
+        settings.first_bytes_timeout = Duration::from_secs(600);
+    };
+    let acceptor = world.acceptor(settings(&BufferPool::new(), |settings| {
+        settings.limits = limits.clone();
+        patient(settings);
+    }));
+    let served =
+        Served::start(&acceptor, Over::Tcp, Authorization::new(Access::authenticated())).await;
+    let connector = world.connector(settings(&BufferPool::new(), patient));
+    let mut calls = JoinSet::new();
+    for _ in 0..80 {
+        let (endpoint, connector) = served.endpoint(connector.clone());
+        let channel = endpoint.connect_with_connector_lazy(connector);
+        calls.spawn(async move { EchoClient::new(channel).once(message("hello")).await });
+    }
+    while let Some(called) = calls.join_next().await {
+        called.unwrap().unwrap();
+    }
 }
 
 /// What tonic makes of a listener, a stream of sockets, can be secured too, and ends when the stream has ended.

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use alts::handshaker::identity::{PeerIdentity, Policy};
 use alts::handshaker::{
-    Error, HandshakeOptions, HandshakeSession, Handshaker, LocalHandshaker, Role, Step,
+    Error, HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, LocalHandshaker, Role,
+    Step,
 };
 use alts::tonic::{Access, Authorization};
 use alts::{Acceptor, Connector};
@@ -16,6 +17,7 @@ use tonic::Code;
 use crate::echo::WhoAmIRequest;
 use crate::fixture::{Over, Served, message};
 use crate::support::World;
+use crate::support::by_hand::Altered;
 
 const ACCOUNT: &str = "web@shop.example.iam";
 
@@ -103,40 +105,7 @@ async fn handlers_see_the_service_s_names() {
     );
 }
 
-/// This side's name has no trust domain, the peer's has one: rules about peers hold, "my own trust domain" is nobody's.
-#[derive(Debug)]
-struct OnlyLocal(LocalHandshaker);
-
-#[derive(Debug)]
-struct OnlyLocalSession(Box<dyn HandshakeSession>);
-
-impl Handshaker for OnlyLocal {
-    fn start(
-        &self,
-        role: Role,
-        options: &HandshakeOptions,
-    ) -> Result<Box<dyn HandshakeSession>, Error> {
-        Ok(Box::new(OnlyLocalSession(self.0.start(role, options)?)))
-    }
-}
-
-impl HandshakeSession for OnlyLocalSession {
-    fn poll_step(
-        &mut self,
-        cx: &mut Context<'_>,
-        received: &[u8],
-        now: SystemTime,
-        out: &mut Vec<u8>,
-    ) -> Poll<Result<Step, Error>> {
-        self.0.poll_step(cx, received, now, out).map_ok(|mut step| {
-            if let Some(result) = &mut step.result {
-                result.local = "us@shop.example.iam".into();
-            }
-            step
-        })
-    }
-}
-
+/// This side's name has no trust domain, the peer's has one: rules about peers hold, "own trust domain" matches nobody.
 #[tokio::test]
 async fn a_server_without_a_trust_domain() {
     let world = World::new();
@@ -145,7 +114,8 @@ async fn a_server_without_a_trust_domain() {
         (Policy::from_rules(["spiffe://dev.local"]).unwrap(), Code::Ok),
     ];
     for (policy, expected) in cases {
-        let acceptor = Acceptor::new(OnlyLocal(world.server_handshaker()));
+        let unnamed = |result: &mut HandshakeResult| result.local = "us@shop.example.iam".into();
+        let acceptor = Acceptor::new(Altered::new(world.server_handshaker(), unnamed));
         let served = Served::start(&acceptor, Over::Tcp, Authorization::new(policy)).await;
         let (mut client, _) = served.connect(&world).await;
         let code =

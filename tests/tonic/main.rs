@@ -11,7 +11,9 @@ mod support;
 
 mod accepting;
 mod authorization;
+mod balance;
 mod calls;
+mod channel;
 mod failures;
 mod fixture;
 mod handshakers;

@@ -1,5 +1,5 @@
 //! Buffers for readers that have to bring one: each thread has a few, so that no connection keeps one while it waits. It is
-//! what alts does for its readers, done here for the others: neither memory nor time is lost to them for want of it.
+//! what alts does for its readers, done here for the others: so they lose neither memory nor time without it.
 
 use std::cell::RefCell;
 use std::ops::Deref;

@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-/// Obeys until there are no more orders: whoever gave them is gone then, or has seen enough.
+/// Obeys until there are no more orders: the program that gave them has ended or is done.
 pub(super) fn obey(mut order: impl FnMut(&str, &[usize]) -> Vec<f64>) -> ! {
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("an order");

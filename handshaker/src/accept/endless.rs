@@ -84,9 +84,9 @@ impl<L: Listener> AcceptLoop<L> {
         Poll::Pending
     }
 
-    /// Whether the last attempt to accept failed for a reason that lasts: it is tried again after a pause.
-    pub fn is_failing(&self) -> bool {
-        !self.pause.last.is_zero()
+    /// How many attempts in a row have failed for a reason that lasts. A server may close what it can do without.
+    pub fn failures(&self) -> u32 {
+        self.pause.failures
     }
 
     /// The listener.
@@ -107,6 +107,7 @@ struct Pause {
     sleep: Option<Pin<Box<Sleep>>>,
     /// The length of the last pause; zero after a success.
     last: Duration,
+    failures: u32,
 }
 
 impl Pause {
@@ -117,6 +118,7 @@ impl Pause {
         if self.last.is_zero() {
             tracing::error!(%error, "cannot accept connections; retrying until it works");
         }
+        self.failures = self.failures.saturating_add(1);
         self.last = (2 * self.last).clamp(Self::FIRST, Self::LONGEST);
         self.sleep = Some(Box::pin(sleep(self.last)));
     }
@@ -125,6 +127,7 @@ impl Pause {
         if !self.last.is_zero() {
             tracing::info!("accepting connections again");
             self.last = Duration::ZERO;
+            self.failures = 0;
         }
     }
 

@@ -19,7 +19,7 @@ pub enum DevCaError {
         /// What the authority vouches for.
         domain: TrustDomain,
     },
-    /// The authority's own certificate has expired.
+    /// The authority's certificate has expired.
     Expired,
     /// There is an authority in the directory already.
     Exists(PathBuf),
@@ -36,7 +36,7 @@ pub enum DevCaError {
         path: PathBuf,
         /// The kind of failure.
         kind: io::ErrorKind,
-        /// The operating system's words.
+        /// The operating system's message.
         message: String,
     },
     /// The certificate could not be made.

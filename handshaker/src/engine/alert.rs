@@ -1,5 +1,5 @@
-//! Alerts: how a side says why it gives up. In clear (0x4F) anybody on the path can write one, so they are only advice;
-//! sealed (0x4E) they come from whoever made the keys.
+//! Alerts: how a side tells why it ends the handshake. Those in plaintext (0x4F) can be forged by anybody on the path and are
+//! only hints; sealed ones (0x4E) come from the side that made the keys.
 
 use std::fmt;
 
@@ -88,7 +88,7 @@ pub(super) struct Alerts {
 }
 
 enum Voice {
-    /// The peer has no keys of ours yet.
+    /// The peer does not have this side's keys yet.
     Clear,
     Sealed(MessageKey),
     /// The one alert was sent, or there is nobody to send one to.
@@ -134,7 +134,7 @@ impl Alerts {
         }
     }
 
-    /// What an alert of the peer says, or what is wrong with it. In clear it says no more than it may.
+    /// The content of the peer's alert, or its fault. Codes that must not be sent in plaintext are not believed there.
     pub(super) fn receive(&self, frame: &mut Frame) -> Error {
         let result = match (&self.peer, frame.kind()) {
             (Some(key), FrameKind::SealedAlert) => {
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn in_clear_only_what_anybody_may_know() {
-        for number in 0..20 {
+        for number in 0..21 {
             let code = AlertCode::from_number(number);
             let mut out = Vec::new();
             Alerts::clear().send(code, &mut out);
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn sealed_both_ways_with_different_keys() {
-        for number in 0..20 {
+        for number in 0..21 {
             let code = AlertCode::from_number(number);
             let told = Error::Alert { code, reason: String::new(), sealed: true };
             let (client, server) = pair();

@@ -17,7 +17,7 @@ use super::server_init::ServerInit;
 use crate::error::Error;
 use crate::session::{HandshakeResult, Role};
 
-/// Nothing was sent.
+/// Nothing has been sent.
 pub(super) struct Start {
     config: Config,
 }
@@ -29,8 +29,13 @@ impl Start {
     }
 
     /// Sends the offer.
-    pub(super) fn offer(self, out: &mut Vec<u8>) -> Result<AwaitServerInit, Error> {
+    pub(super) fn offer(
+        self,
+        now: SystemTime,
+        out: &mut Vec<u8>,
+    ) -> Result<AwaitServerInit, Error> {
         let Self { config } = self;
+        config.identity.check(now)?;
         let options = &config.options;
         let shares = config
             .suites
@@ -74,7 +79,7 @@ impl AwaitServerInit {
         if init.version != VERSION {
             return Err(Error::illegal(format!("version {:#06x} was not offered", init.version)));
         }
-        // Nothing that a client offers is answered in clear.
+        // Nothing that a client offers is answered in plaintext.
         init.extensions.check_answer(false)?;
         let share = shares
             .into_iter()
@@ -114,7 +119,7 @@ impl AwaitServerFinished {
         let peer = proof::verify(&config, Role::Server, &finished, &proved, &secrets.server, now)?;
         let transcript = transcript.server_mac(&finished.mac);
         let agreed = negotiate::check(&config.options, &finished.parameters)?;
-        proof::authorise(&config, &peer)?;
+        proof::authorize(&config, &peer)?;
 
         let identity = &*config.identity;
         let scheme = proof::choose_scheme(identity, &finished.parameters.signature_schemes)?;

@@ -19,7 +19,7 @@ pub(crate) struct Config {
     pub(crate) verifier: Arc<ChainVerifier>,
     /// Who may be the peer. A client may have target identities instead.
     pub(crate) policy: Option<Arc<Policy>>,
-    /// The favourite first. A client offers a share for each.
+    /// The preferred one first. A client offers a share for each.
     pub(crate) suites: Arc<[Suite]>,
     pub(crate) options: HandshakeOptions,
     pub(crate) ephemerals: Arc<dyn Ephemerals>,
@@ -52,6 +52,12 @@ impl Config {
         th7: &Hash,
     ) -> HandshakeResult {
         let (key_data, log_id) = master.finish(agreed.record_protocol, th7);
+        tracing::debug!(
+            log_id = format_args!("{:032x}", u128::from_be_bytes(log_id)),
+            peer = peer.id().as_str(),
+            local = self.identity.id().as_str(),
+            "handshake done",
+        );
         HandshakeResult {
             key_data,
             record_protocol: agreed.record_protocol,
@@ -72,7 +78,7 @@ fn validate_chain(chain: &[impl AsRef<[u8]>]) -> Result<(), Error> {
     let bytes: usize = chain.iter().map(|der| 2 + der.as_ref().len()).sum();
     if bytes > MAX_CHAIN_BYTES {
         return Err(Error::misuse(format!(
-            "the own chain takes {bytes} bytes, more than {MAX_CHAIN_BYTES}"
+            "this side's certificate chain takes {bytes} bytes, more than {MAX_CHAIN_BYTES}"
         )));
     }
     Ok(())

@@ -76,6 +76,20 @@ fn too_large(frame_len: u64) -> Error {
     Error::peer(AlertCode::TooLarge, format!("a frame says it has {frame_len} bytes"))
 }
 
+/// Whether `bytes` are the beginning of a frame, and not all of it. What cannot become a frame is none.
+#[cfg(feature = "remote")]
+pub(crate) fn is_part_of_a_frame(bytes: &[u8]) -> bool {
+    if let Some(header) = bytes.first_chunk() {
+        return Header::load(*header).is_ok_and(|header| bytes.len() < header.frame_len);
+    }
+    bytes.iter().enumerate().all(|(at, byte)| match at {
+        0 => true,
+        1 => usize::from(*byte) <= MAX_FRAME >> 8,
+        4 => FrameKind::ALL.into_iter().any(|kind| kind as u32 == u32::from(*byte)),
+        _ => *byte == 0,
+    })
+}
+
 /// A whole frame that arrived.
 pub(super) struct Frame {
     kind: FrameKind,
@@ -111,7 +125,7 @@ impl Frame {
     }
 }
 
-/// Appends a frame in clear. The limits of the protocol bound what `body` writes.
+/// Appends a frame in plaintext. The limits of the protocol bound what `body` writes.
 pub(super) fn write(out: &mut Vec<u8>, kind: FrameKind, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_LEN]);

@@ -2,13 +2,14 @@
 
 use super::frame::{Frame, Header};
 use super::protocol::{FrameKind, HEADER_LEN};
-use crate::error::{AlertCode, Error, ForeignProtocol};
+use crate::error::{AlertCode, Error};
+use crate::foreign::ForeignProtocol;
 
 /// What may come next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
     pub(super) message: FrameKind,
-    /// Whether there are keys that could open a sealed alert. Alerts in clear are accepted as long as the handshake lasts.
+    /// Whether there are keys that could open a sealed alert. Alerts in plaintext are accepted as long as the handshake lasts.
     pub(super) sealed_alert: bool,
     /// Nothing has come yet: the peer may have mistaken us for something else.
     pub(super) first: bool,
@@ -59,7 +60,7 @@ impl Inbox {
     ) -> Result<Option<Header>, Error> {
         self.append(received, HEADER_LEN);
         if expected.first
-            && let Some(protocol) = foreign(&self.bytes)
+            && let Some(protocol) = ForeignProtocol::recognize(&self.bytes)
         {
             return Err(Error::Foreign(protocol));
         }
@@ -93,22 +94,6 @@ impl Inbox {
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
-    }
-}
-
-/// Recognises what peers send that speak something else. No frame of ours begins like any of these, so 3 or 4 bytes are
-/// enough for most; a TLS alert has only 7.
-fn foreign(bytes: &[u8]) -> Option<ForeignProtocol> {
-    match *bytes {
-        // A client's preface. Or a server's SETTINGS: at most 255 bytes of length, type 4, no flags, stream 0.
-        [b'P', b'R', b'I', b' ', ..] | [0, 0, _, 4, 0, 0, 0, 0, ..] => Some(ForeignProtocol::Http2),
-        // Handshake or alert records of TLS versions after SSL 3.0: as a length of ours, over 64 KiB. A record
-        // labelled SSL 3.0 could have a length of ours (0x315 or 0x316), but not a type: the second byte of the type
-        // word is the kind of TLS message, and ours is 0 there.
-        [0x15 | 0x16, 3, 1..=4, ..] | [0x15 | 0x16, 3, 0, _, _, 1 | 2, ..] => {
-            Some(ForeignProtocol::Tls)
-        }
-        _ => None,
     }
 }
 
@@ -171,20 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn other_protocols_by_their_first_bytes() {
-        let recognised = |bytes: &[u8]| feed(&mut Inbox::default(), bytes);
-        let http2 = Err(Error::Foreign(ForeignProtocol::Http2));
-        let tls = Err(Error::Foreign(ForeignProtocol::Tls));
-        assert_eq!(recognised(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), http2);
-        assert_eq!(recognised(b"PRI "), http2);
-        assert_eq!(recognised(&[0, 0, 0x12, 4, 0, 0, 0, 0, 0]), http2);
-        assert_eq!(recognised(&[0x16, 3, 1, 2, 0, 1, 0, 1]), tls);
-        assert_eq!(recognised(&[0x16, 3, 0, 0, 0x85, 1, 0, 0]), tls);
-        assert_eq!(recognised(&[0x15, 3, 3, 0, 2, 2, 40]), tls);
-        assert_eq!(recognised(&[0x16, 3, 0, 0, 0x42, 0, 0, 0]), Ok(None));
-        assert_eq!(
-            recognised(b"GET / HT").map_err(|error| error.alert()),
-            Err(Some(AlertCode::TooLarge))
-        );
+    fn other_protocols() {
+        let http1 = Err(Error::Foreign(ForeignProtocol::Http1));
+        assert_eq!(feed(&mut Inbox::default(), b"GET / HTTP/1.1\r\n"), http1);
+        // In pieces, and only at the beginning.
+        let mut inbox = Inbox::default();
+        assert_eq!(feed(&mut inbox, b"GE"), Ok(None));
+        assert_eq!(feed(&mut inbox, b"T "), http1);
+        let later = Expected { first: false, ..FIRST };
+        let result = Inbox::default().fill(&mut &b"GET / HTTP/1.1\r\n"[..], later);
+        assert_eq!(result.map(|_| ()).unwrap_err().alert(), Some(AlertCode::TooLarge));
     }
 }

@@ -1,5 +1,5 @@
-//! What the two sides agree on. Record and application protocol are the client's favourites among what the server allows,
-//! which is ALTS's rule; version and suite are the server's favourites among what the client offers.
+//! What the two sides agree on. Record and application protocol are the client's preferences among what the server allows,
+//! which is ALTS's rule; version and suite are the server's preferences among what the client offers.
 
 use super::client_init::ClientInit;
 use super::finished::ServerParameters;
@@ -25,7 +25,7 @@ pub(super) struct ChosenShare<'a> {
     pub(super) peer: &'a [u8],
 }
 
-/// The server's side. `suites` are its own, its favourite first.
+/// The server's side. `suites` are its own, the preferred one first.
 pub(super) fn choose<'a>(
     options: &HandshakeOptions,
     suites: &[Suite],
@@ -46,7 +46,10 @@ pub(super) fn choose<'a>(
     let share = suites.iter().find_map(share_for).ok_or_else(|| {
         Error::incompatible(
             AlertCode::NoCommonSuite,
-            format!("the client offers suites {:?} and shares for none of ours", offer.suites),
+            format!(
+                "the client offers suites {:?} and shares for none that this side allows",
+                offer.suites
+            ),
         )
     })?;
 

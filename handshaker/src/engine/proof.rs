@@ -17,7 +17,7 @@ pub(super) fn offered_schemes() -> Vec<u16> {
     SignatureScheme::ALL.map(|scheme| scheme.0).to_vec()
 }
 
-/// The own key's favourite among those the peer verifies.
+/// The scheme that this side's key prefers among those that the peer verifies.
 pub(super) fn choose_scheme(
     identity: &Identity,
     offered: &[u16],
@@ -65,22 +65,23 @@ pub(super) fn verify<P>(
     secret: &DirectionSecret,
     now: SystemTime,
 ) -> Result<Arc<VerifiedPeer>, Error> {
-    let peer = config
+    let claimed = config
         .verifier
         .verify(&config.identity, &finished.chain, signer, now)
-        .map_err(|error| Error::peer(error.code(), error.to_string()))?;
+        .map_err(|error| Error::peer(error.code(), error.describe(&finished.chain)))?;
     let scheme = SignatureScheme(finished.scheme);
     if !SignatureScheme::ALL.contains(&scheme) {
         return Err(Error::illegal(format!("signature scheme {scheme:?} was not offered")));
     }
-    peer.verify_signature(scheme, &signed_content(signer, &proved.statement), finished.signature)
+    let peer = claimed
+        .verify_signature(scheme, &signed_content(signer, &proved.statement), finished.signature)
         .map_err(|_| Error::decrypt("the peer's signature does not fit its certificate"))?;
     secret.verify_mac(&proved.signature, &finished.mac)?;
     Ok(peer)
 }
 
 /// Whether the peer may be who it proved to be. Names are compared exactly.
-pub(super) fn authorise(config: &Config, peer: &VerifiedPeer) -> Result<(), Error> {
+pub(super) fn authorize(config: &Config, peer: &VerifiedPeer) -> Result<(), Error> {
     let denied = |detail| Error::Denied { peer: peer.id().to_string(), detail };
     let targets = &config.options.target_identities;
     if !targets.is_empty() && !targets.iter().any(|target| target == peer.id().as_str()) {

@@ -24,7 +24,7 @@ pub(super) const MAX_FRAME: usize = 32_768;
 /// A whole `ClientInit`. It comes from strangers, and offers are small: real ones have 121 to 220 bytes.
 pub(super) const MAX_CLIENT_INIT: usize = 4_096;
 
-/// An alert's words.
+/// The bytes of an alert's reason.
 pub(super) const MAX_REASON: usize = 120;
 
 /// A whole alert, sealed: header, code, reason with its length, tag.

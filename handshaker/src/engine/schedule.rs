@@ -1,4 +1,4 @@
-//! The key schedule: RFC 8446 section 7.1 in shape, under labels of its own.
+//! The key schedule: RFC 8446 section 7.1 in shape, under different labels.
 //!
 //! ```text
 //! early  = Extract(0, 0)
@@ -9,7 +9,7 @@
 //!
 //! What no secret goes into, the salt of `hs`, stands here as a constant.
 //!
-//! Every secret stands in memory of its own, is written there and wiped there: moving the value inline would leave a copy behind
+//! Every secret has its own heap allocation, is written there and wiped there: moving the value inline would leave a copy behind
 //! at every move. What *ring* copies of them it does not wipe.
 
 use ring::error::Unspecified;

@@ -7,7 +7,7 @@ use super::protocol::HEADER_LEN;
 
 const KEY_LEN: usize = 16;
 
-/// A key with its nonce, in memory of its own, where it is wiped.
+/// A key with its nonce, in one heap allocation, which is wiped when it is dropped.
 #[derive(Clone)]
 pub(super) struct MessageKey(Box<[u8; KEY_LEN + NONCE_LEN]>);
 

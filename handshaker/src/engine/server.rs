@@ -16,25 +16,33 @@ use super::server_init::ServerInit;
 use crate::error::Error;
 use crate::session::{HandshakeResult, Role};
 
-/// Nothing has come.
+/// Nothing has been received.
 pub(super) struct AwaitClientInit {
-    config: Config,
+    /// Or why every client has to be refused. It is told when it has spoken, which it does first.
+    config: Result<Config, Error>,
 }
 
 impl AwaitClientInit {
     pub(super) fn new(config: Config) -> Result<Self, Error> {
         config.validate(Role::Server)?;
-        Ok(Self { config })
+        Ok(Self { config: Ok(config) })
+    }
+
+    /// A server that has no identity to prove.
+    pub(super) fn refusing(error: Error) -> Self {
+        Self { config: Err(error) }
     }
 
     /// Answers the offer with both messages of the server. On an error `out` is untouched: the client has no keys.
     pub(super) fn client_init(
         self,
         frame: &Frame,
+        now: SystemTime,
         out: &mut Vec<u8>,
     ) -> Result<(AwaitClientFinished, Alerts), Error> {
-        let Self { config } = self;
+        let config = self.config?;
         let identity = &*config.identity;
+        identity.check(now)?;
         let init = ClientInit::load(frame.body())?;
         let (chosen, agreed) = negotiate::choose(&config.options, &config.suites, &init)?;
         let scheme = proof::choose_scheme(identity, &init.signature_schemes)?;
@@ -98,7 +106,7 @@ pub(super) struct AwaitClientFinished {
 }
 
 impl AwaitClientFinished {
-    /// Verifies and authorises the client; only then is there a result.
+    /// Verifies and authorizes the client; only then is there a result.
     pub(super) fn client_finished(
         self,
         frame: &mut Frame,
@@ -116,7 +124,7 @@ impl AwaitClientFinished {
         let th7 = transcript.client_mac(&finished.mac).hash();
         // The server offers no extensions.
         finished.parameters.extensions.check_answer(false)?;
-        proof::authorise(&config, &peer)?;
+        proof::authorize(&config, &peer)?;
         Ok(config.result(agreed, &peer, &master, &th7))
     }
 }

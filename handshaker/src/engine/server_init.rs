@@ -1,4 +1,4 @@
-//! `ServerInit`: what the server chose for the keys, in clear.
+//! `ServerInit`: what the server chose for the keys, in plaintext.
 
 use super::codec::{Reader, put_u16, vector16};
 use super::extensions::Extensions;

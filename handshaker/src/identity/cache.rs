@@ -1,18 +1,19 @@
-//! The cache of good chains.
+//! The cache of chains whose owners have proved themselves.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::trust::Digest;
-use super::verify::VerifiedPeer;
+use super::chain::VerifiedPeer;
+use super::digest::Digest;
 
-/// What a verification depended on, time apart. The chain comes first, so that all entries of one chain lie side by side.
+/// What a verification depended on, time and the rest of the path apart. The leaf comes first, so that all entries of one leaf
+/// lie side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
-    pub(super) chain: Digest,
-    /// Of all trust bundles and revocation lists.
+    pub(super) leaf: Digest,
+    /// Of the authorities and revocation lists of the leaf's trust domain.
     pub(super) trust: Digest,
     /// Whether the peer acts as server.
     pub(super) server: bool,
@@ -21,10 +22,12 @@ pub(super) struct Key {
 #[derive(Debug)]
 struct Entry {
     peer: Arc<VerifiedPeer>,
+    /// The intermediates that led to an authority.
+    intermediates: Box<[Digest]>,
     verified: SystemTime,
 }
 
-/// How a chain cache fared.
+/// Counters of a chain cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStats {
     /// Chains that did not have to be verified again.
@@ -37,8 +40,8 @@ pub struct CacheStats {
 pub(super) struct ChainCache {
     capacity: usize,
     max_age: Duration,
-    /// Entries too old to be used stay until they are in the way: their `Arc`s are handed out again once the chain has been
-    /// verified anew.
+    /// Entries that are too old to be used stay until their place is needed: their `Arc`s are shared again once the chain has
+    /// been verified again.
     entries: Mutex<BTreeMap<Key, Entry>>,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -55,22 +58,30 @@ impl ChainCache {
         }
     }
 
-    /// The result of a verification that is recent enough.
-    pub(super) fn get(&self, key: &Key, now: SystemTime) -> Option<Arc<VerifiedPeer>> {
+    /// The result of a verification that is recent enough, if all certificates that it took are among `others`.
+    pub(super) fn get(
+        &self,
+        key: &Key,
+        others: &[Digest],
+        now: SystemTime,
+    ) -> Option<Arc<VerifiedPeer>> {
         let found = self.lock().get(key).and_then(|entry| {
             // A clock that went backwards makes no entry younger.
             let age = now.duration_since(entry.verified).ok()?;
-            (age < self.max_age).then(|| Arc::clone(&entry.peer))
+            let is_here = entry.intermediates.iter().all(|digest| others.contains(digest));
+            (age < self.max_age && is_here).then(|| Arc::clone(&entry.peer))
         });
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
     }
 
-    /// Remembers a good chain. Answers with what earlier verifications of the same chain gave, as far as it is equal.
+    /// Remembers a chain whose owner has proved that it has the key. Answers with what earlier verifications of the same leaf gave,
+    /// as far as it is equal.
     pub(super) fn insert(
         &self,
         key: Key,
+        intermediates: &[Digest],
         mut peer: VerifiedPeer,
         now: SystemTime,
     ) -> Arc<VerifiedPeer> {
@@ -79,9 +90,9 @@ impl ChainCache {
         }
         let mut entries = self.lock();
         let first = Key { trust: Digest::default(), server: false, ..key };
-        let same_chain = entries.range(first..).take_while(|(other, _)| other.chain == key.chain);
+        let same_leaf = entries.range(first..).take_while(|(other, _)| other.leaf == key.leaf);
         let mut shared = None;
-        for (_, known) in same_chain {
+        for (_, known) in same_leaf {
             if *known.peer == peer {
                 shared = Some(Arc::clone(&known.peer));
                 break;
@@ -91,7 +102,9 @@ impl ChainCache {
             }
         }
         let peer = shared.unwrap_or_else(|| Arc::new(peer));
-        entries.insert(key, Entry { peer: Arc::clone(&peer), verified: now });
+        let entry =
+            Entry { peer: Arc::clone(&peer), intermediates: intermediates.into(), verified: now };
+        entries.insert(key, entry);
         if entries.len() > self.capacity
             && let Some(oldest) =
                 entries.iter().min_by_key(|(_, entry)| entry.verified).map(|(key, _)| *key)

@@ -1,15 +1,25 @@
-//! What we read from certificates ourselves.
+//! What is read from a certificate.
 //!
-//! webpki verifies signatures, validity, path length and name constraints. It does not look at keyUsage, and passes over URIs
-//! that it cannot read, so that "exactly one URI" needs this walk. Both read the same bytes; a certificate must please both.
+//! rustls-webpki reads the certificates of a path too, and a certificate has to be one to both. But it does not look at keyUsage,
+//! passes over URIs that it cannot read, refuses every constraint on URIs, and gives access to little of what it reads.
 
-use super::der::{Reader, boolean, tag};
+mod extensions;
+
+use pki_types::CertificateDer;
+use webpki::EndEntityCert;
+
+use super::constraints::NameConstraints;
+use super::der::{Reader, tag};
 use super::error::CertificateError;
 use super::key::{KeyKind, PublicKey};
+use super::signed::{Signed, SubjectKey};
 use super::spiffe::SpiffeId;
 #[cfg(feature = "dev-ca")]
 use super::spiffe::{TrustDomain, split};
 use super::validity::Validity;
+use extensions::{Extensions, KeyUsage};
+
+pub(super) use extensions::{Purpose, Purposes};
 
 /// The largest RSA key, in bits. Verifying takes time that grows with the square of it, and a peer chooses its keys.
 const MAX_RSA_BITS: usize = 4_096;
@@ -17,75 +27,47 @@ const MAX_RSA_BITS: usize = 4_096;
 /// The smallest RSA key of a leaf. (webpki has the same limit for issuers.)
 const MIN_RSA_BITS: usize = 2_048;
 
-/// Contents of object identifiers.
-mod oid {
-    /// `pkcs-1`: all kinds of RSA keys are directly below it.
-    pub(super) const PKCS1: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01];
-    pub(super) const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
-    pub(super) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1D, 0x11];
-    pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
-}
-
-/// The bits of keyUsage (RFC 5280, section 4.2.1.3) that matter here, all in its first byte.
-#[derive(Clone, Copy, Debug)]
-struct KeyUsage(u8);
-
-impl KeyUsage {
-    fn digital_signature(self) -> bool {
-        self.0 & 0x80 != 0
-    }
-
-    fn cert_sign(self) -> bool {
-        self.0 & 0x04 != 0
-    }
-
-    fn crl_sign(self) -> bool {
-        self.0 & 0x02 != 0
-    }
-}
-
 /// A certificate that could be read. Nothing about it is proved.
 #[derive(Debug)]
 pub(super) struct Certificate<'a> {
-    /// Where it stands in its chain, for errors.
-    position: usize,
+    /// Where it stands in its chain or file, for errors.
+    pub(super) position: usize,
+    pub(super) der: &'a [u8],
+    /// The contents of serialNumber.
+    pub(super) serial: &'a [u8],
+    /// The contents of the name.
     pub(super) issuer: &'a [u8],
+    /// The contents of the name.
     pub(super) subject: &'a [u8],
     pub(super) validity: Validity,
     pub(super) key: SubjectKey<'a>,
+    /// The size of an RSA key's modulus.
+    rsa_bits: Option<usize>,
     pub(super) signed: Signed<'a>,
     is_authority: bool,
+    path_length: Option<usize>,
     key_usage: Option<KeyUsage>,
+    purposes: Option<Purposes>,
+    pub(super) name_constraints: Option<NameConstraints<'a>>,
+    /// Hints as to which issuer's key it is.
+    pub(super) subject_key_id: Option<&'a [u8]>,
+    pub(super) authority_key_id: Option<&'a [u8]>,
+    /// The names in subjectAltName, without the sequence's header.
+    pub(super) names: &'a [u8],
     uris: usize,
     /// The first of `uris`.
     uri: &'a [u8],
+    /// The value of cRLDistributionPoints.
+    pub(super) distribution_points: Option<&'a [u8]>,
 }
 
-/// A subjectPublicKeyInfo.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SubjectKey<'a> {
-    /// The contents of the algorithm identifier.
-    pub(super) algorithm: &'a [u8],
-    /// subjectPublicKey.
-    pub(super) bits: &'a [u8],
-}
-
-/// What an issuer signed, and how.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Signed<'a> {
-    /// tbsCertificate with its header.
-    pub(super) message: &'a [u8],
-    /// The contents of signatureAlgorithm.
-    pub(super) algorithm: &'a [u8],
-    pub(super) signature: &'a [u8],
-}
-
-/// What is read of the extensions.
-#[derive(Debug, Default)]
-struct Extensions<'a> {
-    basic_constraints: Option<&'a [u8]>,
-    key_usage: Option<&'a [u8]>,
-    subject_alt_name: Option<&'a [u8]>,
+/// Reads an extension that may be absent.
+fn read<'a, T>(
+    value: Option<&'a [u8]>,
+    read: impl FnOnce(&'a [u8]) -> Option<T>,
+    bad: CertificateError,
+) -> Result<Option<T>, CertificateError> {
+    value.map(|value| read(value).ok_or(bad)).transpose()
 }
 
 impl<'a> Certificate<'a> {
@@ -109,7 +91,7 @@ impl<'a> Certificate<'a> {
         if fields.expect(tag::context_constructed(0)) != Some(&[tag::INTEGER, 1, 2][..]) {
             return Err(bad("version"));
         }
-        fields.expect(tag::INTEGER).ok_or(bad("serialNumber"))?;
+        let serial = fields.expect(tag::INTEGER).ok_or(bad("serialNumber"))?;
         if fields.expect(tag::SEQUENCE) != Some(algorithm) {
             return Err(bad("signature"));
         }
@@ -123,38 +105,45 @@ impl<'a> Certificate<'a> {
         // Without extensions there is neither a name nor a certificate authority for us.
         let extensions = fields.expect(tag::context_constructed(3)).ok_or(bad("extensions"))?;
         fields.end().ok_or(bad("bytes after the extensions"))?;
-        let extensions = Extensions::parse(extensions).ok_or(bad("extensions"))?;
+        let found = Extensions::parse(extensions).ok_or(bad("extensions"))?;
 
-        let key_usage = match extensions.key_usage {
-            Some(value) => Some(key_usage(value).ok_or(bad("keyUsage"))?),
-            None => None,
+        let key_usage = read(found.key_usage, extensions::key_usage, bad("keyUsage"))?;
+        let purposes =
+            read(found.extended_key_usage, extensions::purposes, bad("extendedKeyUsage"))?;
+        let constraints =
+            read(found.basic_constraints, extensions::basic_constraints, bad("basicConstraints"))?;
+        let (is_authority, path_length) = constraints.unwrap_or((false, None));
+        let names = read(found.subject_alt_name, extensions::uris, bad("subjectAltName"))?;
+        let (names, uris, uri) = names.unwrap_or((&[], 0, &[]));
+        let name_constraints =
+            read(found.name_constraints, NameConstraints::load, bad("nameConstraints"))?;
+        let rsa_bits = match key.is_rsa() {
+            true => Some(key.rsa_bits().ok_or(bad("RSAPublicKey"))?),
+            false => None,
         };
-        let is_authority = match extensions.basic_constraints {
-            Some(value) => is_authority(value).ok_or(bad("basicConstraints"))?,
-            None => false,
-        };
-        let (uris, uri) = match extensions.subject_alt_name {
-            Some(value) => uris(value).ok_or(bad("subjectAltName"))?,
-            None => (0, &[][..]),
-        };
-        if key.is_rsa() {
-            let bits = key.rsa_bits().ok_or(bad("RSAPublicKey"))?;
-            if bits > MAX_RSA_BITS {
-                return Err(CertificateError::RsaKeyTooLarge { position, bits });
-            }
-        }
         let signed = Signed { message: tbs.whole, algorithm, signature };
         Ok(Self {
             position,
+            der,
+            serial,
             issuer,
             subject,
             validity,
             key,
+            rsa_bits,
             signed,
             is_authority,
+            path_length,
             key_usage,
+            purposes,
+            name_constraints,
+            // Hints and nothing more: one that cannot be read is none.
+            subject_key_id: found.subject_key_id.and_then(extensions::subject_key_id),
+            authority_key_id: found.authority_key_id.and_then(extensions::authority_key_id),
+            names,
             uris,
             uri,
+            distribution_points: found.distribution_points,
         })
     }
 
@@ -185,135 +174,82 @@ impl<'a> Certificate<'a> {
     pub(super) fn leaf_key(&self) -> Result<PublicKey, CertificateError> {
         let kind = KeyKind::from_algorithm(self.key.algorithm)
             .ok_or(CertificateError::UnsupportedKey { position: self.position })?;
-        if let Some(bits) = self.key.is_rsa().then(|| self.key.rsa_bits()).flatten()
+        if let Some(bits) = self.rsa_bits
             && bits < MIN_RSA_BITS
         {
             return Err(CertificateError::RsaKeyTooSmall { bits });
         }
+        self.check_key_size()?;
         Ok(PublicKey { kind, bytes: self.key.bits.into() })
     }
 
     /// Whether the certificate may issue others, by what it says itself.
     pub(super) fn check_authority(&self) -> Result<(), CertificateError> {
         // RFC 5280, section 4.2.1.3: without keyUsage, any use is allowed.
-        if self.is_authority && self.key_usage.is_none_or(KeyUsage::cert_sign) {
-            Ok(())
-        } else {
-            Err(CertificateError::NotAnAuthority { position: self.position })
+        if !self.is_authority || !self.key_usage.is_none_or(KeyUsage::cert_sign) {
+            return Err(CertificateError::NotAnAuthority { position: self.position });
+        }
+        self.check_key_size()
+    }
+
+    /// Whether lists of revoked certificates may be signed with the certificate's key.
+    pub(super) fn may_sign_revocation_lists(&self) -> bool {
+        self.key_usage.is_none_or(KeyUsage::crl_sign)
+    }
+
+    pub(super) fn check_purpose(&self, purpose: Purpose) -> Result<(), CertificateError> {
+        match self.purposes {
+            Some(purposes) if !purposes.allow(purpose) => {
+                Err(CertificateError::WrongExtendedKeyUsage)
+            }
+            _ => Ok(()),
         }
     }
-}
 
-impl<'a> SubjectKey<'a> {
-    /// Takes the contents of the SEQUENCE.
-    pub(super) fn parse(contents: &'a [u8]) -> Option<Self> {
-        let mut info = Reader::new(contents);
-        let algorithm = info.expect(tag::SEQUENCE)?;
-        let bits = info.whole_bytes()?;
-        info.end()?;
-        Some(Self { algorithm, bits })
+    /// In which roles the certificate may be used.
+    pub(super) fn purposes(&self) -> Purposes {
+        self.purposes.unwrap_or(Purposes { server: true, client: true })
     }
 
-    fn is_rsa(self) -> bool {
-        let name = Reader::new(self.algorithm).expect(tag::OID);
-        name.is_some_and(|name| name.starts_with(oid::PKCS1))
-    }
-
-    /// The size of an RSA key's modulus.
-    fn rsa_bits(self) -> Option<usize> {
-        let mut key = Reader::new(self.bits).sequence()?;
-        let modulus = key.expect(tag::INTEGER)?;
-        let zeros = modulus.iter().take_while(|&&byte| byte == 0).count();
-        let top = modulus.get(zeros)?;
-        Some((modulus.len() - zeros) * 8 - top.leading_zeros() as usize)
-    }
-}
-
-impl<'a> Extensions<'a> {
-    /// Takes the contents of `[3]`.
-    fn parse(tagged: &'a [u8]) -> Option<Self> {
-        let mut tagged = Reader::new(tagged);
-        let mut list = tagged.sequence()?;
-        tagged.end()?;
-        let mut found = Self::default();
-        while !list.is_empty() {
-            let mut extension = list.sequence()?;
-            let name = extension.expect(tag::OID)?;
-            // "critical" is webpki's business.
-            if extension.next_is(tag::BOOLEAN) {
-                boolean(extension.expect(tag::BOOLEAN)?)?;
+    /// Whether the certificate may have `intermediates` others between itself and a leaf.
+    pub(super) fn check_path_length(&self, intermediates: usize) -> Result<(), CertificateError> {
+        match self.path_length {
+            Some(most) if intermediates > most => {
+                Err(CertificateError::Invalid("an issuer's path length constraint is exceeded"))
             }
-            let value = extension.expect(tag::OCTET_STRING)?;
-            extension.end()?;
-            let place = match name {
-                oid::BASIC_CONSTRAINTS => &mut found.basic_constraints,
-                oid::KEY_USAGE => &mut found.key_usage,
-                oid::SUBJECT_ALT_NAME => &mut found.subject_alt_name,
-                _ => continue,
-            };
-            // RFC 5280, section 4.2: no extension occurs twice.
-            if place.replace(value).is_some() {
-                return None;
-            }
-        }
-        Some(found)
-    }
-}
-
-fn is_authority(value: &[u8]) -> Option<bool> {
-    let mut outer = Reader::new(value);
-    let mut fields = outer.sequence()?;
-    outer.end()?;
-    let mut is_authority = false;
-    if fields.next_is(tag::BOOLEAN) {
-        is_authority = boolean(fields.expect(tag::BOOLEAN)?)?;
-    }
-    // pathLenConstraint, which webpki obeys.
-    if fields.next_is(tag::INTEGER) {
-        fields.element()?;
-    }
-    fields.end()?;
-    Some(is_authority)
-}
-
-fn key_usage(value: &[u8]) -> Option<KeyUsage> {
-    let mut outer = Reader::new(value);
-    let contents = outer.expect(tag::BIT_STRING)?;
-    outer.end()?;
-    let (&unused, bytes) = contents.split_first()?;
-    let last = bytes.last().copied().unwrap_or(0);
-    // Unused bits are zero, and there are none without bytes.
-    if unused > 7 || (bytes.is_empty() && unused != 0) || last & !(0xFF << unused) != 0 {
-        return None;
-    }
-    Some(KeyUsage(bytes.first().copied().unwrap_or(0)))
-}
-
-/// How many URIs there are, readable or not, and the first.
-fn uris(value: &[u8]) -> Option<(usize, &[u8])> {
-    const URI: u8 = tag::context(6);
-    let mut outer = Reader::new(value);
-    let mut names = outer.sequence()?;
-    outer.end()?;
-    let (mut count, mut first) = (0, &[][..]);
-    while !names.is_empty() {
-        let name = names.element()?;
-        match name.tag {
-            URI => {
-                if count == 0 {
-                    first = name.contents;
-                }
-                count += 1;
-            }
-            // The other kinds of GeneralName (RFC 5280, section 4.2.1.6), in the form they have there.
-            0x81 | 0x82 | 0x87 | 0x88 | 0xA0 | 0xA3 | 0xA4 | 0xA5 => {}
-            _ => return None,
+            _ => Ok(()),
         }
     }
-    Some((count, first))
+
+    /// Whether the certificate is one to rustls-webpki too, which is strict about encodings and refuses critical extensions that
+    /// it does not know.
+    pub(super) fn check_strictly(&self) -> Result<(), CertificateError> {
+        let der = CertificateDer::from(self.der);
+        match EndEntityCert::try_from(&der) {
+            Ok(_) => Ok(()),
+            Err(webpki::Error::UnsupportedCriticalExtension) => {
+                Err(CertificateError::Invalid("a critical extension that is not supported"))
+            }
+            Err(_) => Err(CertificateError::Invalid("it breaks the rules of X.509")),
+        }
+    }
+
+    fn check_key_size(&self) -> Result<(), CertificateError> {
+        match self.rsa_bits {
+            Some(bits) if bits > MAX_RSA_BITS => {
+                Err(CertificateError::RsaKeyTooLarge { position: self.position, bits })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether both are certificates of one authority: one name and one key.
+    pub(super) fn is_same_authority(&self, subject: &[u8], key: SubjectKey<'_>) -> bool {
+        self.subject == subject && self.key == key
+    }
 }
 
-/// What a development authority needs to know of its own certificate.
+/// What a development authority needs to know of its certificate.
 #[cfg(feature = "dev-ca")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Authority<'a> {
@@ -343,23 +279,4 @@ pub(crate) fn authority_of(der: &[u8]) -> Result<Authority<'_>, CertificateError
         not_before: certificate.validity.start(),
         not_after: certificate.validity.end(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn key_usage_bits_must_be_tidy() {
-        assert!(key_usage(&[3, 2, 7, 0x80]).is_some_and(KeyUsage::digital_signature));
-        assert!(
-            key_usage(&[3, 2, 1, 0x06]).is_some_and(|usage| usage.cert_sign() && usage.crl_sign())
-        );
-        assert!(key_usage(&[3, 1, 0]).is_some_and(|usage| !usage.digital_signature()));
-        for bad in
-            [&[3, 0][..], &[3, 1, 1], &[3, 2, 8, 0], &[3, 2, 7, 0x40], &[3, 2, 0, 0, 0], &[4, 1, 0]]
-        {
-            assert!(key_usage(bad).is_none(), "{bad:02x?}");
-        }
-    }
 }

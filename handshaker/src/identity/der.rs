@@ -11,6 +11,7 @@ pub(super) mod tag {
     pub(crate) const UTC_TIME: u8 = 0x17;
     pub(crate) const GENERALIZED_TIME: u8 = 0x18;
     pub(crate) const SEQUENCE: u8 = 0x30;
+    pub(crate) const SET: u8 = 0x31;
     /// `[n]`, primitive.
     pub(crate) const fn context(number: u8) -> u8 {
         0x80 | number
@@ -57,26 +58,19 @@ impl<'a> Reader<'a> {
             return None;
         }
         let (&first, rest) = rest.split_first()?;
+        // Lengths in the short form, or in 1 to 4 bytes after a byte that says how many. Revocation lists need more than 2.
         let (length, rest) = match first {
             0..=0x7F => (usize::from(first), rest),
-            0x81 => {
-                let (&length, rest) = rest.split_first()?;
-                (usize::from(length), rest)
-            }
-            0x82 => {
-                let (length, rest) = rest.split_first_chunk()?;
-                (usize::from(u16::from_be_bytes(*length)), rest)
+            0x81..=0x84 => {
+                let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7F))?;
+                let length = bytes.iter().try_fold(0_u32, |length, &byte| {
+                    length.checked_mul(256)?.checked_add(u32::from(byte))
+                })?;
+                let shortest = bytes[0] != 0 && length > 0x7F;
+                (usize::try_from(length).ok().filter(|_| shortest)?, rest)
             }
             _ => return None,
         };
-        let shortest = match length {
-            0..=0x7F => first < 0x80,
-            0x80..=0xFF => first == 0x81,
-            _ => true,
-        };
-        if !shortest {
-            return None;
-        }
         let (contents, rest) = rest.split_at_checked(length)?;
         self.0 = rest;
         Some(Element { tag, contents, whole: &all[..all.len() - rest.len()] })
@@ -127,12 +121,16 @@ mod tests {
         let mut longer = vec![0x04, 0x82, 0x01, 0x00];
         longer.extend([7; 0x100]);
         assert_eq!(Reader::new(&longer).expect(tag::OCTET_STRING), Some(&[7; 0x100][..]));
+        let mut longest = vec![0x04, 0x83, 0x01, 0x00, 0x00];
+        longest.extend(vec![7; 0x1_0000]);
+        assert_eq!(Reader::new(&longest).expect(tag::OCTET_STRING), Some(&longest[5..]));
 
         for bad in [
             &[0x04, 0x81, 0x01, 7][..],
             &[0x04, 0x82, 0x00, 0x01, 7],
             &[0x04, 0x80, 7, 0, 0],
             &[0x04, 0x83, 0x00, 0x00, 0x01, 7],
+            &[0x04, 0x85, 0x00, 0x00, 0x00, 0x00, 0x01, 7],
             &[0x04, 0x84, 0xFF, 0xFF, 0xFF, 0xFF],
             &[0x04, 0x02, 7],
             &[0x1F, 0x01, 7],

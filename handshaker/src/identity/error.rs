@@ -1,4 +1,4 @@
-//! Faults of this side's own identity, and faults of a peer's certificates.
+//! Faults of this side's identity, and faults of a peer's certificates.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use crate::error::AlertCode;
 
 use super::spiffe::{SpiffeIdError, TrustDomain};
 
-/// Why this side's own identity cannot be used. Never the peer's doing.
+/// Why this side's identity, or one of its files, cannot be used. Never the peer's doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IdentityError {
@@ -23,7 +23,7 @@ pub enum IdentityError {
     Read {
         /// The kind of failure.
         kind: io::ErrorKind,
-        /// The operating system's words.
+        /// The operating system's message.
         message: String,
     },
     /// The file is larger than 16 MiB.
@@ -41,21 +41,25 @@ pub enum IdentityError {
     NoPrivateKey,
     /// There is more than one private key in it.
     SeveralPrivateKeys,
-    /// The private key is encrypted. Decrypt it first.
+    /// The private key is encrypted, in the form of PKCS#8 or in OpenSSL's traditional one.
     EncryptedPrivateKey,
-    /// The private key is malformed, of a kind or size that is not supported, or does not fit its own public key.
+    /// There is a certificate where the private key should be.
+    ChainInPlaceOfKey,
+    /// There is a private key where the certificate chain should be.
+    KeyInPlaceOfChain,
+    /// The private key is malformed, of a kind or size that is not supported, or does not fit its public key.
     PrivateKey(String),
     /// The private key does not belong to the leaf certificate.
     KeyMismatch,
     /// The signer failed, or does not know the scheme.
     Sign(String),
-    /// The own chain would not be accepted by a peer that has the same trust bundles.
+    /// This side's chain would not be accepted by a peer that has the same trust bundles, or not at this time.
     Chain(CertificateError),
-    /// A certificate of a trust bundle is malformed or no certificate authority's.
+    /// A trust bundle has no certificate that can be used as an authority's. This is what is wrong with the first one.
     Anchor(CertificateError),
     /// A certificate revocation list is malformed or of a kind that is not supported.
     RevocationList(String),
-    /// There is no trust bundle for the own trust domain.
+    /// There is no trust bundle for this side's trust domain.
     NoOwnBundle(TrustDomain),
     /// The trust domain is that of development certificates, which are refused unless allowed explicitly.
     DevelopmentDomain(TrustDomain),
@@ -95,48 +99,56 @@ impl fmt::Display for IdentityError {
             Self::FileTooLarge => f.write_str("larger than 16 MiB"),
             Self::SharedKeyFile { mode } => write!(
                 f,
-                "a private key that others than its owner may use (mode {mode:04o}). Make it 0600 or 0400; in Kubernetes \
-                 give the volume `defaultMode: 0400`; or set allow_shared_key_file"
+                "a private key that users other than its owner may read or write (mode {mode:04o}); make it 0600 or 0400, in \
+                 Kubernetes give the volume `defaultMode: 0400`, or set allow_shared_key_file"
             ),
-            Self::Pem(fault) => write!(f, "not PEM: {fault}"),
-            Self::NoCertificate => f.write_str("no certificate in it"),
-            Self::NoPrivateKey => f.write_str("no private key in it (PKCS#8, PKCS#1 or SEC1)"),
-            Self::SeveralPrivateKeys => f.write_str("more than one private key in it"),
-            Self::EncryptedPrivateKey => f.write_str("the private key is encrypted"),
+            Self::Pem(fault) => write!(f, "it is not valid PEM: {fault}"),
+            Self::NoCertificate => {
+                f.write_str("it contains no certificate in PEM (-----BEGIN CERTIFICATE-----)")
+            }
+            Self::NoPrivateKey => f.write_str(
+                "it contains no private key in PEM (-----BEGIN PRIVATE KEY-----, or the same with RSA or EC)",
+            ),
+            Self::SeveralPrivateKeys => {
+                f.write_str("it contains more than one private key; leave the leaf's only")
+            }
+            Self::EncryptedPrivateKey => f.write_str(
+                "the private key is encrypted, and there is nobody to ask for the password; decrypt it, for instance with \
+                 `openssl pkey`",
+            ),
+            Self::ChainInPlaceOfKey => f.write_str(
+                "it contains a certificate and no private key; are the chain and the key swapped?",
+            ),
+            Self::KeyInPlaceOfChain => f.write_str(
+                "it contains a private key and no certificate; are the chain and the key swapped?",
+            ),
             Self::PrivateKey(fault) => write!(f, "the private key cannot be used: {fault}"),
             Self::KeyMismatch => {
                 f.write_str("the private key does not belong to the first certificate of the chain")
             }
             Self::Sign(fault) => write!(f, "cannot sign: {fault}"),
-            Self::Chain(fault) => write!(f, "the own certificate chain is not valid: {fault}"),
+            Self::Chain(fault) => write!(f, "this side's certificate chain is not valid: {fault}"),
             Self::Anchor(fault) => {
-                write!(f, "the trust bundle has a certificate that is no good: {fault}")
+                write!(f, "the trust bundle has no usable authority: {fault}")
             }
             Self::RevocationList(fault) => {
-                write!(f, "the certificate revocation list is no good: {fault}")
+                write!(f, "the certificate revocation list cannot be used: {fault}")
             }
             Self::NoOwnBundle(domain) => {
-                write!(f, "no trust bundle for the own trust domain {domain}")
+                write!(f, "there is no trust bundle for this side's trust domain {domain}")
             }
             Self::DevelopmentDomain(domain) => write!(
                 f,
-                "the trust domain {domain} is for development; set allow_development_domain to use it"
+                "the trust domain {domain} is for development only; set allow_development_domain to use it"
             ),
             Self::Watcher(fault) => write!(f, "the files cannot be watched: {fault}"),
-            Self::Unavailable(reason) => write!(f, "no identity: {reason}"),
+            Self::Unavailable(reason) => write!(f, "there is no identity: {reason}"),
         }
     }
 }
 
-impl std::error::Error for IdentityError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::InFile { fault, .. } => Some(fault),
-            Self::Chain(fault) | Self::Anchor(fault) => Some(fault),
-            _ => None,
-        }
-    }
-}
+/// The message says all of it, so there is no source to follow; match on the variants to look inside.
+impl std::error::Error for IdentityError {}
 
 /// Why a certificate chain was refused.
 ///
@@ -164,18 +176,13 @@ pub enum CertificateError {
         /// The part of the certificate at which reading stopped.
         part: &'static str,
     },
-    /// The certificate's issuer is not the subject of the next one.
-    OutOfOrder {
-        /// The certificate whose issuer does not follow.
-        position: usize,
-    },
     /// No URI among the subject's alternative names.
     NoUri,
     /// More than one URI among the subject's alternative names.
     SeveralUris(usize),
     /// The URI is not a SPIFFE ID.
     SpiffeId(SpiffeIdError),
-    /// There is no trust bundle for the leaf's trust domain.
+    /// There is no trust bundle for the leaf's trust domain, or none that can be used.
     UnknownTrustDomain(TrustDomain),
     /// The leaf is a certificate authority's.
     AuthorityAsLeaf,
@@ -198,8 +205,12 @@ pub enum CertificateError {
     Revoked,
     /// There are revocation lists for the trust domain, and no current one that covers every certificate of the chain.
     RevocationUnknown,
-    /// No authority of the trust domain's bundle vouches for the chain, or a signature in it is wrong.
+    /// No path leads to an authority of the trust domain's bundle: an issuer is missing, or a signature is wrong.
     Untrusted,
+    /// 16 signatures were verified without finding a path to an authority. Issuers that share a name need key identifiers.
+    TooManySignatures,
+    /// The name constraints of an issuer do not allow a name below it. The text says which name.
+    NameConstraints(String),
     /// A key of a kind that is not supported.
     UnsupportedKey {
         /// Which certificate has it.
@@ -217,7 +228,7 @@ pub enum CertificateError {
         /// The modulus' size in bits.
         bits: usize,
     },
-    /// X.509's rules are broken in another way: path length, name constraints, an unknown critical extension.
+    /// X.509's rules are broken in another way: path length, an unknown critical extension.
     Invalid(&'static str),
 }
 
@@ -234,60 +245,68 @@ impl CertificateError {
     }
 }
 
+impl CertificateError {
+    /// The fault, and what the chain claims, for the log of the side that refuses it.
+    pub(crate) fn describe(&self, chain: &[&[u8]]) -> String {
+        format!("{self}{}", super::chain::claims(chain))
+    }
+}
+
 impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("no certificate"),
-            Self::TooMany(count) => write!(f, "{count} certificates, of at most 5"),
+            Self::TooMany(count) => write!(f, "{count} certificates, more than 5"),
             Self::ChainTooLarge(bytes) => {
-                write!(f, "{bytes} bytes of certificates, of at most 24 KiB")
+                write!(f, "{bytes} bytes of certificates, more than 24 KiB")
             }
             Self::TooLarge { position, bytes } => {
-                write!(f, "certificate {position} has {bytes} bytes, of at most 8 KiB")
+                write!(f, "certificate {position} has {bytes} bytes, more than 8 KiB")
             }
             Self::Malformed { position, part } => {
                 write!(f, "certificate {position} is malformed: {part}")
             }
-            Self::OutOfOrder { position } => {
-                write!(f, "the issuer of certificate {position} is not the subject of the next")
-            }
             Self::NoUri => f.write_str("no URI in subjectAltName"),
-            Self::SeveralUris(count) => write!(f, "{count} URIs in subjectAltName, of exactly 1"),
+            Self::SeveralUris(count) => write!(f, "{count} URIs in subjectAltName, not exactly 1"),
             Self::SpiffeId(fault) => write!(f, "the URI is not a SPIFFE ID: {fault}"),
-            Self::UnknownTrustDomain(domain) => write!(f, "no trust bundle for {domain}"),
-            Self::AuthorityAsLeaf => f.write_str("the leaf is a certificate authority's"),
+            Self::UnknownTrustDomain(domain) => {
+                write!(f, "there is no usable trust bundle for the trust domain {domain}")
+            }
+            Self::AuthorityAsLeaf => f.write_str("the leaf is a certificate authority's certificate"),
             Self::NotAnAuthority { position } => {
-                write!(f, "certificate {position} may not sign certificates")
+                write!(f, "certificate {position} is not a certificate authority's, or may not sign certificates")
             }
             Self::NoDigitalSignature => f.write_str("the leaf's keyUsage lacks digitalSignature"),
             Self::LeafMaySign => f.write_str("the leaf's keyUsage has keyCertSign or cRLSign"),
-            Self::WrongExtendedKeyUsage => f.write_str("extendedKeyUsage excludes this role"),
+            Self::WrongExtendedKeyUsage => {
+                f.write_str("extendedKeyUsage does not allow the role that the certificate is used in")
+            }
             Self::Expired => f.write_str("expired"),
             Self::NotYetValid => f.write_str("not valid yet"),
             Self::Revoked => f.write_str("revoked"),
-            Self::RevocationUnknown => {
-                f.write_str("no current revocation list covers every certificate")
-            }
+            Self::RevocationUnknown => f.write_str(
+                "the trust domain has revocation lists, and no current one of its issuer covers every certificate of the chain",
+            ),
             Self::Untrusted => f.write_str("not signed by an authority of its trust domain"),
+            Self::TooManySignatures => f.write_str(
+                "no path to an authority within 16 signatures; give issuers that share a name key identifiers",
+            ),
+            Self::NameConstraints(fault) => {
+                write!(f, "the name constraints of an issuer are violated: {fault}")
+            }
             Self::UnsupportedKey { position } => {
                 write!(f, "certificate {position} has a key of a kind that is not supported")
             }
             Self::RsaKeyTooSmall { bits } => {
-                write!(f, "the leaf has an RSA key of {bits} bits, of at least 2,048")
+                write!(f, "the leaf has an RSA key of {bits} bits, less than 2,048")
             }
             Self::RsaKeyTooLarge { position, bits } => {
-                write!(f, "certificate {position} has an RSA key of {bits} bits, of at most 4,096")
+                write!(f, "certificate {position} has an RSA key of {bits} bits, more than 4,096")
             }
             Self::Invalid(fault) => f.write_str(fault),
         }
     }
 }
 
-impl std::error::Error for CertificateError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::SpiffeId(fault) => Some(fault),
-            _ => None,
-        }
-    }
-}
+/// The message says all of it, so there is no source to follow; match on the variants to look inside.
+impl std::error::Error for CertificateError {}

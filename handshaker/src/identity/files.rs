@@ -1,21 +1,29 @@
 //! An identity in PEM files, reloaded when they change.
 
 mod builder;
+mod domains;
 mod read;
 mod watch;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 pub use builder::IdentityFilesBuilder;
 
+use super::digest::Digest;
 use super::error::IdentityError;
 use super::snapshot::{Identity, IdentitySource};
-use super::trust::Digest;
+use super::spiffe::TrustDomain;
 use builder::Paths;
+use domains::Domains;
 use watch::{Life, Watch};
+
+/// How long a look waits, once, when it finds the files of a trust domain broken: a file that is being written in place, as
+/// spiffe-helper does, is whole by then.
+const SETTLING_TIME: Duration = Duration::from_millis(50);
 
 /// How often [`IdentityFiles::watch`] reads the files.
 pub const DEFAULT_WATCH_INTERVAL: Duration = Duration::from_secs(5);
@@ -23,9 +31,15 @@ pub const DEFAULT_WATCH_INTERVAL: Duration = Duration::from_secs(5);
 /// An identity in PEM files: certificate chain, private key, and a trust bundle for each trust domain.
 ///
 /// Files are compared by content, because Kubernetes changes them by replacing a symbolic link, which file notifications miss.
-/// A new identity takes effect only if it is whole: key and leaf fit, the chain is valid, the bundles can be read. Otherwise the
-/// old one stays, the failure is logged and counted, and the next look tries again, which also settles a look at files half way
-/// through being replaced.
+///
+/// * **This side's chain and key** take effect together, if they are good: they fit each other, the chain is valid now, and this
+///   side's bundle vouches for it. Otherwise the old ones stay, and the next look tries again, which also settles a look at files
+///   that are being replaced one after the other. When the old chain expires, handshakes fail until a new one is there.
+/// * **Each trust domain's files** take effect by themselves and at once, whatever they say about this side. A domain whose files
+///   are missing, empty or broken has nobody in it until they are good again. (A look that finds them so looks again 50 ms later;
+///   better replace files in one step, by renaming.) Other domains and this side's renewal go on.
+///
+/// Whatever is wrong is logged once, counted, and tried again at each look; when it is good again, that is logged too.
 ///
 /// Cloning gives another handle to the same identity.
 ///
@@ -37,7 +51,7 @@ pub const DEFAULT_WATCH_INTERVAL: Duration = Duration::from_secs(5);
 ///     .bundle("example.org".parse()?, "/run/svid/ca.crt")
 ///     .load(SystemTime::now())?;
 /// files.watch()?;
-/// println!("we are {}", files.snapshot()?.id());
+/// println!("this side is {}", files.snapshot()?.id());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -56,11 +70,20 @@ struct Shared {
 }
 
 struct State {
-    /// Of the files that `current` came from.
-    loaded: Digest,
-    /// What the log already says.
-    last_error: Option<IdentityError>,
+    /// Of the chain and key that `current` came from.
+    pair: Option<Digest>,
+    domains: Domains,
+    /// What the last look found wrong with the chain and the key. The log says it already.
+    pair_fault: Option<IdentityError>,
     life: Life,
+}
+
+impl State {
+    /// What the last look found wrong.
+    fn fault(&self) -> Option<IdentityError> {
+        let domain = || self.domains.faults().next().map(|(_, fault)| fault.clone());
+        self.pair_fault.clone().or_else(domain)
+    }
 }
 
 impl IdentityFiles {
@@ -73,24 +96,39 @@ impl IdentityFiles {
     }
 
     fn load(paths: Paths, now: SystemTime) -> Result<Self, IdentityError> {
-        let contents = paths.read()?;
-        let current = contents.identity(&paths, now)?;
+        let contents = paths.read();
+        let mut domains = Domains::default();
+        domains.update(&paths.trust, &contents.trust, &paths.template);
+        // The settings are wrong, and no change of a file can correct that.
+        let is_forbidden =
+            |fault: &IdentityError| matches!(fault.fault(), IdentityError::DevelopmentDomain(_));
+        if let Some((_, fault)) = domains.faults().find(|(_, fault)| is_forbidden(fault)) {
+            return Err(fault.clone());
+        }
+        let current = paths.identity(&contents, &domains, now)?;
         let life = Life::of(&current, now);
         life.log(&current);
+        let failures = u64::from(domains.faults().next().is_some());
+        let pair = contents.pair_digest();
         let shared = Shared {
             paths,
             current: RwLock::new(current),
-            state: Mutex::new(State { loaded: contents.digest(), last_error: None, life }),
+            state: Mutex::new(State { pair, domains, pair_fault: None, life }),
             reloads: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
+            failures: AtomicU64::new(failures),
             watch: Watch::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Reads the files, and takes them over if they have changed and are good: then the answer is `true`.
+    /// Reads the files. What has changed and is good takes effect, and so does that the files of a trust domain are not good any
+    /// more. `true` if anything did.
     ///
-    /// Blocks on file I/O. On an error the old identity stays.
+    /// Blocks on file I/O.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong. All else has taken effect nevertheless.
     pub fn reload_if_changed(&self, now: SystemTime) -> Result<bool, IdentityError> {
         self.shared.reload_if_changed(now)
     }
@@ -106,19 +144,24 @@ impl IdentityFiles {
         self.shared.watch.start(&self.shared, interval)
     }
 
-    /// How often changed files were taken over.
+    /// How often changed files took effect.
     pub fn reloads(&self) -> u64 {
         self.shared.reloads.load(Ordering::Relaxed)
     }
 
-    /// How often a look at the files failed and the old identity stayed.
+    /// How many looks at the files found something wrong.
     pub fn failures(&self) -> u64 {
         self.shared.failures.load(Ordering::Relaxed)
     }
 
-    /// What the last look found wrong; `None` if all was well.
+    /// The first thing that the last look found wrong; `None` if all was well.
     pub fn last_error(&self) -> Option<IdentityError> {
-        self.shared.state().last_error.clone()
+        self.shared.state().fault()
+    }
+
+    /// The trust domains whose files are not good, so that nobody of them is accepted.
+    pub fn unusable_trust_domains(&self) -> Vec<TrustDomain> {
+        self.shared.state().domains.faults().map(|(domain, _)| domain.clone()).collect()
     }
 }
 
@@ -148,36 +191,70 @@ impl Shared {
     fn reload_if_changed(&self, now: SystemTime) -> Result<bool, IdentityError> {
         let mut state = self.state();
         let changed = self.reload(&mut state, now);
-        match &changed {
-            Ok(_) => state.last_error = None,
-            Err(fault) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                if state.last_error.as_ref() != Some(fault) {
-                    tracing::warn!(%fault, "keeping the old identity");
-                    state.last_error = Some(fault.clone());
-                }
-            }
-        }
         let current = self.current();
         let life = Life::of(&current, now);
-        if life > state.life || matches!(changed, Ok(true)) {
+        if life > state.life || changed {
             life.log(&current);
         }
         state.life = life;
+        match state.fault() {
+            Some(fault) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                Err(fault)
+            }
+            None => Ok(changed),
+        }
+    }
+
+    fn reload(&self, state: &mut State, now: SystemTime) -> bool {
+        let mut contents = self.paths.read();
+        let Paths { trust, template, .. } = &self.paths;
+        if state.domains.is_newly_broken(trust, &contents.trust, template) {
+            thread::sleep(SETTLING_TIME);
+            contents.trust = self.paths.read_trust();
+        }
+        let mut next = None;
+        let trust_changed = state.domains.update(trust, &contents.trust, template);
+        let pair = contents.pair_digest();
+        let mut fault = None;
+        if pair.is_none() || pair != state.pair {
+            match self.paths.identity(&contents, &state.domains, now) {
+                Ok(identity) => {
+                    tracing::info!(id = %identity.id(), "certificate and key reloaded");
+                    state.pair = pair;
+                    next = Some(identity);
+                }
+                Err(found) => fault = Some(found),
+            }
+        }
+        if next.is_none() && trust_changed {
+            let trust = state.domains.bundles(template);
+            next = Some(self.current().with_trust(trust, now));
+        }
+        let changed = next.is_some();
+        if let Some(identity) = next {
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = identity;
+            self.reloads.fetch_add(1, Ordering::Relaxed);
+        }
+        let fault = fault.or_else(|| self.doubt(state));
+        match (&fault, &state.pair_fault) {
+            (Some(fault), before) if before.as_ref() != Some(fault) => {
+                tracing::warn!(%fault, "this side keeps the certificate and key that it has");
+            }
+            (None, Some(_)) => tracing::info!("this side's certificate and key are good again"),
+            _ => {}
+        }
+        state.pair_fault = fault;
         changed
     }
 
-    fn reload(&self, state: &mut State, now: SystemTime) -> Result<bool, IdentityError> {
-        let contents = self.paths.read()?;
-        let digest = contents.digest();
-        if digest == state.loaded {
-            return Ok(false);
+    /// The fault that this side's bundle does not vouch for this side, unless the bundle itself has a fault.
+    fn doubt(&self, state: &State) -> Option<IdentityError> {
+        let current = self.current();
+        let domain = current.id().trust_domain();
+        if state.domains.fault(&domain).is_some() {
+            return None;
         }
-        let identity = contents.identity(&self.paths, now)?;
-        tracing::info!(id = %identity.id(), "identity reloaded");
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = identity;
-        state.loaded = digest;
-        self.reloads.fetch_add(1, Ordering::Relaxed);
-        Ok(true)
+        self.paths.doubt(&current)
     }
 }

@@ -10,7 +10,7 @@ use super::spiffe::{SpiffeId, SpiffeIdError, TrustDomain, check_path, split};
 ///
 /// As text: `spiffe://example.org/ns/shop/sa/cart` is that identity; `spiffe://example.org/ns/shop/*` every identity with one
 /// or more whole segments in place of the star; `spiffe://example.org` or `spiffe://example.org/*` the whole trust domain.
-/// A star stands nowhere else, and nothing is normalised before comparing.
+/// A star is allowed nowhere else, and nothing is normalized before comparing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule(Pattern);
 
@@ -102,7 +102,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Allows every identity of the trust domain that this side's own identity belongs to, and none of others.
+    /// Allows every identity of the trust domain that this side's identity belongs to, and none of others.
     pub fn own_trust_domain() -> Self {
         Self { own_trust_domain: true, ..Self::nobody() }
     }

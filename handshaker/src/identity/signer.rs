@@ -2,20 +2,17 @@
 
 use std::fmt;
 
-use pki_types::PrivateKeyDer;
-use pki_types::pem::PemObject;
 use ring::error::KeyRejected;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm, Ed25519KeyPair, RSA_PSS_SHA256, RsaKeyPair,
 };
-use zeroize::Zeroizing;
 
 use super::der::{Reader, tag};
 use super::error::IdentityError;
 use super::key::{KeyKind, SignatureScheme};
-use super::trust::pem_fault;
+use super::pem::{self, Kind};
 
 /// Signs handshakes. The key may live in this process ([`PrivateKey`]) or elsewhere: an agent, an HSM.
 ///
@@ -30,7 +27,7 @@ pub trait Signer: Send + Sync + fmt::Debug {
 
 /// A private key in this process, held by ring.
 ///
-/// Our copies of the key's bytes are wiped after reading; ring does not wipe its own.
+/// All copies of the key's bytes that are made while reading are wiped. *ring*, which holds the key, does not wipe its copy.
 pub struct PrivateKey {
     pair: KeyPair,
     scheme: SignatureScheme,
@@ -47,15 +44,19 @@ impl PrivateKey {
     /// Reads the one private key in `pem`: Ed25519, ECDSA over P-256 or P-384, or RSA of 2,048 to 4,096 bits, as PKCS#8
     /// (`PRIVATE KEY`); also PKCS#1 (`RSA PRIVATE KEY`), and SEC1 if it has its public key (`EC PRIVATE KEY`).
     pub fn from_pem(pem: &[u8]) -> Result<Self, IdentityError> {
-        let mut keys = Vec::new();
-        for key in PrivateKeyDer::pem_slice_iter(pem) {
-            keys.push(Zeroizing::new(key.map_err(|fault| pem_fault(&fault))?));
+        let (mut keys, mut has_certificate, mut is_encrypted) = (Vec::new(), false, false);
+        for section in pem::sections(pem)? {
+            match section.kind {
+                Kind::PrivateKey => keys.push(section.der),
+                Kind::EncryptedPrivateKey => is_encrypted = true,
+                Kind::Certificate => has_certificate = true,
+                Kind::RevocationList | Kind::Other => {}
+            }
         }
         match keys.as_slice() {
-            [key] => Self::from_der(key.secret_der()),
-            [] if contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") => {
-                Err(IdentityError::EncryptedPrivateKey)
-            }
+            [key] => Self::from_der(key),
+            [] if is_encrypted => Err(IdentityError::EncryptedPrivateKey),
+            [] if has_certificate => Err(IdentityError::ChainInPlaceOfKey),
             [] => Err(IdentityError::NoPrivateKey),
             _ => Err(IdentityError::SeveralPrivateKeys),
         }
@@ -174,8 +175,4 @@ fn unusable(fault: &str) -> IdentityError {
 
 fn rejected(fault: KeyRejected) -> IdentityError {
     IdentityError::PrivateKey(fault.to_string())
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }

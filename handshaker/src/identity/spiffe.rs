@@ -95,7 +95,7 @@ impl fmt::Debug for TrustDomain {
 
 /// The name of a workload: `spiffe://<trust domain>/<path>`.
 ///
-/// The text is kept as it came; nothing is normalised, so two IDs are the same exactly when their bytes are. Cloning copies a
+/// The text is kept as it came; nothing is normalized, so two IDs are the same exactly when their bytes are. Cloning copies a
 /// pointer.
 ///
 /// ```

@@ -1,47 +1,46 @@
-//! Whom we believe about which trust domain.
+//! Whom this side believes about which trust domain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use pki_types::pem::{self, PemObject, SectionKind};
-use pki_types::{CertificateDer, TrustAnchor};
-use ring::digest::{Context, SHA256, digest};
-use webpki::{CertRevocationList, OwnedCertRevocationList};
-
+use super::anchor::Anchor;
 use super::certificate::Certificate;
+use super::digest::{Digest, sha256, sha256_of_all};
 use super::error::{CertificateError, IdentityError};
+use super::name::shown_name;
+use super::pem::{self, Kind};
+use super::revocation::RevocationList;
 use super::spiffe::TrustDomain;
-use super::validity::Validity;
 
-/// The trust domain of development certificates. Their authority's key lies about on disks, so nobody trusts it by accident.
+/// The trust domain of development certificates. Copies of their authority's key lie on disks, so nobody trusts it by accident.
 pub const DEVELOPMENT_TRUST_DOMAIN: &str = "dev.local";
 
-/// A SHA-256 digest.
-pub(super) type Digest = [u8; 32];
-
-/// Certificate authorities and revocation lists, for each trust domain its own.
+/// Certificate authorities and revocation lists, separate for each trust domain.
 ///
 /// There is deliberately no common store: an authority is believed about its own domain only, so that a federated one cannot
-/// issue names of ours.
+/// issue names of another domain.
 ///
 /// A trust domain that has revocation lists needs one from each authority in a chain, intermediates included, and current ones:
-/// otherwise the chain's status is unknown and it is refused. Without any, nothing counts as revoked.
+/// otherwise the chain's status is unknown and it is refused. A list counts for the key that signed it. If there are several
+/// current ones of a key, all of them count, and their order does not matter. Without any list nothing counts as revoked.
+///
+/// Cloning copies pointers.
 #[derive(Clone, Default)]
 pub struct TrustBundles {
-    domains: BTreeMap<TrustDomain, Bundle>,
+    domains: BTreeMap<TrustDomain, Arc<Bundle>>,
     development: bool,
 }
 
 /// What one trust domain's certificates are verified with.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Bundle {
-    pub(super) anchors: Vec<TrustAnchor<'static>>,
-    /// Of each anchor.
-    pub(super) validities: Vec<Validity>,
-    pub(super) revocation_lists: Vec<Arc<CertRevocationList<'static>>>,
-    /// Of each anchor and revocation list, in the order they came.
-    digests: Vec<Digest>,
+    anchors: Vec<Anchor>,
+    revocation_lists: Vec<Arc<RevocationList>>,
+    /// Of each anchor and revocation list.
+    contents: BTreeSet<Digest>,
+    /// Of all of them, once it was asked for.
+    digest: OnceLock<Digest>,
 }
 
 impl TrustBundles {
@@ -57,42 +56,45 @@ impl TrustBundles {
     }
 
     /// Adds the certificates in `pem` as authorities of `domain`, and its revocation lists (`X509 CRL`), if any.
+    ///
+    /// A certificate that cannot be used as an authority's is passed over with a warning in the log if there is another one that
+    /// can.
+    ///
+    /// # Errors
+    ///
+    /// No certificate in `pem` can be used, a list cannot be read, or the text is not PEM. Nothing was added then.
     pub fn insert_pem(
         &mut self,
         domain: &TrustDomain,
         pem: &[u8],
     ) -> Result<&mut Self, IdentityError> {
-        self.insert_sections(domain, pem, SectionKind::Certificate, IdentityError::NoCertificate)
+        self.insert_sections(domain, pem, Wanted::Authorities)
     }
 
     /// Adds the revocation lists (`X509 CRL`) in `pem` to those of `domain`, and its certificates as authorities, if any.
+    ///
+    /// # Errors
+    ///
+    /// There is no list in `pem`, one cannot be read, or the text is not PEM. Nothing was added then.
     pub fn insert_crl_pem(
         &mut self,
         domain: &TrustDomain,
         pem: &[u8],
     ) -> Result<&mut Self, IdentityError> {
-        let none = IdentityError::RevocationList("no X509 CRL in it".to_owned());
-        self.insert_sections(domain, pem, SectionKind::Crl, none)
+        self.insert_sections(domain, pem, Wanted::RevocationLists)
     }
 
     fn insert_sections(
         &mut self,
         domain: &TrustDomain,
         pem: &[u8],
-        wanted: SectionKind,
-        none: IdentityError,
+        wanted: Wanted,
     ) -> Result<&mut Self, IdentityError> {
-        let mut found = false;
-        for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
-            let (kind, der) = section.map_err(|fault| pem_fault(&fault))?;
-            found |= kind == wanted;
-            match kind {
-                SectionKind::Certificate => self.insert_authority(domain, &der)?,
-                SectionKind::Crl => self.insert_crl(domain, &der)?,
-                _ => self,
-            };
-        }
-        if found { Ok(self) } else { Err(none) }
+        self.check_domain(domain)?;
+        let mut bundle =
+            self.domains.get(domain).map_or_else(Bundle::default, |bundle| Bundle::clone(bundle));
+        bundle.insert_pem(domain, pem, wanted)?;
+        Ok(self.insert_bundle(domain, Arc::new(bundle)))
     }
 
     /// Adds a certificate (DER) as an authority of `domain`.
@@ -101,18 +103,8 @@ impl TrustBundles {
         domain: &TrustDomain,
         der: &[u8],
     ) -> Result<&mut Self, IdentityError> {
-        let certificate = Certificate::parse(der, 0).map_err(IdentityError::Anchor)?;
-        certificate.check_authority().map_err(IdentityError::Anchor)?;
-        let der = CertificateDer::from(der);
-        let anchor = webpki::anchor_from_trusted_cert(&der).map_err(|_| {
-            let part = "extensions or names";
-            IdentityError::Anchor(CertificateError::Malformed { position: 0, part })
-        })?;
-        let bundle = self.bundle_mut(domain)?;
-        if bundle.is_new(&der) {
-            bundle.anchors.push(anchor.to_owned());
-            bundle.validities.push(certificate.validity);
-        }
+        let anchor = Anchor::parse(der, 0).map_err(IdentityError::Anchor)?;
+        self.bundle_mut(domain)?.insert_anchor(der, anchor);
         Ok(self)
     }
 
@@ -122,18 +114,19 @@ impl TrustBundles {
         domain: &TrustDomain,
         der: &[u8],
     ) -> Result<&mut Self, IdentityError> {
-        let list = OwnedCertRevocationList::from_der(der)
-            .map_err(|fault| IdentityError::RevocationList(format!("{fault:?}")))?;
-        let bundle = self.bundle_mut(domain)?;
-        if bundle.is_new(der) {
-            bundle.revocation_lists.push(Arc::new(list.into()));
-        }
+        let list = RevocationList::parse(der).map_err(IdentityError::RevocationList)?;
+        self.bundle_mut(domain)?.insert_list(der, list);
         Ok(self)
     }
 
-    /// The trust domains, in order.
+    /// The trust domains that anything was added to, in order.
     pub fn domains(&self) -> impl Iterator<Item = &TrustDomain> {
         self.domains.keys()
+    }
+
+    /// How many authorities `domain` has. Without one nobody is in it.
+    pub fn authorities(&self, domain: &TrustDomain) -> usize {
+        self.domains.get(domain).map_or(0, |bundle| bundle.anchors.len())
     }
 
     /// Refuses the development domain unless it is allowed.
@@ -146,26 +139,27 @@ impl TrustBundles {
 
     fn bundle_mut(&mut self, domain: &TrustDomain) -> Result<&mut Bundle, IdentityError> {
         self.check_domain(domain)?;
-        Ok(self.domains.entry(domain.clone()).or_default())
+        Ok(Arc::make_mut(self.domains.entry(domain.clone()).or_default()))
+    }
+
+    /// Takes a bundle as it is, in place of what there was.
+    pub(super) fn insert_bundle(&mut self, domain: &TrustDomain, bundle: Arc<Bundle>) -> &mut Self {
+        self.domains.insert(domain.clone(), bundle);
+        self
     }
 
     /// The bundle of a trust domain that has an authority.
     pub(super) fn bundle(&self, domain: &str) -> Option<&Bundle> {
-        self.domains.get(domain).filter(|bundle| !bundle.anchors.is_empty())
+        self.domains.get(domain).map(|bundle| &**bundle).filter(|bundle| !bundle.anchors.is_empty())
     }
 
     /// Differs when anything that decides about a chain does.
     pub(super) fn digest(&self) -> Digest {
-        let mut context = Context::new(&SHA256);
-        for (domain, bundle) in &self.domains {
-            context.update(&[domain.as_str().len() as u8]);
-            context.update(domain.as_str().as_bytes());
-            context.update(&(bundle.digests.len() as u64).to_be_bytes());
-            for digest in &bundle.digests {
-                context.update(digest);
-            }
-        }
-        finish(context)
+        let domains = self
+            .domains
+            .iter()
+            .flat_map(|(domain, bundle)| [domain.as_str().as_bytes(), bundle.digest().as_slice()]);
+        sha256_of_all(domains)
     }
 }
 
@@ -175,35 +169,103 @@ impl fmt::Debug for TrustBundles {
     }
 }
 
+/// What a file is given for. It may have the other, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Authorities,
+    RevocationLists,
+}
+
 impl Bundle {
+    pub(super) fn anchors(&self) -> &[Anchor] {
+        &self.anchors
+    }
+
+    pub(super) fn revocation_lists(&self) -> &[Arc<RevocationList>] {
+        &self.revocation_lists
+    }
+
+    /// How many certificates are revoked.
+    pub(super) fn revoked(&self) -> usize {
+        self.revocation_lists.iter().map(|list| list.len()).sum()
+    }
+
+    /// Differs when anything in the bundle does, whatever the order in which it came.
+    pub(super) fn digest(&self) -> &Digest {
+        self.digest.get_or_init(|| sha256_of_all(self.contents.iter().map(Digest::as_slice)))
+    }
+
+    /// Adds what is in `pem`. After an error the bundle is not to be used.
+    pub(super) fn insert_pem(
+        &mut self,
+        domain: &TrustDomain,
+        pem: &[u8],
+        wanted: Wanted,
+    ) -> Result<(), IdentityError> {
+        let (mut authorities, mut lists, mut first_fault) = (0, 0, None);
+        let mut position = 0;
+        for section in pem::sections(pem)? {
+            match section.kind {
+                Kind::Certificate => {
+                    match Anchor::parse(&section.der, position) {
+                        Ok(anchor) => {
+                            authorities += 1;
+                            self.insert_anchor(&section.der, anchor);
+                        }
+                        Err(fault) => {
+                            first_fault.get_or_insert_with(|| fault.clone());
+                            warn_of_unusable(domain, position, &section.der, &fault);
+                        }
+                    }
+                    position += 1;
+                }
+                Kind::RevocationList => {
+                    let list = RevocationList::parse(&section.der)
+                        .map_err(IdentityError::RevocationList)?;
+                    lists += 1;
+                    self.insert_list(&section.der, list);
+                }
+                Kind::PrivateKey | Kind::EncryptedPrivateKey | Kind::Other => {
+                    let label = section.label;
+                    tracing::warn!(%domain, label, "a section of a trust bundle is not used");
+                }
+            }
+        }
+        match wanted {
+            Wanted::Authorities if authorities == 0 => {
+                Err(first_fault.map_or(IdentityError::NoCertificate, IdentityError::Anchor))
+            }
+            Wanted::RevocationLists if lists == 0 => {
+                Err(IdentityError::RevocationList("it contains no X509 CRL".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn insert_anchor(&mut self, der: &[u8], anchor: Anchor) {
+        if self.is_new(der) {
+            self.anchors.push(anchor);
+        }
+    }
+
+    fn insert_list(&mut self, der: &[u8], list: RevocationList) {
+        if self.is_new(der) {
+            self.revocation_lists.push(Arc::new(list));
+        }
+    }
+
     fn is_new(&mut self, der: &[u8]) -> bool {
-        let digest = sha256(der);
-        let is_new = !self.digests.contains(&digest);
+        let is_new = self.contents.insert(sha256(der));
         if is_new {
-            self.digests.push(digest);
+            self.digest = OnceLock::new();
         }
         is_new
     }
 }
 
-pub(super) fn sha256(bytes: &[u8]) -> Digest {
-    let mut output = Digest::default();
-    output.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    output
-}
-
-pub(super) fn finish(context: Context) -> Digest {
-    let mut output = Digest::default();
-    output.copy_from_slice(context.finish().as_ref());
-    output
-}
-
-/// The fault in our words: those of the parser quote the text, which may be a key.
-pub(super) fn pem_fault(fault: &pem::Error) -> IdentityError {
-    IdentityError::Pem(match fault {
-        pem::Error::MissingSectionEnd { .. } => "a section does not end",
-        pem::Error::IllegalSectionStart { .. } => "a section's first line is malformed",
-        pem::Error::Base64Decode(_) => "a section is not base64",
-        _ => "malformed",
-    })
+fn warn_of_unusable(domain: &TrustDomain, position: usize, der: &[u8], fault: &CertificateError) {
+    let subject =
+        Certificate::parse(der, position).map(|certificate| shown_name(certificate.subject));
+    let subject = subject.unwrap_or_else(|_| "unreadable".to_owned());
+    tracing::warn!(%domain, position, subject, %fault, "a certificate of a trust bundle is not used");
 }

@@ -58,7 +58,7 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
 }
 
 /// `UTCTime` or `GeneralizedTime` in the one form that RFC 5280, section 4.1.2.5 allows for each.
-fn time(fields: &mut Reader<'_>) -> Option<u64> {
+pub(super) fn time(fields: &mut Reader<'_>) -> Option<u64> {
     let element = fields.element()?;
     let text = element.contents.strip_suffix(b"Z")?;
     let two = |at: usize| -> Option<u64> {
@@ -82,6 +82,25 @@ fn time(fields: &mut Reader<'_>) -> Option<u64> {
         return None;
     }
     Some(((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
+}
+
+/// A time for a log, such as `2026-03-01T00:00:00Z`.
+pub(super) fn shown(time: SystemTime) -> String {
+    let seconds = seconds(time);
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    // An upper bound, then down to the year and the month that have the day.
+    let year = (1970..=1970 + days / 365)
+        .rev()
+        .find(|&year| days_since_1970(year, 1, 1) <= days)
+        .unwrap_or(1970);
+    days -= days_since_1970(year, 1, 1);
+    let mut month = 1;
+    while days >= days_in_month(year, month) {
+        days -= days_in_month(year, month);
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
 }
 
 fn is_leap(year: u64) -> bool {
@@ -130,6 +149,23 @@ mod tests {
         }
         assert_eq!(read(tag::UTC_TIME, "700101000000Z"), Some(0));
         assert_eq!(read(tag::UTC_TIME, "491231235959Z"), Some(2_524_607_999));
+    }
+
+    #[test]
+    fn times_are_shown_as_they_are_read() {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "1999-12-31T23:59:59Z",
+            "2000-02-29T12:00:00Z",
+            "2026-03-01T00:00:00Z",
+            "2100-02-28T23:59:59Z",
+            "2100-03-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ] {
+            let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+            let seconds = read(tag::GENERALIZED_TIME, &format!("{digits}Z")).unwrap();
+            assert_eq!(shown(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a service says, checked: it is trusted with keys and names, not with keeping its protocol.
+//! Answers of a service, checked: it is trusted with keys and names, but it may have bugs.
 
 use ring::hmac;
 
@@ -12,7 +12,7 @@ use crate::session::{HandshakeOptions, HandshakeResult, KeyData, RecordProtocol}
 /// The longest name of a peer, in bytes; the limit of SPIFFE IDs.
 const MAX_NAME: usize = 2_048;
 
-/// Refuses a response that reports a failure, or does not report.
+/// Refuses a response that reports a failure, or has no status.
 pub(super) fn check_status(response: &HandshakerResp) -> Result<(), Error> {
     let status = response.status.as_ref().ok_or_else(|| broken("a response without a status"))?;
     match i32::try_from(status.code) {
@@ -24,7 +24,7 @@ pub(super) fn check_status(response: &HandshakerResp) -> Result<(), Error> {
     }
 }
 
-/// The result, if every field of it makes sense.
+/// The result, if every field is valid.
 pub(super) fn result(
     mut answer: HandshakerResult,
     options: &HandshakeOptions,
@@ -49,7 +49,7 @@ pub(super) fn result(
         .and_then(RpcProtocolVersions::range)
         .ok_or_else(|| broken("a result without the peer's RPC versions"))?;
     if !options.rpc_versions.compatible_with(peer_rpc_versions) {
-        return Err(broken("a result with RPC versions that do not go with ours"));
+        return Err(broken("a result with RPC versions that are incompatible with this side's"));
     }
     Ok(HandshakeResult {
         log_id: log_id(&key_data),
@@ -78,12 +78,12 @@ fn peer_identity(peer: proto::Identity, options: &HandshakeOptions) -> Result<Pe
         return Err(broken("a peer without a service account"));
     };
     if name.is_empty() || name.len() > MAX_NAME || name.contains(char::is_control) {
-        return Err(broken("a peer whose name cannot be one"));
+        return Err(broken("a peer whose name is empty, too long or has control characters"));
     }
     // The service has checked this already, if it is any good.
     let targets = &options.target_identities;
     if !targets.is_empty() && !targets.contains(&name) {
-        let detail = "it is none of the target identities, though the service let it pass".into();
+        let detail = "it is not one of the target identities, but the service accepted it".into();
         return Err(Error::Denied { peer: name, detail });
     }
     Ok(PeerIdentity::from_service(&name, peer.attributes))
@@ -98,13 +98,13 @@ fn log_id(key_data: &KeyData) -> [u8; 16] {
     id
 }
 
-/// The service does not keep to its protocol.
+/// The service breaks the protocol.
 pub(super) fn broken(detail: impl Into<String>) -> Error {
-    Error::Unavailable(detail.into())
+    Error::Unavailable(format!("the handshaker service broke its protocol: {}", detail.into()))
 }
 
 fn not_offered(what: &str, name: &str) -> Error {
-    broken(format!("a result with the {what} {:?}, which was not asked for", truncated(name)))
+    broken(format!("a result with the {what} {:?}, which was not offered", truncated(name)))
 }
 
 fn truncated(name: &str) -> String {

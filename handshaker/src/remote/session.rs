@@ -8,14 +8,15 @@ use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, Sender};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::Shared;
 use super::answer::{self, broken, check_status};
+use super::turns::{Parked, Turn};
+use crate::engine::is_part_of_a_frame;
 use crate::error::{AlertCode, Error};
 use crate::proto::handshaker_req::ReqOneof;
 use crate::proto::handshaker_service_client::HandshakerServiceClient;
@@ -40,7 +41,7 @@ pub(super) struct RemoteSession {
     shared: Arc<Shared>,
     role: Role,
     options: HandshakeOptions,
-    /// What the service has not taken yet.
+    /// What the service has not taken yet, or not been asked about: a part of a message is no use to it.
     left: Vec<u8>,
     state: State,
 }
@@ -48,19 +49,21 @@ pub(super) struct RemoteSession {
 enum State {
     /// The service has not been asked anything.
     Start,
-    /// It has been asked, with so many bytes.
+    /// It has been asked, with this number of bytes.
     Asking(Asking, usize),
-    /// It has answered.
-    Answered(Box<Call>),
+    /// It has answered, and the peer is to say something.
+    Answered(Parked<Box<Call>>),
     /// There is a result, or there was an error: what every further call gets.
     Over(Error),
 }
 
-/// An open call, with its place among those of this process.
-struct Call {
+/// An open call, with its turn.
+pub(super) struct Call {
     requests: Sender<HandshakerReq>,
     responses: Streaming<HandshakerResp>,
-    _place: OwnedSemaphorePermit,
+    /// When the service last had something for the peer. A peer that sends a byte now and then does not advance the handshake.
+    advanced: Instant,
+    _turn: Turn<Box<Call>>,
 }
 
 impl RemoteSession {
@@ -70,24 +73,25 @@ impl RemoteSession {
 
     /// Puts the next question, if there is one.
     fn ask(&mut self, received: &[u8]) -> Result<Option<(Asking, usize)>, Error> {
+        if self.awaits_more(received) {
+            self.left.extend_from_slice(received);
+            return Ok(None);
+        }
         let over = State::Over(Error::misuse("the handshake is over"));
         match mem::replace(&mut self.state, over) {
             State::Over(error) => Err(error),
             State::Asking(asking, count) => Ok(Some((asking, count))),
-            State::Answered(call) if received.is_empty() => {
-                self.state = State::Answered(call);
-                Ok(None)
-            }
             State::Start => {
                 // Connecting would panic without one.
                 Handle::try_current().map_err(|_| {
-                    Error::misuse("a handshaker service is asked from inside a tokio runtime only")
+                    Error::misuse("a handshaker service can be asked only inside a tokio runtime")
                 })?;
                 let (request, count) = self.start_request(received);
                 let asking = open(Arc::clone(&self.shared), self.role, request);
-                Ok(Some((self.in_time(asking), count)))
+                Ok(Some((Box::pin(asking), count)))
             }
-            State::Answered(call) => {
+            State::Answered(parked) => {
+                let call = parked.resume().ok_or_else(|| self.lost_its_turn())?;
                 let in_bytes = [&self.left, received].concat();
                 let count = in_bytes.len();
                 let next = NextHandshakeMessageReq { in_bytes, network_latency_ms: 0 };
@@ -97,12 +101,28 @@ impl RemoteSession {
         }
     }
 
+    /// Whether there is nothing to ask yet: the peer has said nothing, or a part of a message.
+    fn awaits_more(&self, received: &[u8]) -> bool {
+        let peer_is_next = match self.state {
+            State::Start => self.role == Role::Server,
+            State::Answered(_) => true,
+            State::Asking(..) | State::Over(_) => false,
+        };
+        peer_is_next
+            && (received.is_empty() || is_part_of_a_frame(&[&self.left, received].concat()))
+    }
+
+    fn lost_its_turn(&self) -> Error {
+        let limit = self.shared.peer_timeout;
+        let detail = format!(
+            "the peer said nothing for {limit:?} while other handshakes waited for their turn at the handshaker service"
+        );
+        Error::Limit { code: AlertCode::Overloaded, detail: detail.into() }
+    }
+
     fn in_time(&self, asking: impl Future<Output = Answer> + Send + 'static) -> Asking {
         let patience = self.shared.answer_timeout;
-        Box::pin(async move {
-            let late = |_| Error::Unavailable("the service did not answer in time".to_owned());
-            timeout(patience, asking).await.map_err(late)?
-        })
+        Box::pin(async move { timeout(patience, asking).await.map_err(|_| late(patience))? })
     }
 
     fn start_request(&mut self, received: &[u8]) -> (HandshakerReq, usize) {
@@ -142,12 +162,13 @@ impl RemoteSession {
                 let start = StartServerHandshakeReq {
                     application_protocols,
                     handshake_parameters: [(HandshakeProtocol::Alts.into(), parameters)].into(),
-                    in_bytes: received.to_vec(),
+                    in_bytes: [&self.left, received].concat(),
                     rpc_versions,
                     max_frame_size,
                     ..Default::default()
                 };
-                (ReqOneof::ServerStart(start), received.len())
+                let count = start.in_bytes.len();
+                (ReqOneof::ServerStart(start), count)
             }
         };
         (HandshakerReq { req_oneof: Some(request) }, count)
@@ -156,12 +177,15 @@ impl RemoteSession {
     /// Uses the answer to a question with `asked` bytes.
     fn take(
         &mut self,
-        call: Box<Call>,
+        mut call: Box<Call>,
         mut response: HandshakerResp,
         asked: usize,
         received: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Step, Error> {
+        if !response.out_frames.is_empty() {
+            call.advanced = Instant::now();
+        }
         // They go out whatever the status says: it may be what the peer is told about it.
         out.append(&mut response.out_frames);
         check_status(&response)?;
@@ -184,15 +208,27 @@ impl RemoteSession {
             return Err(broken("the service does not take the peer's bytes"));
         }
         // The caller's contract is that all is taken until the end.
-        self.state = State::Answered(call);
+        let since = call.advanced;
+        self.state = State::Answered(self.shared.turns(self.role).park(call, since));
         Ok(Step { consumed: received.len(), result: None })
     }
 }
 
 /// Waits for a turn, opens a call, and gets the first answer.
 async fn open(shared: Arc<Shared>, role: Role, request: HandshakerReq) -> Answer {
-    let places = Arc::clone(shared.places(role));
-    let place = places.acquire_owned().await.expect("the semaphore is never closed");
+    let (began, patience) = (Instant::now(), shared.answer_timeout);
+    let turn = timeout(patience, shared.turns(role).take()).await.map_err(|_| {
+        let most = shared.max_concurrent;
+        let detail = format!(
+            "no turn at the handshaker service within {patience:?}: {most} handshakes are using it already"
+        );
+        Error::Limit { code: AlertCode::Overloaded, detail: detail.into() }
+    })?;
+    let left = patience.saturating_sub(began.elapsed());
+    timeout(left, call(&shared, turn, request)).await.map_err(|_| late(patience))?
+}
+
+async fn call(shared: &Shared, turn: Turn<Box<Call>>, request: HandshakerReq) -> Answer {
     let mut client = HandshakerServiceClient::new(shared.channel())
         .max_decoding_message_size(MAX_RESPONSE_BYTES);
     let mut again = true;
@@ -205,13 +241,18 @@ async fn open(shared: Arc<Shared>, role: Role, request: HandshakerReq) -> Answer
         match client.do_handshake(ReceiverStream::new(receiver)).await {
             Ok(responses) => {
                 let responses = responses.into_inner();
-                return Box::new(Call { requests, responses, _place: place }).answer().await;
+                let call = Call { requests, responses, advanced: Instant::now(), _turn: turn };
+                return Box::new(call).answer().await;
             }
             // The service may have been restarted since the connection was last used. Nothing has happened yet.
             Err(status) if again && is_connection_fault(&status) => again = false,
             Err(status) => return Err(from_status(&status)),
         }
     }
+}
+
+fn late(patience: std::time::Duration) -> Error {
+    Error::Unavailable(format!("the handshaker service did not answer within {patience:?}"))
 }
 
 /// Whether the call failed before there was a word from the service.
@@ -245,7 +286,9 @@ impl HandshakeSession for RemoteSession {
     ) -> Poll<Result<Step, Error>> {
         let step = match self.ask(received) {
             Err(error) => Err(error),
-            Ok(None) => return Poll::Ready(Ok(Step { consumed: 0, result: None })),
+            Ok(None) => {
+                return Poll::Ready(Ok(Step { consumed: received.len(), result: None }));
+            }
             Ok(Some((mut asking, count))) => match asking.as_mut().poll(cx) {
                 Poll::Pending => {
                     self.state = State::Asking(asking, count);
@@ -263,10 +306,10 @@ impl HandshakeSession for RemoteSession {
         Poll::Ready(step)
     }
 
-    /// Ends the call. A service has no alerts for its callers to send.
+    /// Ends the call. A service gives its callers no alerts to send.
     fn fail(&mut self, code: AlertCode, _out: &mut Vec<u8>) {
         if !matches!(self.state, State::Over(_)) {
-            let detail = "the handshake was given up".into();
+            let detail = "the handshake was canceled".into();
             self.state = State::Over(Error::Limit { code, detail });
         }
     }

@@ -3,7 +3,8 @@
 use tonic::{Code, Status};
 
 use super::{DETAIL, FAULT, MAX_DETAIL};
-use crate::error::{AlertCode, Error, ForeignProtocol};
+use crate::error::{AlertCode, Error};
+use crate::foreign::ForeignProtocol;
 
 /// What a service's refusal means for the handshake.
 pub(crate) fn from_status(status: &Status) -> Error {
@@ -34,8 +35,7 @@ fn from_fault(fault: &str, detail: &str, status: &Status) -> Option<Error> {
         "limit" => Error::Limit { code: code()?, detail: detail.to_owned().into() },
         "alert" => alert(false)?,
         "sealed-alert" => alert(true)?,
-        "foreign" if rest == "http2" => Error::Foreign(ForeignProtocol::Http2),
-        "foreign" if rest == "tls" => Error::Foreign(ForeignProtocol::Tls),
+        "foreign" => Error::Foreign(ForeignProtocol::from_name(rest)?),
         "denied" => Error::Denied { peer: rest.to_owned(), detail: detail.to_owned().into() },
         // The service's own identity, which is not this process's.
         "identity" => Error::Unavailable(status.message().escape_debug().to_string()),

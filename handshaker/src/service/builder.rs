@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::identity::{ChainVerifier, IdentitySource, Policy};
 use crate::local::LocalHandshaker;
 
-/// Settles what a [`HandshakerService`] does.
+/// Configures a [`HandshakerService`].
 #[derive(Debug)]
 #[must_use]
 pub struct HandshakerServiceBuilder {
@@ -37,52 +37,54 @@ impl Default for HandshakerServiceBuilder {
 }
 
 impl HandshakerServiceBuilder {
-    /// An identity of every caller that has none of its own. Of several, the first is used where the caller names none.
+    /// Adds an identity for every caller without one from [`identity_of_user`](Self::identity_of_user). The first is used unless the
+    /// caller names another.
     pub fn identity(mut self, source: impl IdentitySource) -> Self {
         self.of_anybody.push(Arc::new(source));
         self
     }
 
-    /// An identity of the user `uid`, who then has no others than such. Of several, the first is used where the caller names
-    /// none.
+    /// Adds an identity for the user `uid`, which then has only such identities. The first is used unless the caller names another.
     pub fn identity_of_user(mut self, uid: u32, source: impl IdentitySource) -> Self {
         self.of_user.entry(uid).or_default().push(Arc::new(source));
         self
     }
 
-    /// Who may be the server of a caller that is the client. Without a policy such callers have to name target identities; with
+    /// Sets who may be the server of a caller that is the client. Without a policy such callers have to name target identities; with
     /// both, the server has to satisfy both.
     pub fn server_policy(mut self, policy: Policy) -> Self {
         self.server_policy = Some(policy);
         self
     }
 
-    /// Who may be the client of a caller that is the server. Default: [`Policy::own_trust_domain`].
+    /// Sets who may be the client of a caller that is the server. Default: [`Policy::own_trust_domain`].
     pub fn client_policy(mut self, policy: Policy) -> Self {
         self.client_policy = policy;
         self
     }
 
-    /// How much may be under way.
+    /// Sets the limits.
     pub fn limits(mut self, limits: ServiceLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Who is told of every handshake.
+    /// Sets the observer, which is told of every handshake.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
         self
     }
 
-    /// The service.
+    /// Makes the service.
     ///
     /// # Errors
     ///
     /// [`Error::Misuse`] when a limit in time is zero, so that no handshake could succeed.
     pub fn build(self) -> Result<HandshakerService, Error> {
         let Self { of_anybody, of_user, server_policy, client_policy, limits, observer } = self;
-        for (name, limit) in [("deadline", limits.deadline), ("idle", limits.idle)] {
+        for (name, limit) in
+            [("handshake_timeout", limits.handshake_timeout), ("idle_timeout", limits.idle_timeout)]
+        {
             if limit.is_zero() {
                 return Err(Error::misuse(format!(
                     "ServiceLimits::{name} is zero; it has to be longer"

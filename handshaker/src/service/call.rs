@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::Stream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 use tracing::Span;
 
 use super::admission::{OpenStream, Place};
@@ -21,6 +21,7 @@ use crate::engine::Handshake;
 use crate::error::{AlertCode, Error};
 use crate::proto::handshaker_req::ReqOneof;
 use crate::proto::{HandshakerReq, HandshakerResp, HandshakerResult, HandshakerStatus, Identity};
+use crate::rpc_status::Refusal;
 use crate::session::{HandshakeResult, Role};
 
 /// Messages without a byte that are answered. Callers send one when they have only waited; more would be a loop.
@@ -62,7 +63,7 @@ pub(super) struct Call {
     record: Record,
 }
 
-/// Counts the call, and tells of its end, whichever way it comes.
+/// Reports the call to the observer, and its end exactly once, however it ends.
 struct Record {
     service: Arc<Shared>,
     caller: Caller,
@@ -79,7 +80,7 @@ impl Call {
         requests: Streaming<HandshakerReq>,
     ) -> Self {
         let began = Instant::now();
-        let deadline = after(began, service.limits.deadline);
+        let deadline = after(began, service.limits.handshake_timeout);
         service.in_flight.fetch_add(1, Ordering::Relaxed);
         if let Some(observer) = &service.observer {
             observer.started();
@@ -89,7 +90,7 @@ impl Call {
         Self { requests, deadline, place: None, handshake: None, empty_messages: 0, record }
     }
 
-    /// Ends the call before it has begun.
+    /// Ends the call with a status.
     pub(super) fn refuse(mut self, rejection: Rejection) -> Status {
         self.record.rejected(&rejection);
         rejection.status
@@ -171,12 +172,14 @@ impl Call {
 
     async fn receive(&mut self) -> Result<ReqOneof, Rejection> {
         let limits = &self.record.service.limits;
-        let patience = after(Instant::now(), limits.idle);
+        let patience = after(Instant::now(), limits.idle_timeout);
         let until = patience.min(self.deadline);
         match timeout_at(until, self.requests.message()).await {
-            Ok(Ok(Some(request))) => request
-                .req_oneof
-                .ok_or_else(|| Rejection::bad_request("a message that is neither start nor next")),
+            Ok(Ok(Some(request))) => request.req_oneof.ok_or_else(|| {
+                Rejection::bad_request(
+                    "a message that is neither client_start, server_start nor next",
+                )
+            }),
             Ok(Ok(None)) => Err(Rejection::cancelled()),
             Ok(Err(status)) => Err(Rejection::unreadable(&status)),
             Err(_) if patience < self.deadline => Err(idle()),
@@ -187,7 +190,9 @@ impl Call {
     /// Begins the handshake and gives the peer's first bytes.
     fn begin(&mut self, start: Start) -> Result<Vec<u8>, Rejection> {
         if self.handshake.is_some() {
-            return Err(Rejection::bad_request("a second start on one stream"));
+            return Err(Rejection::bad_request(
+                "a second start on one stream: open a stream for each handshake",
+            ));
         }
         let Start { role, options, local_identities, received } = start;
         self.record.role = Some(role);
@@ -196,11 +201,10 @@ impl Call {
             && !identities.has_server_policy
             && options.target_identities.is_empty()
         {
-            return Err(Rejection::misuse(
-                "no_server_policy",
-                Code::FailedPrecondition,
-                "nothing says who may be the server: name target identities, or give the service rules \
-                 for servers",
+            return Err(Rejection::refused(
+                Refusal::NoServerPolicy,
+                "nothing says who may be the server: set target identities in the caller, or a server policy \
+                 (--allow-server) in the service",
             ));
         }
         let chosen = identities.choose(self.record.caller, &local_identities)?;

@@ -1,9 +1,7 @@
-//! Which identities there are, and who may use them.
+//! The identities, and which caller may use which.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-
-use tonic::Code;
 
 use super::Caller;
 use super::rejection::Rejection;
@@ -11,6 +9,7 @@ use crate::engine::Handshake;
 use crate::error::Error;
 use crate::identity::{Identity, IdentitySource};
 use crate::local::LocalHandshaker;
+use crate::rpc_status::Refusal;
 use crate::session::{HandshakeOptions, Role};
 
 /// One identity with the policies under which it is used.
@@ -27,7 +26,7 @@ pub(super) struct Identities {
     pub(super) has_server_policy: bool,
 }
 
-/// What a handshake will be done with.
+/// The identity and the policies of one handshake.
 #[derive(Debug)]
 pub(super) struct Chosen<'identities> {
     identity: Arc<Identity>,
@@ -77,5 +76,5 @@ impl Chosen<'_> {
 }
 
 fn denied(detail: &str) -> Rejection {
-    Rejection::misuse("identity_denied", Code::PermissionDenied, detail)
+    Rejection::refused(Refusal::IdentityDenied, detail)
 }

@@ -1,11 +1,11 @@
-//! What a service tells about its work.
+//! What a service reports about its handshakes.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::session::Role;
 
-/// Is told of every handshake, for metrics. Called from the tasks that serve: should be quick.
+/// Counts handshakes, for metrics. It is called from the tasks that serve callers, so it should be quick.
 pub trait Observer: Send + Sync + fmt::Debug + 'static {
     /// A caller has opened a stream.
     fn started(&self);
@@ -17,12 +17,12 @@ pub trait Observer: Send + Sync + fmt::Debug + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finished {
-    /// Which side the caller was; `None` if it never said.
+    /// The caller's role; `None` if it did not state it.
     pub role: Option<Role>,
     /// The reason of a failure, one of a fixed set of words: the name of a handshake error such as `decrypt_error`, or
     /// `bad_request`, `message_too_large`, `cancelled`, `idle`, `unread`, `timeout`, `overloaded`, `draining`, `no_identity`,
     /// `identity_denied`, `no_server_policy`, `peer_alert`, `foreign_protocol`.
     pub outcome: Result<(), &'static str>,
-    /// From the opening of the stream on.
+    /// The time since the stream was opened.
     pub elapsed: Duration,
 }

@@ -1,9 +1,9 @@
-//! Why a caller does not get what it asks for.
+//! How a call is refused.
 
 use tonic::{Code, Status};
 
 use crate::error::Error;
-use crate::rpc_status::to_status;
+use crate::rpc_status::{Refusal, to_status};
 
 /// The status for the caller, and one word for the metrics.
 #[derive(Debug)]
@@ -13,17 +13,17 @@ pub(super) struct Rejection {
 }
 
 impl Rejection {
-    /// The caller asks for what cannot be: a fault of the program that calls, not of the peer.
+    /// The caller's messages are wrong: a fault of the calling program, not of the peer.
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
-        Self::misuse("bad_request", Code::InvalidArgument, detail)
+        Self::refused(Refusal::BadRequest, detail)
     }
 
-    /// As [`bad_request`](Self::bad_request), of a kind that has its own code.
-    pub(super) fn misuse(reason: &'static str, code: Code, detail: impl Into<String>) -> Self {
+    /// As [`bad_request`](Self::bad_request), of any kind.
+    pub(super) fn refused(refusal: Refusal, detail: impl Into<String>) -> Self {
         let like = to_status(&Error::misuse(detail.into()));
-        let status =
-            Status::with_metadata(code, like.message().to_owned(), like.metadata().clone());
-        Self { status, reason }
+        let message = like.message().to_owned();
+        let status = Status::with_metadata(refusal.code(), message, like.metadata().clone());
+        Self { status, reason: refusal.reason() }
     }
 
     pub(super) fn draining() -> Self {
@@ -42,7 +42,7 @@ impl Rejection {
     pub(super) fn unreadable(status: &Status) -> Self {
         match status.code() {
             Code::OutOfRange | Code::ResourceExhausted => {
-                Self::misuse("message_too_large", Code::ResourceExhausted, status.message())
+                Self::refused(Refusal::MessageTooLarge, status.message())
             }
             Code::Internal | Code::Unimplemented => {
                 Self::bad_request(format!("unreadable message: {}", status.message()))

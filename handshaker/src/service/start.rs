@@ -1,23 +1,22 @@
-//! What a caller's first message asks for.
-
-use tonic::Code;
+//! The first message of a call, checked.
 
 use super::rejection::Rejection;
 use crate::proto::{
     self, HandshakeProtocol, RpcProtocolVersions, StartClientHandshakeReq, StartServerHandshakeReq,
     identity::IdentityOneof,
 };
+use crate::rpc_status::Refusal;
 use crate::session::{HandshakeOptions, RecordProtocol, Role, RpcVersions};
 
 /// Names of identities that a message may hold. Callers name a handful; each is compared.
 const MAX_IDENTITIES: usize = 64;
 
-/// A start message that makes sense.
+/// A valid start message.
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) role: Role,
     pub(super) options: HandshakeOptions,
-    /// Names of the caller, one of which it wants to use; none if it does not mind.
+    /// The identities under which the caller is willing to act; empty if any will do.
     pub(super) local_identities: Vec<String>,
     /// The peer's first bytes.
     pub(super) received: Vec<u8>,
@@ -68,7 +67,7 @@ impl Start {
     }
 }
 
-/// The rest of the options is this service's to say: one record protocol, no authenticated close.
+/// The service decides the other options: one record protocol, no authenticated close.
 fn options(
     application_protocols: Vec<String>,
     rpc_versions: Option<RpcProtocolVersions>,
@@ -96,17 +95,17 @@ fn check_record_protocols(names: &[String]) -> Result<(), Rejection> {
     if names.iter().any(|name| name == only) {
         return Ok(());
     }
-    let detail = format!("record_protocols lacks {only}, the only one there is");
-    Err(Rejection::misuse("no_common_record_protocol", Code::FailedPrecondition, detail))
+    let detail = format!("record_protocols lacks {only}, the only one this service negotiates");
+    Err(Rejection::refused(Refusal::NoCommonRecordProtocol, detail))
 }
 
-/// Nobody here can verify tokens, and to skip one would be to ignore what it restricts.
+/// The service cannot verify tokens, and ignoring one would ignore what it restricts.
 fn refuse_token(field: &str, token: Option<&str>) -> Result<(), Rejection> {
     if token.is_none_or(str::is_empty) {
         return Ok(());
     }
-    let detail = format!("{field} is not empty, and this service verifies no tokens");
-    Err(Rejection::misuse("bad_request", Code::FailedPrecondition, detail))
+    let detail = format!("{field} is not empty, but this service cannot verify tokens");
+    Err(Rejection::refused(Refusal::Token, detail))
 }
 
 fn names(
@@ -115,16 +114,18 @@ fn names(
     naming: Naming,
 ) -> Result<Vec<String>, Rejection> {
     if identities.len() > MAX_IDENTITIES {
-        return Err(Rejection::bad_request(format!("{field} has more than {MAX_IDENTITIES}")));
+        return Err(Rejection::bad_request(format!(
+            "{field} has more than {MAX_IDENTITIES} identities"
+        )));
     }
     let name = |identity: proto::Identity| match identity.identity_oneof {
         Some(IdentityOneof::ServiceAccount(name)) if !name.is_empty() => Some(Ok(name)),
         Some(IdentityOneof::Hostname(_)) => Some(Err(Rejection::bad_request(format!(
             "{field} has a hostname; identities are service accounts"
         )))),
-        _ if naming == Naming::Demand => {
-            Some(Err(Rejection::bad_request(format!("{field} has one without a name"))))
-        }
+        _ if naming == Naming::Demand => Some(Err(Rejection::bad_request(format!(
+            "{field} has an identity without a service account"
+        )))),
         _ => None,
     };
     identities.into_iter().filter_map(name).collect()

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::daemon::{Daemon, Files, PROGRAM, own_uid, refusal};
+use alts_handshaker::Role;
+
+use crate::daemon::{Daemon, Files, PROGRAM, handshake, own_uid, refusal, start, step};
 
 #[track_caller]
 fn refused(files: &Files, more: &[&str], text: &str) {
@@ -97,8 +99,17 @@ fn rules_and_numbers_that_cannot_be() {
         ("--allow-client", "dev.local", "spiffe://"),
         ("--deny-client", "spiffe://dev.local/a*", ""),
         ("--socket-mode", "rw", "octal"),
-        ("--idle-timeout", "0", "longer than 0"),
+        ("--idle-timeout", "0", "'0' for '--idle-timeout <DURATION>': it has to be longer than 0"),
         ("--handshake-timeout", "10", "10s"),
+        ("--reload-interval", "0ms", "--reload-interval"),
+        ("--shutdown-timeout", "99999999999999999999s", "--shutdown-timeout"),
+        ("--first-call-timeout", "inf", "--first-call-timeout"),
+        ("--connection-idle-timeout", "9000h", "longer than 365 days"),
+        ("--max-streams", "0", "'0' for '--max-streams <COUNT>': not a whole number of at least 1"),
+        ("--max-streams-per-caller", "x", "--max-streams-per-caller"),
+        ("--max-connections", "0", "--max-connections"),
+        ("--max-connections-per-caller", "99999999999999999999", "--max-connections-per-caller"),
+        ("--queue", "99999999999999999999", "--queue"),
         ("--bundle", "dev.local", "no `=`"),
         ("--bundle", "Dev.Local=/x", "Dev.Local"),
         ("--identity-for-uid", "cart=/x", "cart"),
@@ -106,6 +117,39 @@ fn rules_and_numbers_that_cannot_be() {
     ] {
         refused(&files, &["--listen", "127.0.0.1:0", option, value], text);
     }
+}
+
+/// The largest and the smallest of every number work.
+#[tokio::test]
+async fn numbers_at_their_ends() {
+    let files = Files::new();
+    let counts = ["--max-streams", "--max-streams-per-caller", "--max-connections"];
+    let counts = counts.into_iter().chain(["--max-connections-per-caller", "--queue"]);
+    let times =
+        ["--reload-interval", "--handshake-timeout", "--idle-timeout", "--shutdown-timeout"];
+    let times = times.into_iter().chain(["--first-call-timeout", "--connection-idle-timeout"]);
+    let largest = usize::MAX.to_string();
+    let more: Vec<_> = counts.clone().flat_map(|name| [name, largest.as_str()]).collect();
+    let more: Vec<_> =
+        more.into_iter().chain(times.clone().flat_map(|name| [name, "8760h"])).collect();
+    let listen = ["--listen", files.socket()];
+    let daemon = Daemon::start(&files.usual(), &[&listen[..], &more].concat());
+    handshake(&daemon.remote(), &daemon.remote()).await.unwrap();
+    drop(daemon);
+
+    let smallest = counts.flat_map(|name| [name, "1"]);
+    let more: Vec<_> = listen.into_iter().chain(smallest).collect();
+    let daemon = Daemon::start(&files.usual(), &more);
+    // One handshake at a time: the client's, whose end nobody waits for.
+    let mut session = start(&daemon.remote(), Role::Client);
+    step(&mut session, &[]).await.unwrap();
+    drop((session, daemon));
+
+    let shortest: Vec<_> = listen.into_iter().chain(times.flat_map(|name| [name, "1ms"])).collect();
+    // It may have no time for anybody, and is there.
+    let mut daemon = Daemon::start(&files.usual(), &shortest);
+    daemon.signal("-TERM");
+    assert!(daemon.ended().await.success());
 }
 
 /// The examples for systemd and Kubernetes use options that there are.

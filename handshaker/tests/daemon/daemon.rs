@@ -179,6 +179,12 @@ pub(crate) fn refusal(arguments: &[String], more: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// What `alts-handshaker health` says.
+pub(crate) fn health(address: &str) -> (bool, String) {
+    let output = Command::new(PROGRAM).args(["health", address]).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
 /// A request by HTTP/1.1: head and body of the answer.
 pub(crate) fn get(address: &str, method: &str, path: &str) -> (String, String) {
     use std::io::Write;

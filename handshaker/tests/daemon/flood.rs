@@ -1,5 +1,7 @@
 //! Callers by the thousand that never finish anything.
 
+use std::io::{ErrorKind, Read, Write};
+
 use alts_handshaker::RpcVersions;
 use alts_handshaker::proto::handshaker_req::ReqOneof;
 use alts_handshaker::proto::handshaker_service_client::HandshakerServiceClient;
@@ -12,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
 
-use crate::daemon::{Daemon, Files, HalfWay, eventually, handshake, remote};
+use crate::daemon::{Daemon, Files, HalfWay, PATIENT, eventually, handshake, health, remote};
 
 /// Most of the largest first message that a client may send: half a handshake that holds as much as it can.
 fn half_a_message() -> Vec<u8> {
@@ -137,8 +139,9 @@ async fn abandoned_handshakes_end_by_themselves() {
         "2s",
         "--handshake-timeout",
         "1h",
+        // Of which one caller alone gets half.
         "--max-streams",
-        "20",
+        "40",
         "--queue",
         "100",
     ];
@@ -155,8 +158,9 @@ async fn abandoned_handshakes_end_by_themselves() {
     assert_eq!(counted(&daemon, idle), 40);
 }
 
+/// Of one more connection than there may be, the one that has been unused for longest is closed. Nobody is kept out.
 #[tokio::test]
-async fn too_many_connections() {
+async fn connections_that_say_nothing_give_way() {
     let files = Files::new();
     let more = [
         "--listen",
@@ -167,23 +171,83 @@ async fn too_many_connections() {
         "127.0.0.1:0",
         "--max-connections-per-caller",
         "3",
+        "--first-call-timeout",
+        "1h",
     ];
     let daemon = Daemon::start(&files.usual(), &more);
     let [tcp, unix] = &daemon.addresses[..] else { panic!("two addresses") };
+    let displaced = "alts_handshaker_connections_closed_total{reason=\"displaced\"}";
     let sockets: Vec<_> =
         (0..10).map(|_| std::net::TcpStream::connect(tcp.as_str()).unwrap()).collect();
-    eventually(|| counted(&daemon, "alts_handshaker_connections_refused_total") == 7).await;
+    eventually(|| counted(&daemon, displaced) == 7).await;
     assert_eq!(counted(&daemon, "alts_handshaker_connections "), 3);
-    handshake(&remote(unix), &remote(unix)).await.unwrap();
-    drop(sockets);
-    eventually(|| counted(&daemon, "alts_handshaker_connections ") <= 2).await;
+    // Those that came first, and they are told.
+    for (at, mut socket) in sockets.iter().enumerate() {
+        socket.set_nonblocking(at >= 7).unwrap();
+        let closed = match socket.read(&mut [0; 1_000]) {
+            // A server of HTTP/2 speaks first.
+            Ok(1..) => socket.read(&mut [0; 1_000]).is_ok_and(|count| count == 0),
+            Ok(0) => true,
+            Err(fault) => fault.kind() == ErrorKind::ConnectionReset,
+        };
+        assert_eq!(closed, at < 7, "{at}");
+    }
+
+    // Whoever comes displaces another: callers, and what asks whether the daemon is alive.
     handshake(&remote(tcp), &remote(tcp)).await.unwrap();
+    for address in [tcp, unix] {
+        assert_eq!(health(address), (true, String::new()));
+    }
+    assert!(counted(&daemon, displaced) > 7);
+    drop(sockets);
+    eventually(|| counted(&daemon, "alts_handshaker_connections ") == 0).await;
+    handshake(&remote(tcp), &remote(tcp)).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_are_closed() {
+    let files = Files::new();
+    let more = [
+        "--listen",
+        files.socket(),
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--first-call-timeout",
+        "50ms",
+    ];
+    let daemon = Daemon::start(&files.usual(), &[&more[..], &PATIENT].concat());
+    // One in use for longer than that.
+    let half_way = loop {
+        if let Ok(half_way) = HalfWay::reach(&daemon.remote(), &daemon.remote()).await {
+            break half_way;
+        }
+    };
+    for said in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
+        let mut socket = std::net::TcpStream::connect(daemon.addresses[1].as_str()).unwrap();
+        // It may be closed already.
+        let _ = socket.write_all(said);
+        let _ = socket.read_to_end(&mut Vec::new());
+    }
+    let silent = "alts_handshaker_connections_closed_total{reason=\"silent\"}";
+    eventually(|| counted(&daemon, silent) >= 2).await;
+    half_way.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn visitors_that_say_nothing_do_not_hide_the_metrics() {
+    let files = Files::new();
+    let daemon = Daemon::usual(&files);
+    let admin = daemon.admin.clone().unwrap();
+    let _silent: Vec<_> =
+        (0..40).map(|_| std::net::TcpStream::connect(admin.as_str()).unwrap()).collect();
+    assert!(daemon.metrics().ends_with("# EOF\n"));
 }
 
 /// Bytes that are not even HTTP/2.
 #[tokio::test]
 async fn connections_that_speak_something_else() {
-    use std::io::{Read, Write};
     let files = Files::new();
     let daemon = Daemon::start(&files.usual(), &["--listen", "127.0.0.1:0"]);
     let tcp = &daemon.addresses[0];

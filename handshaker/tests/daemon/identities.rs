@@ -1,7 +1,9 @@
 //! Identities in files: changed under way, and different ones for different users.
 
 use std::fs;
+use std::time::SystemTime;
 
+use alts_handshaker::dev_ca::DevCa;
 use alts_handshaker::{Error, HandshakeOptions, Handshaker, Role};
 
 use crate::daemon::{
@@ -41,10 +43,41 @@ async fn new_files_are_taken_over() {
     fs::write(files.path("cart/chain.pem"), "nonsense").unwrap();
     eventually(|| counted(&daemon, "alts_handshaker_identity_reload_failures_total") > 0).await;
     assert_eq!(name(&daemon).await, RENAMED);
-    files.issue("cart", CART);
     let reloads = counted(&daemon, "alts_handshaker_identity_reloads_total");
+    files.issue("cart", CART);
     eventually(|| counted(&daemon, "alts_handshaker_identity_reloads_total") > reloads).await;
     assert_eq!(name(&daemon).await, CART);
+}
+
+/// An operator sees which trust domain's files are bad, and that the others are not concerned.
+#[tokio::test]
+async fn a_trust_domain_whose_files_go_bad() {
+    let files = Files::new();
+    let other =
+        DevCa::for_trust_domain("partner.example".parse().unwrap(), SystemTime::now()).unwrap();
+    let good = other.bundle_pem().to_owned();
+    fs::write(files.path("partner.pem"), &good).unwrap();
+    let bundle = format!("partner.example={}", files.text("partner.pem"));
+    let more = ["--listen", files.socket(), "--admin", "127.0.0.1:0", "--bundle", &bundle];
+    let daemon =
+        Daemon::start(&files.usual(), &[&more[..], &["--reload-interval", "50ms"]].concat());
+    let of = |metric: &str, domain: &str| {
+        let certificate = files.text("cart/chain.pem");
+        let series = format!(
+            "alts_handshaker_trust_domain_{metric}{{certificate=\"{certificate}\",trust_domain=\"{domain}\"}}"
+        );
+        counted(&daemon, &series)
+    };
+    let state = |domain: &str| (of("usable", domain), of("authorities", domain));
+    assert_eq!((state("partner.example"), state("dev.local")), ((1, 1), (1, 1)));
+    for bad in ["", "<html>"] {
+        fs::write(files.path("partner.pem"), bad).unwrap();
+        eventually(|| state("partner.example") == (0, 0)).await;
+        assert_eq!(state("dev.local"), (1, 1));
+        handshake(&daemon.remote(), &daemon.remote()).await.unwrap();
+        fs::write(files.path("partner.pem"), good.repeat(2)).unwrap();
+        eventually(|| state("partner.example").0 == 1).await;
+    }
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn a_drain_comes_to_an_end() {
     step(&mut session, &[]).await.unwrap();
     daemon.signal("-TERM");
     assert!(daemon.ended().await.success());
-    let given_up = step(&mut session, b"x").await.unwrap_err();
+    let given_up = step(&mut session, b"xxx").await.unwrap_err();
     assert!(matches!(given_up, Error::Unavailable(_)), "{given_up}");
 }
 

@@ -278,3 +278,13 @@ fn one_snapshot_throughout_a_handshake() {
         assert_eq!(names(&outcome), [p256.clone(), deep.clone()]);
     }
 }
+
+/// Both ends' logs name the connection by what both know.
+#[test]
+fn the_name_of_a_connection_is_logged_by_both() {
+    let mut outcome = None;
+    let log = crate::log::logged(|| outcome = Some(Pair::usual().run()));
+    let outcome = outcome.expect("it ran");
+    let id = u128::from_be_bytes(outcome.client.result().log_id);
+    assert_eq!(log.matches(&format!("log_id={id:032x}")).count(), 2, "{log}");
+}

@@ -52,7 +52,8 @@ fn alerts_that_are_malformed_get_no_answer() {
 #[test]
 fn a_driver_gives_up() {
     for code in [AlertCode::Timeout, AlertCode::Overloaded] {
-        let limit = Error::Limit { code, detail: "the handshake was given up".into() };
+        let limit =
+            Error::Limit { code, detail: "the handshake was canceled by its driver".into() };
         // Nothing was said yet; a client is told all the same.
         let mut server = Pair::usual().server();
         assert_eq!(server.fail(code), peers::clear_alert(code.number()));

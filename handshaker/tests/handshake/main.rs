@@ -4,6 +4,8 @@
 mod agreement;
 mod alerts;
 mod frames;
+#[path = "../identity/log.rs"]
+mod log;
 mod misplaced;
 mod misuse;
 mod mutation;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use alts_handshaker::identity::{Identity, IdentityError, IdentitySource};
+use alts_handshaker::identity::{CertificateError, Identity, IdentityError, IdentitySource};
 use alts_handshaker::{
-    Error, HandshakeOptions, Handshaker, LocalHandshaker, RecordProtocol, Role, RpcVersion,
-    RpcVersions, Suite,
+    AlertCode, Error, HandshakeOptions, Handshaker, LocalHandshaker, RecordProtocol, Role,
+    RpcVersion, RpcVersions, Suite,
 };
 
-use crate::peers::{Pair, assert_agreed, builder, identity};
+use crate::peers::{self, Outcome, Pair, assert_agreed, builder, identity};
 
 #[track_caller]
 fn misuse(role: Role, change: impl FnOnce(&mut HandshakeOptions)) -> String {
@@ -85,9 +85,53 @@ impl IdentitySource for Nobody {
     }
 }
 
+/// A client is told by its own side. A server has to tell the client, which waits for an answer.
 #[test]
-fn without_an_identity_nothing_starts() {
-    let handshaker = LocalHandshaker::builder(Arc::new(Nobody)).build();
-    let error = handshaker.start(Role::Server, &HandshakeOptions::default()).map(|_| ());
-    assert_eq!(error, Err(Error::Identity(IdentityError::Unavailable("not yet".to_owned()))));
+fn without_an_identity_a_client_does_not_start_and_a_server_says_so() {
+    let unavailable = Error::Identity(IdentityError::Unavailable("not yet".to_owned()));
+    let options = HandshakeOptions::default();
+    let nobody = LocalHandshaker::builder(Arc::new(Nobody))
+        .server_policy(alts_handshaker::identity::Policy::own_trust_domain())
+        .build();
+    assert_eq!(nobody.start(Role::Client, &options).map(|_| ()), Err(unavailable.clone()));
+
+    let pair = Pair::of(builder(&identity("client")).build(), nobody);
+    let Outcome { client, server } = pair.run();
+    assert_eq!(*server.error(), unavailable);
+    assert_eq!(*client.error(), no_identity());
+
+    // What is no offer is treated as everywhere.
+    let mut server = pair.server();
+    assert_eq!(server.feed(b"PRI * HTTP/2.0\r\n\r\n"), []);
+    assert!(matches!(server.error(), Error::Foreign(_)));
+    let mut server = pair.server();
+    let offer = pair.client().feed(&[]);
+    assert_eq!(server.feed(&offer[..offer.len() - 1]), []);
+    assert_eq!(server.feed(&offer[offer.len() - 1..]), peers::clear_alert(20));
+}
+
+fn no_identity() -> Error {
+    Error::Alert { code: AlertCode::NoIdentity, reason: String::new(), sealed: false }
+}
+
+/// With an identity that has expired, or is not valid yet.
+#[test]
+fn a_side_does_not_show_an_identity_outside_its_validity() {
+    for (time, fault) in [
+        (peers::too_late(), CertificateError::Expired),
+        (std::time::SystemTime::UNIX_EPOCH, CertificateError::NotYetValid),
+    ] {
+        let expected = Error::Identity(IdentityError::Chain(fault));
+        let (client, mut server) = (Pair::usual().client(), Pair::usual().server());
+        server.time = time;
+        let outcome = Outcome::of(client, server);
+        assert_eq!(*outcome.server.error(), expected);
+        assert_eq!(*outcome.client.error(), no_identity());
+
+        let (mut client, server) = (Pair::usual().client(), Pair::usual().server());
+        client.time = time;
+        let outcome = Outcome::of(client, server);
+        assert_eq!(*outcome.client.error(), expected);
+        assert_eq!(*outcome.server.error(), no_identity());
+    }
 }

@@ -72,6 +72,34 @@ pub(crate) fn identity_signing(name: &str, signer: Arc<dyn Signer>) -> Arc<Ident
     Identity::new(chain, signer, trusting(&["test.example"]), now()).unwrap()
 }
 
+/// Identities of one authority, each valid for the hour that begins that many hours after the tests' time.
+pub(crate) fn of_one_hour(names: [(&str, i64); 2]) -> [Arc<Identity>; 2] {
+    use rcgen::string::Ia5String;
+    use rcgen::{
+        BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    };
+
+    let hour = |hours: i64| time::OffsetDateTime::from(now()) + time::Duration::hours(hours);
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    names.map(|(name, begin)| {
+        let mut params = CertificateParams::default();
+        (params.not_before, params.not_after) = (hour(begin), hour(begin + 1));
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let id = Ia5String::try_from(format!("spiffe://hour.example/{name}")).unwrap();
+        params.subject_alt_names = vec![SanType::URI(id)];
+        let key = KeyPair::generate().unwrap();
+        let chain = params.signed_by(&key, &issuer).unwrap().pem();
+        let mut trust = TrustBundles::new();
+        trust.insert_pem(&"hour.example".parse().unwrap(), authority.as_bytes()).unwrap();
+        let key = key.serialize_pem();
+        Identity::from_pem(chain.as_bytes(), key.as_bytes(), trust, hour(begin).into()).unwrap()
+    })
+}
+
 /// A handshaker for both roles that accepts everybody of its own trust domain.
 pub(crate) fn builder(identity: &Arc<Identity>) -> LocalHandshakerBuilder {
     LocalHandshaker::builder(Arc::new(Arc::clone(identity)))

@@ -1,7 +1,8 @@
-//! One end refuses the other: for what it cannot do, told in clear, or for who it is, told sealed.
+//! One end refuses the other: for what it cannot do, told in plaintext, or for who it is, told sealed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use alts_handshaker::identity::{IdentityError, Policy, PrivateKey, SignatureScheme, Signer};
 use alts_handshaker::{
@@ -184,16 +185,42 @@ fn a_refused_server_does_not_see_who_the_client_is() {
     assert_eq!(last.len(), 27, "a code and no more");
 }
 
+/// Each end lives in the hour of its own identity.
 #[test]
 fn certificates_that_are_out_of_date() {
-    let pair = Pair::usual();
-    let late = |mut side: Side| {
-        side.time = peers::too_late();
+    let at = |mut side: Side, hours: i64| {
+        let minutes = u64::try_from((100 + hours) * 60 + 30).expect("not so long ago");
+        side.time =
+            peers::now() - Duration::from_secs(100 * 3_600) + Duration::from_secs(minutes * 60);
         side
     };
     let code = AlertCode::CertificateExpired;
-    refused_by_client(late(pair.client()), pair.server(), code);
-    refused_by_server(pair.client(), late(pair.server()), code);
+    for (client_hour, server_hour) in [(0, -1), (0, 1)] {
+        let [client, server] =
+            peers::of_one_hour([("client", client_hour), ("server", server_hour)]);
+        let pair = Pair::of(builder(&client).build(), builder(&server).build());
+        let (client, server) = (at(pair.client(), client_hour), at(pair.server(), server_hour));
+        let error = refused_by_client(client, server, code);
+        let text = error.to_string();
+        // Who refuses tells its log whom, by what nobody has proved.
+        assert!(text.contains("it claims, unverified: spiffe://hour.example/server"), "{text}");
+        assert!(text.contains("valid until 2027-01-"), "{text}");
+        assert!(text.contains("issued by \""), "{text}");
+    }
+    // A server whose clock is that of the client, until it has shown its certificate.
+    let [client, server] = peers::of_one_hour([("client", 0), ("server", 1)]);
+    let pair = Pair::of(builder(&client).build(), builder(&server).build());
+    let (mut client, mut server) = (at(pair.client(), 0), at(pair.server(), 1));
+    let offer = client.feed(&[]);
+    let answer = server.feed(&offer);
+    client.time = at(pair.client(), 1).time;
+    let last = client.feed(&answer);
+    let late = server.feed(&last);
+    assert_eq!(server.error().alert(), Some(code));
+    let key = client.result().late_alert.as_ref().expect("clients get a key");
+    assert_eq!(key.open(&late), Ok((code, String::new())));
+    let text = server.error().to_string();
+    assert!(text.contains("it claims, unverified: spiffe://hour.example/client"), "{text}");
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alts_handshaker::Role;
 use alts_handshaker::identity::{
-    CertificateError, ChainVerifier, Identity, TrustBundles, TrustDomain, VerifiedPeer,
+    CertificateError, ChainVerifier, ClaimedPeer, Identity, PrivateKey, Signer, TrustBundles,
+    TrustDomain, VerifiedPeer,
 };
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
-    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams,
-    SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams,
+    CrlIssuingDistributionPoint, DistinguishedName, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType, SerialNumber,
 };
 use time::OffsetDateTime;
 
@@ -50,6 +51,16 @@ pub(crate) struct Leaf {
     pub(crate) der: Vec<u8>,
     pub(crate) pem: String,
     pub(crate) key_pem: String,
+}
+
+impl Leaf {
+    /// Proves that this is the one that claims to be.
+    pub(crate) fn prove(&self, claimed: &ClaimedPeer<'_>) -> Arc<VerifiedPeer> {
+        let key = PrivateKey::from_pem(self.key_pem.as_bytes()).unwrap();
+        let scheme = key.schemes()[0];
+        let signature = key.sign(scheme, b"handshake").unwrap();
+        claimed.verify_signature(scheme, b"handshake", &signature).unwrap()
+    }
 }
 
 /// Everything a root has, to be spoilt.
@@ -128,11 +139,20 @@ impl Authority {
 
     /// A revocation list of these serial numbers, current until `next_update`.
     pub(crate) fn crl(&self, serials: &[u64], next_update: u64) -> String {
+        self.crl_with(serials, next_update, None)
+    }
+
+    pub(crate) fn crl_with(
+        &self,
+        serials: &[u64],
+        next_update: u64,
+        issuing_distribution_point: Option<CrlIssuingDistributionPoint>,
+    ) -> String {
         CertificateRevocationListParams {
             this_update: date(NOW - HOUR),
             next_update: date(next_update),
             crl_number: SerialNumber::from(1_u64),
-            issuing_distribution_point: None,
+            issuing_distribution_point,
             revoked_certs: serials
                 .iter()
                 .map(|serial| RevokedCertParams {
@@ -185,11 +205,11 @@ impl World {
         chain: &[&[u8]],
         peer: Role,
         now: SystemTime,
-    ) -> Result<Arc<VerifiedPeer>, CertificateError> {
+    ) -> Result<ClaimedPeer<'_>, CertificateError> {
         self.verifier.verify(&self.us, chain, peer, now)
     }
 
-    pub(crate) fn verify(&self, chain: &[&[u8]]) -> Result<Arc<VerifiedPeer>, CertificateError> {
+    pub(crate) fn verify(&self, chain: &[&[u8]]) -> Result<ClaimedPeer<'_>, CertificateError> {
         self.verify_at(chain, Role::Client, now())
     }
 
@@ -197,7 +217,7 @@ impl World {
     pub(crate) fn judge(
         &self,
         params: &CertificateParams,
-    ) -> Result<Arc<VerifiedPeer>, CertificateError> {
+    ) -> Result<ClaimedPeer<'_>, CertificateError> {
         self.verify(&[&self.home.issue(params).der])
     }
 

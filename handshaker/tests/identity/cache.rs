@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use alts_handshaker::Role;
 use alts_handshaker::identity::{
-    CacheStats, CertificateError, ChainVerifier, Identity, TrustBundles, VerifiedPeer,
+    BadSignature, CacheStats, CertificateError, ChainVerifier, Identity, SignatureScheme,
+    TrustBundles, VerifiedPeer,
 };
 use rcgen::SerialNumber;
 
 use super::authority::{
-    Authority, HOUR, NOW, World, at, date, domain, leaf_params, now, trust, us,
+    Authority, HOUR, Leaf, NOW, World, at, date, domain, leaf_params, now, trust, us,
 };
 
 fn stats(hits: u64, misses: u64) -> CacheStats {
@@ -23,10 +24,49 @@ fn stats(hits: u64, misses: u64) -> CacheStats {
 fn a_chain_is_verified_once() {
     let world = World::new();
     let leaf = world.home.leaf("spiffe://example.org/peer");
-    let first = world.verify(&[&leaf.der]).unwrap();
-    let second = world.verify(&[&leaf.der]).unwrap();
+    let first = leaf.prove(&world.verify(&[&leaf.der]).unwrap());
+    let second = leaf.prove(&world.verify(&[&leaf.der]).unwrap());
     assert!(Arc::ptr_eq(&first, &second));
     assert_eq!(world.verifier.cache_stats(), stats(1, 1));
+}
+
+/// The certificates of others are public: who only shows them leaves no trace.
+#[test]
+fn only_who_proves_to_have_the_key_is_remembered() {
+    let world = World::new();
+    let leaf = world.home.leaf("spiffe://example.org/peer");
+    for _ in 0..3 {
+        let claimed = world.verify(&[&leaf.der]).unwrap();
+        let forged =
+            claimed.verify_signature(SignatureScheme::ECDSA_P256_SHA256, b"handshake", &[1; 70]);
+        assert_eq!(forged, Err(BadSignature));
+    }
+    assert_eq!(world.verifier.cache_stats(), stats(0, 3));
+    leaf.prove(&world.verify(&[&leaf.der]).unwrap());
+    world.verify(&[&leaf.der]).unwrap();
+    assert_eq!(world.verifier.cache_stats(), stats(1, 4));
+}
+
+/// One leaf with a thousand different certificates behind it is one entry, and puts nobody else out.
+#[test]
+fn certificates_that_are_not_needed_make_no_difference() {
+    let World { home, us, .. } = World::new();
+    let verifier = ChainVerifier::with_cache(2, Duration::from_secs(5 * 60));
+    let verify = |chain: &[&[u8]]| verifier.verify(&us, chain, Role::Client, now()).unwrap();
+    let middle = home.intermediate("middle");
+    let (leaf, other) =
+        (middle.leaf("spiffe://example.org/peer"), home.leaf("spiffe://example.org/other"));
+    other.prove(&verify(&[&other.der]));
+    for place in 0..20 {
+        let junk = Authority::root(&format!("junk {place}")).der;
+        leaf.prove(&verify(&[&leaf.der, &junk, &middle.der]));
+    }
+    assert_eq!(verifier.cache_stats(), stats(19, 2));
+    verify(&[&other.der]);
+    assert_eq!(verifier.cache_stats(), stats(20, 2));
+    // But what the path took has to be there.
+    let refused = verifier.verify(&us, &[&leaf.der], Role::Client, now());
+    assert_eq!(refused.unwrap_err(), CertificateError::Untrusted);
 }
 
 #[test]
@@ -34,12 +74,16 @@ fn chains_are_told_apart_by_all_their_bytes() {
     let world = World::new();
     let middle = world.home.intermediate("middle");
     let leaf = middle.leaf("spiffe://example.org/peer");
-    assert!(world.verify(&[&leaf.der, &middle.der]).is_ok());
+    leaf.prove(&world.verify(&[&leaf.der, &middle.der]).unwrap());
     // The same bytes, divided otherwise.
     let glued = [&leaf.der[..], &middle.der].concat();
     assert!(world.verify(&[&glued]).is_err());
     assert!(world.verify(&[&leaf.der]).is_err());
-    assert!(world.verify(&[&leaf.der, &middle.der, &world.home.der]).is_ok());
+    assert_eq!(world.verifier.cache_stats().hits, 0);
+    // Another leaf for the same key.
+    let key = rcgen::KeyPair::from_pem(&leaf.key_pem).unwrap();
+    let again = middle.issue_for(&leaf_params("spiffe://example.org/peer"), &key);
+    again.prove(&world.verify(&[&again.der, &middle.der]).unwrap());
     assert_eq!(world.verifier.cache_stats().hits, 0);
 }
 
@@ -56,8 +100,8 @@ fn a_role_is_verified_on_its_own_and_shares_the_identity() {
     );
 
     let both = world.home.leaf("spiffe://example.org/both");
-    let client = world.verify_at(&[&both.der], Role::Client, now()).unwrap();
-    let server = world.verify_at(&[&both.der], Role::Server, now()).unwrap();
+    let client = both.prove(&world.verify_at(&[&both.der], Role::Client, now()).unwrap());
+    let server = both.prove(&world.verify_at(&[&both.der], Role::Server, now()).unwrap());
     assert_eq!(world.verifier.cache_stats(), stats(0, 4));
     assert!(Arc::ptr_eq(client.peer(), server.peer()));
 }
@@ -66,7 +110,7 @@ fn a_role_is_verified_on_its_own_and_shares_the_identity() {
 fn an_entry_lasts_five_minutes_and_its_identity_longer() {
     let world = World::new();
     let leaf = world.home.leaf("spiffe://example.org/peer");
-    let verify = |time| world.verify_at(&[&leaf.der], Role::Client, time).unwrap();
+    let verify = |time| leaf.prove(&world.verify_at(&[&leaf.der], Role::Client, time).unwrap());
     let first = verify(at(NOW));
     verify(at(NOW + 299));
     assert_eq!(world.verifier.cache_stats(), stats(1, 1));
@@ -86,7 +130,7 @@ fn nobody_can_ask_for_more_than_five_minutes() {
     let leaf = home.leaf("spiffe://example.org/peer");
     let verifier = ChainVerifier::with_cache(10, Duration::from_secs(60 * 60));
     for time in [NOW, NOW + 300] {
-        verifier.verify(&us, &[&leaf.der], Role::Client, at(time)).unwrap();
+        leaf.prove(&verifier.verify(&us, &[&leaf.der], Role::Client, at(time)).unwrap());
     }
     assert_eq!(verifier.cache_stats(), stats(0, 2));
 }
@@ -98,7 +142,11 @@ fn a_hit_is_still_subject_to_validity() {
     params.not_before = date(NOW - 10);
     params.not_after = date(NOW + 10);
     let leaf = world.home.issue(&params);
-    let verify = |time| world.verify_at(&[&leaf.der], Role::Client, time).map(drop);
+    let verify = |time| {
+        let claimed = world.verify_at(&[&leaf.der], Role::Client, time)?;
+        leaf.prove(&claimed);
+        Ok(())
+    };
     assert_eq!(verify(at(NOW)), Ok(()));
     assert_eq!(verify(at(NOW + 10)), Ok(()));
     assert_eq!(verify(at(NOW + 11)), Err(CertificateError::Expired));
@@ -111,7 +159,11 @@ fn a_hit_is_still_subject_to_validity() {
 fn failures_are_not_remembered() {
     let world = World::new();
     let leaf = world.home.leaf("spiffe://example.org/peer");
-    let verify = |time| world.verify_at(&[&leaf.der], Role::Client, time).map(drop);
+    let verify = |time| {
+        let claimed = world.verify_at(&[&leaf.der], Role::Client, time)?;
+        leaf.prove(&claimed);
+        Ok(())
+    };
     assert_eq!(verify(at(NOW - HOUR - 1)), Err(CertificateError::NotYetValid));
     assert_eq!(verify(at(NOW - HOUR)), Ok(()));
     assert_eq!(world.verifier.cache_stats(), stats(0, 2));
@@ -127,10 +179,10 @@ fn reloaded(home: &Authority, change: impl FnOnce(&mut TrustBundles)) -> Arc<Ide
 fn verify(
     verifier: &ChainVerifier,
     us: &Identity,
-    der: &[u8],
+    leaf: &Leaf,
     now: SystemTime,
 ) -> Result<Arc<VerifiedPeer>, CertificateError> {
-    verifier.verify(us, &[der], Role::Client, now)
+    Ok(leaf.prove(&verifier.verify(us, &[&leaf.der], Role::Client, now)?))
 }
 
 #[test]
@@ -141,14 +193,14 @@ fn a_new_revocation_list_takes_effect_at_once() {
     let leaf = home.issue(&params);
     let verifier = ChainVerifier::new();
     let before = reloaded(&home, |_| {});
-    assert!(verify(&verifier, &before, &leaf.der, now()).is_ok());
+    assert!(verify(&verifier, &before, &leaf, now()).is_ok());
     let after = reloaded(&home, |bundles| {
         let list = home.crl(&[9], NOW + HOUR);
         bundles.insert_crl_pem(&domain("example.org"), list.as_bytes()).unwrap();
     });
-    assert_eq!(verify(&verifier, &after, &leaf.der, now()), Err(CertificateError::Revoked));
+    assert_eq!(verify(&verifier, &after, &leaf, now()), Err(CertificateError::Revoked));
     // A handshake that began before the reload ends as it began.
-    assert!(verify(&verifier, &before, &leaf.der, now()).is_ok());
+    assert!(verify(&verifier, &before, &leaf, now()).is_ok());
 }
 
 #[test]
@@ -159,9 +211,9 @@ fn a_removed_authority_is_gone_at_once() {
     let before = reloaded(&new, |bundles| {
         bundles.insert_pem(&domain("example.org"), old.pem.as_bytes()).unwrap();
     });
-    assert!(verify(&verifier, &before, &leaf.der, now()).is_ok());
+    assert!(verify(&verifier, &before, &leaf, now()).is_ok());
     let after = reloaded(&new, |_| {});
-    assert_eq!(verify(&verifier, &after, &leaf.der, now()), Err(CertificateError::Untrusted));
+    assert_eq!(verify(&verifier, &after, &leaf, now()), Err(CertificateError::Untrusted));
 }
 
 #[test]
@@ -169,9 +221,9 @@ fn identities_are_shared_across_reloads() {
     let home = Authority::root("home");
     let leaf = home.leaf("spiffe://example.org/peer");
     let verifier = ChainVerifier::new();
-    let first = verify(&verifier, &reloaded(&home, |_| {}), &leaf.der, now()).unwrap();
+    let first = verify(&verifier, &reloaded(&home, |_| {}), &leaf, now()).unwrap();
     // A new own certificate under the same bundles leaves the cache as it is.
-    let second = verify(&verifier, &reloaded(&home, |_| {}), &leaf.der, now()).unwrap();
+    let second = verify(&verifier, &reloaded(&home, |_| {}), &leaf, now()).unwrap();
     assert!(Arc::ptr_eq(&first, &second));
     assert_eq!(verifier.cache_stats(), stats(1, 1));
     // New bundles do not, but the result is the same.
@@ -179,7 +231,7 @@ fn identities_are_shared_across_reloads() {
     let more = reloaded(&home, |bundles| {
         bundles.insert_pem(&domain("partner.org"), partner.pem.as_bytes()).unwrap();
     });
-    let third = verify(&verifier, &more, &leaf.der, now()).unwrap();
+    let third = verify(&verifier, &more, &leaf, now()).unwrap();
     assert!(Arc::ptr_eq(&first, &third));
     assert_eq!(verifier.cache_stats(), stats(1, 2));
 }
@@ -188,14 +240,14 @@ fn identities_are_shared_across_reloads() {
 fn an_identity_is_shared_even_if_its_authority_was_renewed() {
     let World { home, us: before, verifier } = World::new();
     let leaf = home.leaf("spiffe://example.org/peer");
-    let first = verify(&verifier, &before, &leaf.der, now()).unwrap();
+    let first = verify(&verifier, &before, &leaf, now()).unwrap();
     // The same key, valid from a later time on: the results differ, what the application sees does not.
     let mut params = super::authority::authority_params("home");
     params.not_before = date(NOW - 60);
     let renewed = params.self_signed(home.issuer.key()).unwrap().pem();
     let mut bundles = TrustBundles::new();
     bundles.insert_pem(&domain("example.org"), renewed.as_bytes()).unwrap();
-    let second = verify(&verifier, &us(&home, bundles), &leaf.der, now()).unwrap();
+    let second = verify(&verifier, &us(&home, bundles), &leaf, now()).unwrap();
     assert_ne!(first, second);
     assert!(Arc::ptr_eq(first.peer(), second.peer()));
 }
@@ -207,11 +259,11 @@ fn the_oldest_entry_makes_room() {
         (0..3).map(|place| home.leaf(&format!("spiffe://example.org/{place}"))).collect();
     let verifier = ChainVerifier::with_cache(2, Duration::from_secs(5 * 60));
     for (age, leaf) in leaves.iter().enumerate() {
-        verify(&verifier, &us, &leaf.der, at(NOW + age as u64)).unwrap();
+        verify(&verifier, &us, leaf, at(NOW + age as u64)).unwrap();
     }
     let hits = |leaf: usize| {
         let before = verifier.cache_stats().hits;
-        verify(&verifier, &us, &leaves[leaf].der, at(NOW + 10)).unwrap();
+        verify(&verifier, &us, &leaves[leaf], at(NOW + 10)).unwrap();
         verifier.cache_stats().hits > before
     };
     assert!(hits(1));
@@ -226,8 +278,8 @@ fn a_cache_may_be_empty() {
     let World { home, us, .. } = World::new();
     let leaf = home.leaf("spiffe://example.org/peer");
     let verifier = ChainVerifier::with_cache(0, Duration::from_secs(5 * 60));
-    let first = verify(&verifier, &us, &leaf.der, now()).unwrap();
-    let second = verify(&verifier, &us, &leaf.der, now()).unwrap();
+    let first = verify(&verifier, &us, &leaf, now()).unwrap();
+    let second = verify(&verifier, &us, &leaf, now()).unwrap();
     assert_eq!(first, second);
     assert_eq!(verifier.cache_stats(), stats(0, 2));
 }
@@ -236,16 +288,16 @@ fn a_cache_may_be_empty() {
 fn threads_share_one_cache() {
     let world = World::new();
     let leaf = world.home.leaf("spiffe://example.org/peer");
-    let first = world.verify(&[&leaf.der]).unwrap();
+    let first = leaf.prove(&world.verify(&[&leaf.der]).unwrap());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                for _ in 0..100 {
-                    let again = world.verify(&[&leaf.der]).unwrap();
+                for _ in 0..20 {
+                    let again = leaf.prove(&world.verify(&[&leaf.der]).unwrap());
                     assert!(Arc::ptr_eq(&first, &again));
                 }
             });
         }
     });
-    assert_eq!(world.verifier.cache_stats(), stats(400, 1));
+    assert_eq!(world.verifier.cache_stats(), stats(80, 1));
 }

@@ -11,22 +11,29 @@ use std::time::Duration;
 use alts_handshaker::identity::{
     CertificateError, IdentityError, IdentityFiles, IdentityFilesBuilder, IdentitySource,
 };
+use rcgen::ExtendedKeyUsagePurpose;
 use tempfile::TempDir;
 
 use super::authority::{
     Authority, HOUR, Leaf, NOW, at, authority_params, date, domain, leaf_params, now,
 };
+use super::log::logged;
 
-struct Directory {
-    dir: TempDir,
-    home: Authority,
+pub(crate) struct Directory {
+    pub(crate) dir: TempDir,
+    pub(crate) home: Authority,
 }
 
 impl Directory {
     /// A directory with a good identity in it.
-    fn new() -> Self {
-        let directory = Self { dir: tempfile::tempdir().unwrap(), home: Authority::root("home") };
-        directory.write(directory.dir.path(), &directory.home.leaf("spiffe://example.org/us"));
+    pub(crate) fn new() -> Self {
+        Self::of(Authority::root("home"))
+    }
+
+    /// As [`new`](Self::new), under this authority.
+    pub(crate) fn of(home: Authority) -> Self {
+        let directory = Self { dir: tempfile::tempdir().unwrap(), home };
+        directory.renew("spiffe://example.org/us");
         directory
     }
 
@@ -38,30 +45,30 @@ impl Directory {
         fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn builder(&self) -> IdentityFilesBuilder {
+    pub(crate) fn builder(&self) -> IdentityFilesBuilder {
         IdentityFiles::builder(self.path("tls.crt"), self.path("tls.key"))
             .bundle(domain("example.org"), self.path("ca.crt"))
     }
 
-    fn load(&self) -> IdentityFiles {
+    pub(crate) fn load(&self) -> IdentityFiles {
         self.builder().load(now()).unwrap()
     }
 
-    fn fault(&self) -> IdentityError {
+    pub(crate) fn fault(&self) -> IdentityError {
         self.builder().load(now()).unwrap_err()
     }
 
     /// Replaces the leaf and its key.
-    fn renew(&self, id: &str) {
+    pub(crate) fn renew(&self, id: &str) {
         self.write(self.dir.path(), &self.home.leaf(id));
     }
 }
 
-fn name(files: &IdentityFiles) -> String {
+pub(crate) fn name(files: &IdentityFiles) -> String {
     files.snapshot().unwrap().id().to_string()
 }
 
@@ -163,6 +170,17 @@ fn bad_contents_are_blamed_on_their_file() {
     let fault = directory.fault();
     assert_eq!(fault.file(), Some(&*chain));
     assert_eq!(*fault.fault(), IdentityError::Chain(CertificateError::Untrusted));
+
+    // Chain and key swapped: what is in them is looked at before who may read them.
+    directory.renew("spiffe://example.org/us");
+    let [chain_pem, key_pem] = [&chain, &key].map(|path| fs::read_to_string(path).unwrap());
+    fs::write(&key, &chain_pem).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let fault = directory.fault();
+    assert_eq!((fault.file(), fault.fault()), (Some(&*key), &IdentityError::ChainInPlaceOfKey));
+    fs::write(&chain, &key_pem).unwrap();
+    let fault = directory.fault();
+    assert_eq!((fault.file(), fault.fault()), (Some(&*chain), &IdentityError::KeyInPlaceOfChain));
 
     directory.renew("spiffe://example.org/us");
     let bundle = directory.path("ca.crt");
@@ -307,6 +325,30 @@ fn broken_files_leave_the_old_identity_and_are_counted() {
     assert!(files.reload_if_changed(now()).is_err());
     assert_eq!((files.reloads(), files.failures()), (1, 4));
     assert_eq!(name(&files), "spiffe://example.org/renewed");
+}
+
+/// Peers refuse a client whose certificate is for servers only. Better said at the start.
+#[test]
+fn a_certificate_for_one_role_is_warned_of() {
+    for (usage, other) in [
+        (ExtendedKeyUsagePurpose::ServerAuth, Some("role=\"client\"")),
+        (ExtendedKeyUsagePurpose::ClientAuth, Some("role=\"server\"")),
+        (ExtendedKeyUsagePurpose::Any, None),
+    ] {
+        let directory = Directory::new();
+        let mut params = leaf_params("spiffe://example.org/us");
+        params.extended_key_usages = vec![usage];
+        if other.is_none() {
+            params.extended_key_usages.clear();
+        }
+        directory.write(directory.dir.path(), &directory.home.issue(&params));
+        let log = logged(|| drop(directory.load()));
+        let warning = log.lines().find(|line| line.contains("extendedKeyUsage"));
+        assert_eq!(warning.is_some(), other.is_some(), "{log}");
+        if let Some(other) = other {
+            assert!(warning.unwrap().contains(other), "{log}");
+        }
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn every_kind_of_key_signs_what_its_certificate_verifies() {
 
         let chain: Vec<&[u8]> = identity.chain().iter().map(AsRef::as_ref).collect();
         let peer = world.verify_at(&chain, Role::Server, now()).unwrap();
-        assert_eq!(peer.verify_signature(scheme, b"message", &signature), Ok(()));
+        assert!(peer.verify_signature(scheme, b"message", &signature).is_ok());
         assert_eq!(peer.verify_signature(scheme, b"massage", &signature), Err(BadSignature));
         for other in SignatureScheme::ALL.into_iter().filter(|other| *other != scheme) {
             assert_eq!(peer.verify_signature(other, b"message", &signature), Err(BadSignature));
@@ -78,9 +78,17 @@ fn a_file_has_one_usable_key() {
     let fault = |pem: &str| PrivateKey::from_pem(pem.as_bytes()).map(drop).unwrap_err();
     let home = Authority::root("home");
     assert_eq!(fault(""), IdentityError::NoPrivateKey);
-    assert_eq!(fault(&home.pem), IdentityError::NoPrivateKey);
+    assert_eq!(fault(&home.pem), IdentityError::ChainInPlaceOfKey);
+    assert_eq!(fault("# nothing"), IdentityError::NoPrivateKey);
     assert_eq!(fault(&format!("{P256}{ED25519}")), IdentityError::SeveralPrivateKeys);
     assert_eq!(fault(ENCRYPTED), IdentityError::EncryptedPrivateKey);
+    // As `openssl rsa -aes128 -traditional` writes it.
+    let traditional = RSA_PKCS1.replacen(
+        "KEY-----\n",
+        "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n",
+        1,
+    );
+    assert_eq!(fault(&traditional), IdentityError::EncryptedPrivateKey);
     assert!(matches!(fault(P521), IdentityError::PrivateKey(_)));
     assert!(matches!(
         fault("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),

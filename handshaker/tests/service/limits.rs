@@ -6,14 +6,14 @@ use alts_handshaker::service::ServiceLimits;
 use tonic::Code;
 
 use crate::world::{
-    Call, Served, assert_status, builder, client, client_start, eventually, next, server,
-    server_start,
+    Call, Served, assert_status, builder, client, client_start, eventually, handshake, next,
+    server, server_start,
 };
 
 fn limits(change: impl FnOnce(&mut ServiceLimits)) -> ServiceLimits {
     let mut limits = ServiceLimits::default();
-    limits.deadline = Duration::from_secs(60 * 60);
-    limits.idle = Duration::from_secs(60 * 60);
+    limits.handshake_timeout = Duration::from_secs(60 * 60);
+    limits.idle_timeout = Duration::from_secs(60 * 60);
     change(&mut limits);
     limits
 }
@@ -36,7 +36,7 @@ async fn a_full_house_lets_some_wait_and_sends_others_away() {
     let mut waits = served.open(client(client_start())).await.unwrap();
     eventually(|| service.in_flight() == 3).await;
     let one_too_many = served.refusal(client(client_start())).await;
-    assert_status(&one_too_many, Code::ResourceExhausted, "queue");
+    assert_status(&one_too_many, Code::Unavailable, "queue");
 
     // Those under way are not disturbed, and make room.
     let finish = first.ask(next(&answer)).await.unwrap();
@@ -47,19 +47,19 @@ async fn a_full_house_lets_some_wait_and_sends_others_away() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_says_nothing() {
-    let idle = limits(|limits| limits.idle = Duration::from_millis(100));
+    let idle = limits(|limits| limits.idle_timeout = Duration::from_millis(100));
     let served = Served::new(builder().limits(idle)).await;
     // Not even a first message.
     let mut call = Call::open(&served.channel, None).await.unwrap();
-    assert_status(&call.answer().await.unwrap_err(), Code::DeadlineExceeded, "next message");
+    assert_status(&call.answer().await.unwrap_err(), Code::Unavailable, "next message");
     let mut call = served.open(client(client_start())).await.unwrap();
     call.answer().await.unwrap();
-    assert_status(&call.answer().await.unwrap_err(), Code::DeadlineExceeded, "next message");
+    assert_status(&call.answer().await.unwrap_err(), Code::Unavailable, "next message");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_takes_for_ever() {
-    let deadline = limits(|limits| limits.deadline = Duration::from_millis(300));
+    let deadline = limits(|limits| limits.handshake_timeout = Duration::from_millis(300));
     let served = Served::new(builder().limits(deadline)).await;
     let start = &[0xfc, 0x0f, 0, 0, 0x41, 0, 0, 0];
     let mut call = served.open(server(server_start(start))).await.unwrap();
@@ -70,14 +70,14 @@ async fn a_handshake_that_takes_for_ever() {
             Err(status) => break status,
         }
     };
-    assert_status(&refused, Code::DeadlineExceeded, "took too long");
+    assert_status(&refused, Code::Unavailable, "took too long");
 }
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_place_counts() {
     let limits = limits(|limits| {
         limits.streams = 1;
-        limits.deadline = Duration::from_millis(300);
+        limits.handshake_timeout = Duration::from_millis(300);
     });
     let served = Served::new(builder().limits(limits)).await;
     let _first = served.open(client(client_start())).await.unwrap();
@@ -87,7 +87,34 @@ async fn waiting_for_a_place_counts() {
     if refused.is_ok() {
         refused = second.answer().await;
     }
-    assert_status(&refused.unwrap_err(), Code::DeadlineExceeded, "took too long");
+    assert_status(&refused.unwrap_err(), Code::Unavailable, "took too long");
+}
+
+#[tokio::test]
+async fn limits_at_their_ends() {
+    for zero in [
+        limits(|limits| limits.handshake_timeout = Duration::ZERO),
+        limits(|limits| limits.idle_timeout = Duration::ZERO),
+    ] {
+        let refused = builder().limits(zero).build().unwrap_err().to_string();
+        assert!(refused.contains("is zero"), "{refused}");
+    }
+    let largest = limits(|limits| {
+        (limits.handshake_timeout, limits.idle_timeout) = (Duration::MAX, Duration::MAX);
+        (limits.streams, limits.streams_per_caller, limits.queue) =
+            (usize::MAX, usize::MAX, usize::MAX);
+    });
+    let served = Served::new(builder().limits(largest)).await;
+    handshake(&served, client_start(), server_start(&[])).await.unwrap();
+    let shortest = limits(|limits| limits.handshake_timeout = Duration::from_nanos(1));
+    let served = Served::new(builder().limits(shortest)).await;
+    let mut call = served.open(client(client_start())).await.unwrap();
+    // What is there already may be answered.
+    let refused = match call.answer().await {
+        Ok(_) => call.answer().await.unwrap_err(),
+        Err(refused) => refused,
+    };
+    assert_status(&refused, Code::Unavailable, "took too long");
 }
 
 #[tokio::test]

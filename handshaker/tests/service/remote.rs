@@ -166,7 +166,7 @@ async fn no_service_there() {
         let handshaker = RemoteHandshaker::builder(&address).build().unwrap();
         for role in [Role::Client, Role::Server] {
             let mut session = start(&handshaker, role);
-            let error = step(&mut *session, b"x", &mut Vec::new()).await.unwrap_err();
+            let error = step(&mut *session, b"xxx", &mut Vec::new()).await.unwrap_err();
             assert!(matches!(error, Error::Unavailable(_)), "{address}: {error:?}");
         }
     }
@@ -183,7 +183,7 @@ async fn a_service_that_never_answers() {
         .unwrap();
     let mut session = start(&handshaker, Role::Client);
     let error = step(&mut *session, &[], &mut Vec::new()).await.unwrap_err();
-    assert!(matches!(&error, Error::Unavailable(text) if text.contains("in time")), "{error}");
+    assert!(matches!(&error, Error::Unavailable(text) if text.contains("200ms")), "{error}");
 }
 
 #[tokio::test]
@@ -232,7 +232,11 @@ async fn a_session_dropped_in_the_middle_of_a_question() {
 async fn handshakes_wait_for_their_turn() {
     let service = builder().build().unwrap();
     let served = Served::of(service.clone().into_server()).await;
-    let handshaker = RemoteHandshaker::builder(&served.address).max_concurrent(1).build().unwrap();
+    let handshaker = RemoteHandshaker::builder(&served.address)
+        .max_concurrent(1)
+        .silent_peer_timeout(Duration::MAX)
+        .build()
+        .unwrap();
     let mut first = start(&handshaker, Role::Client);
     let mut offer = Vec::new();
     step(&mut *first, &[], &mut offer).await.unwrap();
@@ -250,6 +254,93 @@ async fn handshakes_wait_for_their_turn() {
     assert!(!second.is_finished());
     drop(first);
     second.await.unwrap().unwrap();
+}
+
+/// Peers that begin a message, or let a handshake wait, keep no turn from others.
+#[tokio::test(start_paused = true)]
+async fn silent_peers_stop_nobody() {
+    let mut limits = ServiceLimits::default();
+    // What ends them is not the service.
+    limits.idle_timeout = Duration::from_hours(1);
+    limits.handshake_timeout = Duration::from_hours(1);
+    let service = builder().limits(limits).build().unwrap();
+    let served = Served::of(service.clone().into_server()).await;
+    let handshaker = RemoteHandshaker::builder(&served.address).max_concurrent(1).build().unwrap();
+    let mut offer = Vec::new();
+    let mut at_client = start(&served.remote(), Role::Client);
+    step(&mut *at_client, &[], &mut offer).await.unwrap();
+    drop(at_client);
+
+    // The service is not asked about the part of a message.
+    let mut strangers = Vec::new();
+    for len in [0, 1, 7, 8, 9, 100, offer.len() - 1] {
+        let mut session = start(&handshaker, Role::Server);
+        for byte in &offer[..len] {
+            assert_eq!(step(&mut *session, &[*byte], &mut Vec::new()).await.unwrap().consumed, 1);
+        }
+        strangers.push(session);
+    }
+    eventually(|| service.in_flight() == 0).await;
+    let (mut at_client, mut at_server) =
+        (start(&served.remote(), Role::Client), start(&handshaker, Role::Server));
+    complete(&mut *at_client, &mut *at_server).await.unwrap();
+
+    // Nor does one keep its turn whose message was whole, though it goes on to say a little now and then.
+    let mut first = strangers.pop().unwrap();
+    let mut answer = Vec::new();
+    step(&mut *first, &offer[offer.len() - 1..], &mut answer).await.unwrap();
+    assert!(!answer.is_empty());
+    let began = tokio::time::Instant::now();
+    let (mut at_client, mut at_server) =
+        (start(&served.remote(), Role::Client), start(&handshaker, Role::Server));
+    let trickle = async {
+        for byte in [0, 0x10, 0, 0, 0x44, 0, 0, 0].into_iter().chain(std::iter::repeat(0)) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            step(&mut *first, &[byte], &mut Vec::new()).await.unwrap();
+        }
+    };
+    tokio::select! {
+        done = complete(&mut *at_client, &mut *at_server) => done.unwrap(),
+        () = trickle => unreachable!("it does not end"),
+    }
+    assert!(began.elapsed() >= Duration::from_secs(2), "it had its time");
+    let lost = step(&mut *first, &[0; 0x2000], &mut Vec::new()).await.unwrap_err();
+    assert!(matches!(&lost, Error::Limit { code: AlertCode::Overloaded, .. }), "{lost}");
+    assert!(lost.to_string().contains("said nothing for 2s"), "{lost}");
+    eventually(|| service.in_flight() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_turn_in_time() {
+    let served = Served::new(builder()).await;
+    let handshaker = RemoteHandshaker::builder(&served.address)
+        .max_concurrent(1)
+        .silent_peer_timeout(Duration::MAX)
+        .answer_timeout(Duration::from_secs(3))
+        .build()
+        .unwrap();
+    let mut first = start(&handshaker, Role::Client);
+    step(&mut *first, &[], &mut Vec::new()).await.unwrap();
+    let late = step(&mut *start(&handshaker, Role::Client), &[], &mut Vec::new()).await;
+    let late = late.unwrap_err();
+    assert!(matches!(&late, Error::Limit { code: AlertCode::Overloaded, .. }), "{late}");
+    assert!(late.to_string().contains("no turn"), "{late}");
+}
+
+#[tokio::test]
+async fn settings_at_their_ends() {
+    let served = Served::new(builder()).await;
+    let builder = || RemoteHandshaker::builder(&served.address);
+    for refused in [builder().max_concurrent(0), builder().answer_timeout(Duration::ZERO)] {
+        assert!(matches!(refused.build(), Err(Error::Misuse(_))));
+    }
+    let largest = builder().max_concurrent(usize::MAX).answer_timeout(Duration::MAX);
+    for timeout in [Duration::MAX, Duration::ZERO] {
+        let handshaker = largest.clone().silent_peer_timeout(timeout).build().unwrap();
+        let (mut at_client, mut at_server) =
+            (start(&handshaker, Role::Client), start(&handshaker, Role::Server));
+        complete(&mut *at_client, &mut *at_server).await.unwrap();
+    }
 }
 
 #[test]

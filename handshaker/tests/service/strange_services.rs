@@ -32,7 +32,8 @@ impl Rpc for Script {
     }
 }
 
-/// A session's steps against a script: each with these bytes of the peer. What it sends, and how it ends.
+/// A session's steps against a script: each with these bytes of the peer, which are no part of a message that this package knows,
+/// as the service is asked about those only when they are whole. What it sends, and how it ends.
 async fn play(
     script: impl IntoIterator<Item = Result<HandshakerResp, Status>>,
     received: &[&[u8]],
@@ -92,48 +93,52 @@ async fn a_good_one_to_compare_with() {
 
 #[tokio::test]
 async fn statuses_in_responses() {
-    unavailable(play([Ok(HandshakerResp { status: None, ..ok(b"", 1) })], &[b"x"]).await, "status");
+    unavailable(
+        play([Ok(HandshakerResp { status: None, ..ok(b"", 1) })], &[b"xxx"]).await,
+        "status",
+    );
     let failed = HandshakerStatus { code: 3, details: "words".into() };
     let failing = HandshakerResp { status: Some(failed), ..ok(b"an alert", 1) };
     // What the peer should be told goes out.
-    assert_eq!(unavailable(play([Ok(failing.clone())], &[b"x"]).await, "words"), b"an alert");
+    assert_eq!(unavailable(play([Ok(failing.clone())], &[b"xxx"]).await, "words"), b"an alert");
     // Looked at in every response, not in the first only, and before the result.
     let failing = HandshakerResp { result: Some(result()), ..failing };
-    unavailable(play([Ok(ok(b"", 1)), Ok(failing)], &[b"x", b"y"]).await, "words");
+    unavailable(play([Ok(ok(b"", 1)), Ok(failing)], &[b"xxx", b"yyy"]).await, "words");
     let denied = HandshakerStatus { code: 7, details: "words".into() };
     let (_, denied) =
-        play([Ok(HandshakerResp { status: Some(denied), ..ok(b"", 1) })], &[b"x"]).await;
+        play([Ok(HandshakerResp { status: Some(denied), ..ok(b"", 1) })], &[b"xxx"]).await;
     assert!(matches!(denied, Err(Error::Denied { .. })));
 }
 
 #[tokio::test]
 async fn more_consumed_than_there_was() {
-    unavailable(play([Ok(ok(b"", 2))], &[b"x"]).await, "consumed");
+    unavailable(play([Ok(ok(b"", 4))], &[b"xxx"]).await, "consumed");
     let done = HandshakerResp { result: Some(result()), ..ok(b"", u32::MAX) };
-    unavailable(play([Ok(done)], &[b"x"]).await, "consumed");
+    unavailable(play([Ok(done)], &[b"xxx"]).await, "consumed");
 }
 
 #[tokio::test]
 async fn less_consumed_than_there_was() {
     // It sees the rest again, with what follows.
-    let done = HandshakerResp { result: Some(result()), ..ok(b"", 5) };
-    let (_, last) = play([Ok(ok(b"", 0)), Ok(ok(b"", 1)), Ok(done)], &[b"ab", b"cd", b"efg"]).await;
+    let done = HandshakerResp { result: Some(result()), ..ok(b"", 6) };
+    let (_, last) =
+        play([Ok(ok(b"", 0)), Ok(ok(b"", 1)), Ok(done)], &[b"abc", b"de", b"fgh"]).await;
     assert_eq!(last.unwrap().consumed, 2);
     // It cannot give back what was taken from the caller before.
     let done = HandshakerResp { result: Some(result()), ..ok(b"", 1) };
-    unavailable(play([Ok(ok(b"", 0)), Ok(done)], &[b"ab", b"cd"]).await, "leaves");
+    unavailable(play([Ok(ok(b"", 0)), Ok(done)], &[b"abc", b"de"]).await, "leaves");
     // Nor be given more and more.
     let script = (0..5).map(|_| Ok(ok(b"", 0)));
-    unavailable(play(script, &[&vec![0; 20_000][..]; 5]).await, "does not take");
+    unavailable(play(script, &[&vec![7; 20_000][..]; 5]).await, "does not take");
 }
 
 #[tokio::test]
 async fn ends_too_soon() {
-    unavailable(play([], &[b"x"]).await, "without a result");
-    unavailable(play([Ok(ok(b"", 1))], &[b"x", b"y"]).await, "without a result");
-    unavailable(play([Err(Status::internal("words"))], &[b"x"]).await, "words");
+    unavailable(play([], &[b"xxx"]).await, "without a result");
+    unavailable(play([Ok(ok(b"", 1))], &[b"xxx", b"yyy"]).await, "without a result");
+    unavailable(play([Err(Status::internal("words"))], &[b"xxx"]).await, "words");
     unavailable(
-        play([Ok(ok(b"", 1)), Err(Status::aborted("words"))], &[b"x", b"y"]).await,
+        play([Ok(ok(b"", 1)), Err(Status::aborted("words"))], &[b"xxx", b"yyy"]).await,
         "words",
     );
 }
@@ -143,10 +148,10 @@ async fn a_result_that_is_none() {
     let mut short = result();
     short.key_data.truncate(43);
     let short = HandshakerResp { result: Some(short), ..ok(b"", 1) };
-    unavailable(play([Ok(short)], &[b"x"]).await, "43 bytes");
+    unavailable(play([Ok(short)], &[b"xxx"]).await, "43 bytes");
 }
 
 #[tokio::test]
 async fn a_response_without_measure() {
-    unavailable(play([Ok(ok(&vec![0; 3 << 20], 1))], &[b"x"]).await, "too large");
+    unavailable(play([Ok(ok(&vec![0; 3 << 20], 1))], &[b"xxx"]).await, "too large");
 }

@@ -1,20 +1,20 @@
-//! Who waits, and who is served when room appears.
+//! Requests that wait, and which of them is served when room appears.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
 
 use super::{AfterUnlock, Claim, Class, Line, State};
 
-/// Whether the system still maps memory for those who wait.
+/// Whether the system still maps memory for waiters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Supply {
     Ample,
-    /// It refused somebody who waits now. Each return lets the first in line try, and nobody else:
-    /// or those with the luck of a fitting buffer would pass the others again and again.
+    /// It refused a request that waits now. Each returned buffer lets only the first waiter try:
+    /// otherwise requests that happen to fit a returned buffer would overtake it again and again.
     Refused,
-    /// Something came back since.
+    /// A buffer came back since.
     OneMayTry,
-    /// Whoever has this ticket is trying.
+    /// The holder of this ticket is trying.
     OnTrial(u64),
 }
 
@@ -35,9 +35,10 @@ impl State {
         }
     }
 
-    /// Puts a caller at the end of its line and says under which number.
+    /// Puts a caller at the end of its queue and returns the number of its ticket.
     pub(in crate::pool) fn join(&mut self, line: Line, class: Class, waker: Waker) -> u64 {
         let id = self.new_ticket();
+        self.waited += 1;
         self.line(line).insert(id, Waiter { class, waker });
         id
     }
@@ -61,7 +62,7 @@ impl State {
         self.granted.remove(&id)
     }
 
-    /// Gives up a place or a grant. The waker is returned so that it is dropped outside the lock.
+    /// Gives up a ticket or a grant. The waker is returned so that it is dropped outside the lock.
     pub(in crate::pool) fn leave(
         &mut self,
         line: Line,
@@ -76,16 +77,15 @@ impl State {
             return None;
         }
         let waiter = self.line(line).remove(&id)?;
-        // It may have been the one that the others could not pass.
+        // It may have been the one that the others could not overtake.
         self.something_came_back();
         self.grant(after);
         Some(waiter.waker)
     }
 
     /// The system refused to map what was claimed, after everything idle had been unmapped. If
-    /// buffers are out, their return can help: the caller waits at its old place (or a new one) and
-    /// the number of its ticket is returned. Otherwise nothing is left to wait for, and it has its
-    /// waker back.
+    /// buffers are out, their return can help: the caller waits with its ticket (or a new one),
+    /// whose number is returned. Otherwise there is nothing to wait for, and its waker is returned.
     pub(in crate::pool) fn mapping_refused(
         &mut self,
         claim: &Claim,
@@ -104,7 +104,7 @@ impl State {
             // once.
             self.something_came_back();
         }
-        let place = if self.out().buffers == 0 && self.idle.buffers() == 0 {
+        let ticket = if self.out().buffers == 0 && self.idle.buffers() == 0 {
             Err(waker)
         } else {
             let id = id.unwrap_or_else(|| self.new_ticket());
@@ -112,7 +112,7 @@ impl State {
             Ok(id)
         };
         self.grant(after);
-        place
+        ticket
     }
 
     /// The system did map what had been granted to this ticket.
@@ -129,14 +129,14 @@ impl State {
         }
     }
 
-    /// Serves both lines as far as room goes: who grows a record before the others.
+    /// Serves both queues as far as there is room, growing records first.
     pub(super) fn grant(&mut self, after: &mut AfterUnlock) {
         if self.nobody_waits() {
             self.supply = Supply::Ample;
             return;
         }
         if self.out().buffers == 0 {
-            // Nothing will come back by itself: they learn it by trying, one after the other.
+            // Nothing will come back by itself: waiters find out by trying, one after the other.
             self.something_came_back();
         }
         for line in [Line::Growing, Line::Ordinary] {

@@ -68,10 +68,11 @@ impl Reading {
         }
         let mut ticket = self.slow.as_mut().and_then(|slow| slow.ticket.take());
         let read = io.poll_read_on_ready(cx, &self.pool, &mut ticket);
+        let mut len = 0;
         let rest = match read {
             Poll::Ready(Ok(Some(buffer))) => {
                 self.slow = None;
-                self.adapt(buffer.len());
+                len = buffer.len();
                 Rest::Pooled(buffer)
             }
             Poll::Ready(Ok(None)) => return Ok(Poll::Ready(false)),
@@ -95,7 +96,14 @@ impl Reading {
                 }
             }
         };
-        let stalled = shared.with(|core, after| core.receive(rest, now, after))?;
+        let (stalled, bodies) = shared.with(|core, after| {
+            let before = core.received_bytes();
+            let stalled = core.receive(rest, now, after)?;
+            Ok::<_, Error>((stalled, core.received_bytes() - before))
+        })?;
+        if len > 0 {
+            self.adapt(len, bodies);
+        }
         self.stall(stalled, now);
         Ok(Poll::Ready(true))
     }
@@ -144,12 +152,13 @@ impl Reading {
         }
     }
 
-    /// The next read is larger if this one was full, and smaller if it was almost empty.
-    fn adapt(&mut self, len: usize) {
-        let size = self.pool.buffer_size();
-        let next = if len >= size && size < limits::MAX_READ {
+    /// The next read is larger if this one was full of bodies, and smaller if there were almost none: a flood of pings is read in small
+    /// pieces, so that few answers wait.
+    fn adapt(&mut self, len: usize, bodies: u64) {
+        let (size, bodies) = (self.pool.buffer_size(), bodies as usize);
+        let next = if len >= size && bodies >= len / 2 && size < limits::MAX_READ {
             size * 2
-        } else if len < size / 8 && size > limits::MIN_READ {
+        } else if bodies < size / 8 && size > limits::MIN_READ {
             size / 2
         } else {
             return;

@@ -18,6 +18,13 @@ const URGENT: usize = 64 * header::LEN;
 /// What is on its way to the connection.
 #[derive(Default)]
 pub(super) struct Writing {
+    /// Kept as long as streams are open.
+    held: Option<Box<Held>>,
+    unflushed: bool,
+}
+
+#[derive(Default)]
+struct Held {
     batch: Option<PooledBuf>,
     /// Bytes up to the next boundary between frames in the batch.
     boundary: u32,
@@ -25,32 +32,41 @@ pub(super) struct Writing {
     urgent: Option<Box<[u8]>>,
     /// Since when the connection takes nothing.
     blocked: Option<Moment>,
-    unflushed: bool,
 }
 
 impl Writing {
     /// Everything has been handed to the connection and flushed.
     pub(super) fn is_idle(&self) -> bool {
-        self.batch.is_none() && self.urgent.is_none() && !self.unflushed
+        !self.unflushed
+            && self.held.as_ref().is_none_or(|held| held.batch.is_none() && held.urgent.is_none())
     }
 
     /// The connection will wake the driver.
     pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.is_some()
+        self.held.as_ref().is_some_and(|held| held.blocked.is_some())
+    }
+
+    /// Gives back what is needed only while streams are open.
+    pub(super) fn rest(&mut self) {
+        if self.is_idle() {
+            self.held = None;
+        }
     }
 
     /// When the connection has taken nothing for too long.
     pub(super) fn next_timeout(&self, shared: &Shared) -> Option<Moment> {
+        let since = self.held.as_ref()?.blocked?;
         let limit = shared.with(|core, _| core.config().write_timeout)?;
-        Some(self.blocked?.after(limit))
+        Some(since.after(limit))
     }
 
     /// Sends no more than the frame that is under way.
     pub(super) fn finish_frame(&mut self) {
-        if let Some(batch) = &mut self.batch {
-            batch.truncate(self.boundary as usize);
+        let Some(held) = &mut self.held else { return };
+        if let Some(batch) = &mut held.batch {
+            batch.truncate(held.boundary as usize);
         }
-        self.batch.take_if(|batch| batch.is_empty());
+        held.batch.take_if(|batch| batch.is_empty());
     }
 
     /// Sends once. `Pending`: the connection takes nothing, or there is nothing.
@@ -61,22 +77,23 @@ impl Writing {
         cx: &mut Context<'_>,
         now: Moment,
     ) -> Result<Poll<()>, Error> {
+        let held = self.held.get_or_insert_default();
         let mut fresh = [0; URGENT];
         let fresh_len = shared.with(|core, after| {
-            let len = if self.urgent.is_none() { core.urgent(&mut fresh, now, after) } else { 0 };
-            if self.batch.is_none() {
-                self.batch = core.take_batch(after);
-                self.boundary = 0;
+            let len = if held.urgent.is_none() { core.urgent(&mut fresh, now, after) } else { 0 };
+            if held.batch.is_none() {
+                held.batch = core.take_batch(after);
+                held.boundary = 0;
             }
             len
         });
-        let kept = self.urgent.take();
+        let kept = held.urgent.take();
         let urgent = kept.as_deref().unwrap_or(&fresh[..fresh_len]);
-        let batch = self.batch.as_deref().unwrap_or_default();
+        let batch = held.batch.as_deref().unwrap_or_default();
         if urgent.is_empty() && batch.is_empty() {
             return self.flush(io, shared, cx, now);
         }
-        let (begun, whole) = batch.split_at(self.boundary as usize);
+        let (begun, whole) = batch.split_at(held.boundary as usize);
         let slices = [begun, urgent, whole].map(IoSlice::new);
         let slices = match (begun.is_empty(), whole.is_empty()) {
             (true, true) => &slices[1..2],
@@ -96,14 +113,14 @@ impl Writing {
         let of_urgent = (count - of_begun).min(urgent.len());
         let of_whole = count - of_begun - of_urgent;
         if of_urgent < urgent.len() {
-            self.urgent = Some(urgent[of_urgent..].into());
+            held.urgent = Some(urgent[of_urgent..].into());
         }
-        self.advance(of_begun);
-        self.advance(of_whole);
+        held.advance(of_begun);
+        held.advance(of_whole);
         if count == 0 {
             return self.wait(shared, now);
         }
-        self.blocked = None;
+        held.blocked = None;
         self.unflushed = true;
         Ok(Poll::Ready(()))
     }
@@ -121,19 +138,23 @@ impl Writing {
                 Poll::Ready(flushed) => flushed?,
             }
             self.unflushed = false;
-            self.blocked = None;
+            if let Some(held) = &mut self.held {
+                held.blocked = None;
+            }
         }
         Ok(Poll::Pending)
     }
 
     fn wait(&mut self, shared: &Shared, now: Moment) -> Result<Poll<()>, Error> {
-        self.blocked.get_or_insert(now);
+        self.held.get_or_insert_default().blocked.get_or_insert(now);
         match self.next_timeout(shared) {
             Some(at) if now >= at => Err(Error::WriteTimeout),
             _ => Ok(Poll::Pending),
         }
     }
+}
 
+impl Held {
     /// So many bytes of the batch are sent.
     fn advance(&mut self, mut count: usize) {
         let Some(batch) = &mut self.batch else { return };

@@ -14,7 +14,7 @@ use crate::ready::ReadyReader;
 use crate::yamux::config::{Config, ConfigError};
 use crate::yamux::error::Error;
 use crate::yamux::limits;
-use crate::yamux::session::{Core, Side};
+use crate::yamux::session::{Core, Side, Steady};
 use crate::yamux::shared::Shared;
 use crate::yamux::stats::SessionStats;
 use crate::yamux::stream::Stream;
@@ -50,7 +50,7 @@ impl Session {
     where
         S: ReadyReader + AsyncWrite + Unpin,
     {
-        let shared = Shared::new(Core::new(side, config, pool));
+        let shared = Shared::new(Steady::new(side, config, pool));
         (Self { shared: Arc::clone(&shared) }, Driver::new(io, shared))
     }
 
@@ -137,6 +137,11 @@ impl Session {
     /// Waits for the end of the session, and says what it was: [`Error::Closed`] or [`Error::GoAway`] with code 0 in order.
     pub async fn closed(&self) -> Error {
         poll_fn(|cx| self.shared.with(|core, _| core.poll_finished(cx.waker()))).await
+    }
+
+    /// Whether both are handles on the same session.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// The figures of this moment.

@@ -9,8 +9,9 @@ use crate::pool::PooledBuf;
 pub(in crate::yamux) struct After {
     wake: [Option<Waker>; 4],
     wake_more: Vec<Waker>,
-    buffer: Option<PooledBuf>,
-    buffers: Vec<PooledBuf>,
+    /// One read of 64 KiB empties so many.
+    buffers: [Option<PooledBuf>; 4],
+    buffers_more: Vec<PooledBuf>,
     /// Replaced by others; dropping one may drop a task.
     wakers: Vec<Waker>,
 }
@@ -31,9 +32,9 @@ impl After {
     }
 
     pub(super) fn drop_buffer(&mut self, buffer: PooledBuf) {
-        match self.buffer {
-            None => self.buffer = Some(buffer),
-            Some(_) => self.buffers.push(buffer),
+        match self.buffers.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(buffer),
+            None => self.buffers_more.push(buffer),
         }
     }
 
@@ -53,7 +54,7 @@ impl After {
 
     /// Does it.
     pub(in crate::yamux) fn run(self) {
-        drop((self.buffer, self.buffers));
+        drop((self.buffers, self.buffers_more));
         for waker in self.wake.into_iter().flatten().chain(self.wake_more) {
             waker.wake();
         }

@@ -58,7 +58,7 @@ impl Core {
 
     /// The peer is not heard for a reason of this side.
     pub(in crate::yamux) fn excuse_silence(&mut self, now: Moment) {
-        self.heard_at = now;
+        self.steady.heard_at = now;
     }
 
     /// Takes in what was read. What cannot go on for want of a buffer comes back.
@@ -184,7 +184,7 @@ impl Core {
             return;
         }
         if count > 0 {
-            self.counts.received += count as u64;
+            self.steady.counts.received += count as u64;
             self.empty_frames = 0;
             after.wake(&mut self.table[slot].reader);
         }
@@ -224,16 +224,20 @@ impl Core {
             let stay = self.kept.is_none() && capacity.is_some_and(|size| rest.len() * 4 >= size);
             let size = match capacity {
                 Some(capacity) if stay => capacity,
-                _ => rest.len().max(buffered.min(limits::MAX_CHUNK)).min(self.pool.buffer_size()),
+                _ => rest
+                    .len()
+                    .max(buffered.min(limits::MAX_CHUNK))
+                    .min(self.steady.pool.buffer_size()),
             };
-            if self.chunks.held() + size > self.config.max_held {
+            if self.chunks.held() + size > self.steady.config.max_held {
                 return Ok(Stored::TooMuch);
             }
             if stay {
                 self.kept = Some(Kept { slot, from: at + done, to: at + count });
                 return Ok(Stored::All);
             }
-            let mut chunk = match self.spare.take().map_or_else(|| self.pool.take(size), Ok) {
+            let mut chunk = match self.spare.take().map_or_else(|| self.steady.pool.take(size), Ok)
+            {
                 Ok(chunk) => chunk,
                 Err(PoolError::AtCap) => return Ok(Stored::NoBuffer { done, need: size }),
                 Err(PoolError::TooLarge { .. }) => return Ok(Stored::TooMuch),
@@ -271,11 +275,11 @@ impl Core {
                 self.empty_frame(now)
             }
             Header::Pong { value } => {
-                self.pings.answered(value, now, after);
+                self.steady.pings.answered(value, now, after);
                 self.empty_frame(now)
             }
             Header::GoAway { code: 0 } => {
-                self.peer_away = true;
+                self.steady.peer_away = true;
                 self.wake_waiters(after);
                 self.wake_driver(after);
                 self.empty_frame(now)
@@ -315,7 +319,7 @@ impl Core {
             return Ok(None);
         };
         if flags.has(Flags::RST) {
-            self.counts.resets_in += 1;
+            self.steady.counts.resets_in += 1;
             self.cut(slot, Cut::ByPeer(code), after);
             return Ok(None);
         }
@@ -337,23 +341,23 @@ impl Core {
         if flags.has(Flags::RST) {
             return Ok(false);
         }
-        let refuse = self.away
-            || self.closing != Closing::No
-            || self.handles == 0
-            || self.incoming >= self.config.max_incoming
-            || self.queued >= self.config.backlog;
+        let refuse = self.steady.away
+            || self.steady.closing != Closing::No
+            || self.steady.handles == 0
+            || self.incoming >= self.steady.config.max_incoming
+            || self.queued >= self.steady.config.backlog;
         if refuse {
-            self.counts.refused += 1;
+            self.steady.counts.refused += 1;
             let reset = Header::WindowUpdate { stream: id, flags: Flags::RST, delta: 0 };
             self.reply(reset, after);
             return Ok(false);
         }
         let marks = Marks::QUEUED.and(Marks::NO_READER).and(Marks::NO_WRITER);
-        let slot = self.table.insert(Stream::new(id, marks, self.config.window));
+        let slot = self.table.insert(Stream::new(id, marks, self.steady.config.window));
         self.incoming += 1;
         self.queued += 1;
         self.accepting.push(&mut self.table, slot);
-        after.wake(&mut self.accepter);
+        after.wake(&mut self.steady.accepter);
         Ok(true)
     }
 
@@ -426,6 +430,20 @@ impl Core {
         if stream.marks.has(Marks::FIN_OUT) {
             self.off_wire(slot, after);
         }
+    }
+
+    /// The connection has failed: reset by a peer, perhaps, that closed it over unread bytes. Where nothing was open nothing is lost.
+    pub(in crate::yamux) fn connection_failed(
+        &mut self,
+        error: Error,
+        after: &mut After,
+    ) -> Result<(), Error> {
+        if self.header_len == 0 && self.body.is_none() && self.table.on_wire() == self.orphans {
+            self.end(Error::GoAway { code: 0 }, after);
+            return Ok(());
+        }
+        self.end(error.clone(), after);
+        Err(error)
     }
 
     /// The connection has ended. Whether that was to be expected.

@@ -25,13 +25,13 @@ impl Core {
         waker: &Waker,
         after: &mut After,
     ) -> Poll<Result<(u32, u32), Error>> {
-        if let Some(error) = &self.ended {
+        if let Some(error) = &self.steady.ended {
             return Poll::Ready(Err((**error).clone()));
         }
-        if self.peer_away {
+        if self.steady.peer_away {
             return Poll::Ready(Err(Error::GoAway { code: 0 }));
         }
-        if self.closing != Closing::No {
+        if self.steady.closing != Closing::No {
             return Poll::Ready(Err(Error::Closed));
         }
         if self.unacked >= limits::MAX_UNACKED {
@@ -39,15 +39,15 @@ impl Core {
             return Poll::Pending;
         }
         // The last pair of ids stays unused, as it does with others.
-        let id = self.next_id;
+        let id = self.steady.next_id;
         if id >= u32::MAX - 1 {
             return Poll::Ready(Err(Error::IdsExhausted));
         }
-        self.next_id += 2;
+        self.steady.next_id += 2;
         let stream = Stream::new(id, Marks::UNACKED.and(Marks::SYN_DUE), window);
         let slot = self.table.insert(stream);
         self.unacked += 1;
-        self.counts.opened = self.counts.opened.wrapping_add(1);
+        self.steady.counts.opened = self.steady.counts.opened.wrapping_add(1);
         self.watch_open(id);
         self.make_due(slot, after);
         Poll::Ready(Ok((slot, id)))
@@ -61,7 +61,7 @@ impl Core {
     ) -> Poll<Result<Option<(u32, u32)>, Error>> {
         if let Some(slot) = self.accepting.pop(&self.table) {
             self.queued -= 1;
-            self.counts.accepted = self.counts.accepted.wrapping_add(1);
+            self.steady.counts.accepted = self.steady.counts.accepted.wrapping_add(1);
             let stream = &mut self.table[slot];
             stream.marks.take(Marks::QUEUED.and(Marks::NO_READER).and(Marks::NO_WRITER));
             stream.marks.set(Marks::ACK_DUE);
@@ -69,12 +69,12 @@ impl Core {
             self.make_due(slot, after);
             return Poll::Ready(Ok(Some((slot, id))));
         }
-        match self.ended.as_deref() {
+        match self.steady.ended.as_deref() {
             Some(Error::Closed | Error::GoAway { code: 0 }) => Poll::Ready(Ok(None)),
             Some(error) => Poll::Ready(Err(error.clone())),
-            None if self.closing != Closing::No || self.away => Poll::Ready(Ok(None)),
+            None if self.steady.closing != Closing::No || self.steady.away => Poll::Ready(Ok(None)),
             None => {
-                after.park(&mut self.accepter, waker);
+                after.park(&mut self.steady.accepter, waker);
                 Poll::Pending
             }
         }
@@ -92,6 +92,8 @@ impl Core {
             return;
         }
         stream.cut = cut;
+        self.stop_storing(slot);
+        let stream = &mut self.table[slot];
         let by_peer = matches!(cut, Cut::ByPeer(_));
         if !by_peer || !stream.marks.has(Marks::FIN_IN) {
             self.chunks.clear(&mut stream.inbox, after);
@@ -102,7 +104,7 @@ impl Core {
             flags = flags.with(Flags::ACK);
         }
         if !by_peer && !stream.marks.has(Marks::SYN_DUE) {
-            self.counts.resets_out = self.counts.resets_out.wrapping_add(1);
+            self.steady.counts.resets_out = self.steady.counts.resets_out.wrapping_add(1);
             let delta = match cut {
                 Cut::Here(code) => code,
                 _ => 0,
@@ -115,7 +117,6 @@ impl Core {
 
     /// The stream is over on the wire: the peer will not mean it any more.
     pub(super) fn off_wire(&mut self, slot: u32, after: &mut After) {
-        self.stop_storing(slot);
         let stream = &mut self.table[slot];
         stream.marks.set(Marks::OFF_WIRE);
         after.wake(&mut stream.reader);
@@ -199,22 +200,22 @@ impl Core {
 
     /// Tells the peer that this side takes no streams; those that are open go on.
     pub(in crate::yamux) fn go_away(&mut self, after: &mut After) {
-        if !self.away && self.ended.is_none() {
-            self.away = true;
+        if !self.steady.away && self.steady.ended.is_none() {
+            self.steady.away = true;
             self.refuse_queued(after);
             self.reply(Header::GoAway { code: 0 }, after);
-            after.wake(&mut self.accepter);
+            after.wake(&mut self.steady.accepter);
         }
     }
 
     /// Neither takes nor opens streams, and ends when those that are open have ended, or after `limit`.
     pub(in crate::yamux) fn close(&mut self, limit: Duration, after: &mut After) {
-        if self.ended.is_some() {
+        if self.steady.ended.is_some() {
             return;
         }
-        self.closing = Closing::Asked(limit);
+        self.steady.closing = Closing::Asked(limit);
         self.refuse_queued(after);
-        after.wake(&mut self.accepter);
+        after.wake(&mut self.steady.accepter);
         self.wake_waiters(after);
         self.wake_driver(after);
     }
@@ -223,20 +224,20 @@ impl Core {
     fn refuse_queued(&mut self, after: &mut After) {
         while let Some(slot) = self.accepting.pop(&self.table) {
             self.queued -= 1;
-            self.counts.refused = self.counts.refused.wrapping_add(1);
+            self.steady.counts.refused = self.steady.counts.refused.wrapping_add(1);
             self.table[slot].marks.take(Marks::QUEUED);
             self.cut(slot, Cut::Here(0), after);
         }
     }
 
     pub(in crate::yamux) fn add_handle(&mut self) {
-        self.handles += 1;
+        self.steady.handles += 1;
     }
 
     /// With the last handle nobody can accept or open any more. Streams go on.
     pub(in crate::yamux) fn drop_handle(&mut self, after: &mut After) {
-        self.handles -= 1;
-        if self.handles == 0 {
+        self.steady.handles -= 1;
+        if self.steady.handles == 0 {
             self.refuse_queued(after);
             self.wake_driver(after);
         }
@@ -244,36 +245,36 @@ impl Core {
 
     /// Whether nothing is left to do but to say so and to close.
     pub(in crate::yamux) fn is_done(&self) -> bool {
-        let closing = self.closing != Closing::No || self.handles == 0;
+        let closing = self.steady.closing != Closing::No || self.steady.handles == 0;
         closing && self.table.on_wire() == 0
     }
 
     /// Waits until the driver has done all it can, and says why it ended.
     pub(in crate::yamux) fn poll_finished(&mut self, waker: &Waker) -> Poll<Error> {
-        if !self.finished {
+        if !self.steady.finished {
             self.park_waiter(waker);
             return Poll::Pending;
         }
-        Poll::Ready(self.ended.as_deref().cloned().unwrap_or(Error::Closed))
+        Poll::Ready(self.steady.ended.as_deref().cloned().unwrap_or(Error::Closed))
     }
 
     /// The driver has done all it can.
     pub(in crate::yamux) fn finish(&mut self, after: &mut After) {
         self.end(Error::DriverDropped, after);
-        self.finished = true;
+        self.steady.finished = true;
         self.wake_waiters(after);
     }
 
     pub(in crate::yamux) fn ended(&self) -> Option<&Error> {
-        self.ended.as_deref()
+        self.steady.ended.as_deref()
     }
 
     /// The session is over, and every stream fails once its bytes are read. The first reason is final.
     pub(in crate::yamux) fn end(&mut self, error: Error, after: &mut After) {
-        if self.ended.is_some() {
+        if self.steady.ended.is_some() {
             return;
         }
-        self.ended = Some(Box::new(error));
+        self.steady.ended = Some(Box::new(error));
         self.refuse_queued(after);
         for slot in self.table.slots() {
             if let Some(stream) = self.table.get_mut(slot) {
@@ -286,8 +287,8 @@ impl Core {
                 }
             }
         }
-        self.pings.end(after);
-        after.wake(&mut self.accepter);
+        self.steady.pings.end(after);
+        after.wake(&mut self.steady.accepter);
         self.wake_waiters(after);
         self.wake_driver(after);
     }

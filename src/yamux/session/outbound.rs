@@ -39,8 +39,8 @@ impl Core {
         let taken = if others_first || joins_more {
             0
         } else {
-            let (id, max_frame) = (stream.id, self.config.max_frame);
-            let taken = self.batch.append(&self.pool, id, payload, wanted, max_frame, after);
+            let (id, max_frame) = (stream.id, self.steady.config.max_frame);
+            let taken = self.batch.append(&self.steady.pool, id, payload, wanted, max_frame, after);
             match taken {
                 Ok(taken) => taken,
                 Err(error) => return Poll::Ready(Err(Error::Pool(error))),
@@ -55,7 +55,7 @@ impl Core {
         }
         stream.marks.take(Marks::TURN);
         stream.send.spend(taken as u32);
-        self.counts.sent += taken as u64;
+        self.steady.counts.sent += taken as u64;
         Poll::Ready(Ok(taken))
     }
 
@@ -68,18 +68,18 @@ impl Core {
         if stream.marks.has(Marks::FIN_OUT) || stream.marks.has(Marks::FIN_DUE) {
             return Some(Error::WriteAfterClose);
         }
-        self.ended.as_deref().cloned()
+        self.steady.ended.as_deref().cloned()
     }
 
     /// Ends this side's direction, behind what was written.
     pub(in crate::yamux) fn close_write(&mut self, slot: u32, after: &mut After) {
         let marks = self.table[slot].marks;
         let over = Marks::FIN_OUT.and(Marks::FIN_DUE).and(Marks::OFF_WIRE);
-        if marks.has(over) || self.ended.is_some() {
+        if marks.has(over) || self.steady.ended.is_some() {
             return;
         }
         self.wake_driver(after);
-        if !self.send_fin(slot, after) && self.ended.is_none() {
+        if !self.send_fin(slot, after) && self.steady.ended.is_none() {
             self.table[slot].marks.set(Marks::FIN_DUE);
             self.block(slot);
         }
@@ -89,7 +89,7 @@ impl Core {
     fn send_fin(&mut self, slot: u32, after: &mut After) -> bool {
         let stream = self.table[slot].id;
         let fin = Header::WindowUpdate { stream, flags: Flags::FIN, delta: 0 };
-        match self.batch.append_header(&self.pool, fin, after) {
+        match self.batch.append_header(&self.steady.pool, fin, after) {
             Ok(false) => false,
             Ok(true) => {
                 let marks = &mut self.table[slot].marks;
@@ -129,7 +129,7 @@ impl Core {
                     return self.block(slot);
                 }
             } else {
-                room = room.saturating_sub(self.config.max_frame as usize);
+                room = room.saturating_sub(self.steady.config.max_frame as usize);
                 stream.marks.set(Marks::TURN);
                 after.wake(&mut stream.writer);
             }
@@ -146,7 +146,7 @@ impl Core {
     }
 
     pub(super) fn reply(&mut self, header: Header, after: &mut After) {
-        if self.ended.is_none() {
+        if self.steady.ended.is_none() {
             self.replies.push_back(header);
             self.wake_driver(after);
         }
@@ -157,7 +157,7 @@ impl Core {
         !self.replies.is_empty()
             || !self.due.is_empty()
             || !self.batch.is_empty()
-            || self.pings.is_due()
+            || self.steady.pings.is_due()
             || !self.blocked.is_empty()
     }
 
@@ -201,7 +201,7 @@ impl Core {
                 return Some(Header::WindowUpdate { stream: id, flags, delta });
             }
         }
-        self.pings.next_due(now).map(|value| Header::Ping { value })
+        self.steady.pings.next_due(now).map(|value| Header::Ping { value })
     }
 
     /// Credit for the peer: what was consumed, if that is worth a frame or one is sent anyway.
@@ -219,7 +219,7 @@ impl Core {
         if !stream.receive.is_due() {
             return 0;
         }
-        if self.chunks.held() > self.config.max_held / 2 || self.pool.has_waiters() {
+        if self.chunks.held() > self.steady.config.max_held / 2 || self.steady.pool.has_waiters() {
             self.withheld = Some(now);
             return 0;
         }
@@ -233,14 +233,14 @@ impl Core {
     fn grow(&mut self, slot: u32, now: Moment) {
         let stream = &mut self.table[slot];
         let size = stream.receive.size();
-        if size >= self.config.max_window {
+        if size >= self.steady.config.max_window {
             return;
         }
-        let Some(rtt) = self.pings.recent_rtt(now) else {
-            return self.pings.measure();
+        let Some(rtt) = self.steady.pings.recent_rtt(now) else {
+            return self.steady.pings.measure();
         };
         let since_last = (now.0 as u32).wrapping_sub(stream.granted_at);
-        let larger = size.saturating_mul(2).min(self.config.max_window);
+        let larger = size.saturating_mul(2).min(self.steady.config.max_window);
         if rtt >= limits::MIN_RTT_FOR_GROWTH
             && u128::from(since_last) < rtt.as_micros()
             && self.growth + (larger - size) <= limits::GROWTH

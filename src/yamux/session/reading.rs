@@ -85,7 +85,7 @@ impl Core {
         if let Some(error) = error {
             return Poll::Ready(Err(error));
         }
-        if let Some(error) = &self.ended {
+        if let Some(error) = &self.steady.ended {
             return Poll::Ready(Err((**error).clone()));
         }
         after.park(&mut stream.reader, waker);
@@ -107,7 +107,7 @@ impl Core {
         let stream = &mut self.table[slot];
         stream.receive.consume(count as u32);
         let over = Marks::FIN_IN.and(Marks::OFF_WIRE);
-        if stream.receive.is_due() && !stream.marks.has(over) && self.ended.is_none() {
+        if stream.receive.is_due() && !stream.marks.has(over) && self.steady.ended.is_none() {
             self.make_due(slot, after);
         }
     }

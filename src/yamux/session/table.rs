@@ -108,6 +108,10 @@ impl Table {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
     /// Streams that exist on the wire.
     pub(super) fn on_wire(&self) -> u32 {
         self.ids.len() as u32

@@ -9,7 +9,7 @@ use std::io::IoSlice;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::{After, Core, Half, Moment, Rest, Side, Stalled};
+use super::{After, Core, Half, Moment, Rest, Side, Stalled, Steady};
 use crate::pool::BufferPool;
 use crate::yamux::config::{Config, ConfigBuilder};
 use crate::yamux::error::Error;
@@ -17,6 +17,11 @@ use crate::yamux::header::{self, Flags, Header};
 
 /// The length of a body that is not sent along.
 const ALONE: &str = "alone";
+
+/// The defaults, with the protocol's own window.
+fn config() -> ConfigBuilder {
+    Config::builder().window(256 << 10)
+}
 
 /// One side, whose peer is the test.
 struct One {
@@ -27,15 +32,15 @@ struct One {
 
 impl One {
     fn server() -> Self {
-        Self::with(Side::Server, Config::builder(), BufferPool::new())
+        Self::with(Side::Server, config(), BufferPool::new())
     }
 
     fn client() -> Self {
-        Self::with(Side::Client, Config::builder(), BufferPool::new())
+        Self::with(Side::Client, config(), BufferPool::new())
     }
 
     fn with(side: Side, config: ConfigBuilder, pool: BufferPool) -> Self {
-        let core = Core::new(side, config.build().unwrap(), pool.clone());
+        let core = Core::new(Steady::new(side, config.build().unwrap(), pool.clone()));
         Self { core, pool, now: Moment::default() }
     }
 
@@ -208,4 +213,11 @@ fn shown(mut bytes: &[u8]) -> Vec<String> {
     }
     assert!(bytes.is_empty(), "whole frames");
     frames
+}
+
+#[test]
+fn an_idle_session_is_small() {
+    assert!(size_of::<Steady>() <= 176, "{}", size_of::<Steady>());
+    let driver = size_of::<crate::yamux::Driver<()>>();
+    assert!(driver <= 96, "{driver}");
 }

@@ -12,21 +12,21 @@ use crate::yamux::limits;
 impl Core {
     /// Something was received.
     pub(super) fn heard(&mut self, now: Moment) {
-        self.heard_at = now;
+        self.steady.heard_at = now;
     }
 
     /// When [`on_time`](Self::on_time) is due.
     pub(in crate::yamux) fn next_timeout(&self) -> Option<Moment> {
-        let keep_alive = self.config.keep_alive.map(|silence| {
+        let keep_alive = self.steady.config.keep_alive.map(|silence| {
             let silence = if self.asked_for_life() {
-                silence + self.config.keep_alive_answer
+                silence + self.steady.config.keep_alive_answer
             } else {
                 silence
             };
-            self.heard_at.after(silence)
+            self.steady.heard_at.after(silence)
         });
         let withheld = self.withheld.map(|since| since.after(limits::WITHHELD_AGAIN));
-        let closing = match self.closing {
+        let closing = match self.steady.closing {
             Closing::No => None,
             // The time begins with the next look.
             Closing::Asked(_) => Some(Moment::default()),
@@ -37,7 +37,7 @@ impl Core {
 
     /// Whether a ping is under way, so that silence means something.
     fn asked_for_life(&self) -> bool {
-        self.pings.is_asked_since(self.heard_at)
+        self.steady.pings.is_asked_since(self.steady.heard_at)
     }
 
     /// Does what is due.
@@ -49,13 +49,15 @@ impl Core {
         now: Moment,
         after: &mut After,
     ) -> Result<(), Error> {
-        if let Some(silence) = self.config.keep_alive {
+        if let Some(silence) = self.steady.config.keep_alive {
             let asked = self.asked_for_life();
-            if asked && now >= self.heard_at.after(silence + self.config.keep_alive_answer) {
+            if asked
+                && now >= self.steady.heard_at.after(silence + self.steady.config.keep_alive_answer)
+            {
                 return Err(Error::KeepAlive);
             }
-            if !asked && now >= self.heard_at.after(silence) {
-                self.pings.ask(false);
+            if !asked && now >= self.steady.heard_at.after(silence) {
+                self.steady.pings.ask(false);
             }
         }
         if self.withheld.is_some_and(|since| now >= since.after(limits::WITHHELD_AGAIN)) {
@@ -69,8 +71,8 @@ impl Core {
             }
         }
         self.open_timeouts(now, after);
-        match self.closing {
-            Closing::Asked(limit) => self.closing = Closing::Until(now.after(limit)),
+        match self.steady.closing {
+            Closing::Asked(limit) => self.steady.closing = Closing::Until(now.after(limit)),
             Closing::Until(until) if now >= until => {
                 self.cut_all(after);
                 return Err(Error::Deadline);
@@ -91,20 +93,20 @@ impl Core {
 
     /// The peer has some time to acknowledge this stream, if so configured.
     pub(super) fn watch_open(&mut self, id: u32) {
-        if self.config.open_timeout.is_some() {
+        if self.steady.config.open_timeout.is_some() {
             self.opening.push_back((id, None));
         }
     }
 
     fn next_open_timeout(&self) -> Option<Moment> {
-        let limit = self.config.open_timeout?;
+        let limit = self.steady.config.open_timeout?;
         let (_, since) = self.opening.front()?;
         // One that was opened since the last look is due for a look.
         Some(since.map_or(Moment::default(), |since| since.after(limit)))
     }
 
     fn open_timeouts(&mut self, now: Moment, after: &mut After) {
-        let Some(limit) = self.config.open_timeout else { return };
+        let Some(limit) = self.steady.config.open_timeout else { return };
         for (_, since) in self.opening.iter_mut().rev() {
             if since.is_some() {
                 break;
@@ -131,10 +133,10 @@ impl Core {
         waker: &Waker,
         after: &mut After,
     ) -> Poll<Result<u32, Error>> {
-        if let Some(error) = &self.ended {
+        if let Some(error) = &self.steady.ended {
             return Poll::Ready(Err((**error).clone()));
         }
-        let Some(value) = self.pings.ask(true) else {
+        let Some(value) = self.steady.pings.ask(true) else {
             self.park_waiter(waker);
             return Poll::Pending;
         };
@@ -149,20 +151,20 @@ impl Core {
         waker: &Waker,
         after: &mut After,
     ) -> Poll<Result<Duration, Error>> {
-        match self.pings.poll(value, waker, after) {
+        match self.steady.pings.poll(value, waker, after) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(time)) => {
                 self.wake_waiters(after);
                 Poll::Ready(Ok(time))
             }
             Poll::Ready(None) => {
-                Poll::Ready(Err(self.ended.as_deref().cloned().unwrap_or(Error::Closed)))
+                Poll::Ready(Err(self.steady.ended.as_deref().cloned().unwrap_or(Error::Closed)))
             }
         }
     }
 
     pub(in crate::yamux) fn forget_ping(&mut self, value: u32, after: &mut After) {
-        self.pings.forget(value, after);
+        self.steady.pings.forget(value, after);
         self.wake_waiters(after);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) mod code {
     pub(crate) const RPC_VERSION_MISMATCH: u16 = 19;
 }
 
-/// A whole frame in clear.
+/// A whole frame in plaintext.
 pub(crate) fn frame(kind: u32, body: &[u8]) -> Vec<u8> {
     let length = (4 + body.len() as u32).to_le_bytes();
     [&length[..], &kind.to_le_bytes(), body].concat()

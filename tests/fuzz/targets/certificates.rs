@@ -119,7 +119,6 @@ fn domain_segment(domain: &[u8]) -> &[u8] {
 fn judge(chain: &[&[u8]], role: Role) -> Result<String, CertificateError> {
     let verifier = ChainVerifier::with_cache(0, std::time::Duration::ZERO);
     let verified = verifier.verify(&BELIEVER, chain, role, now())?;
-    assert_eq!(verified.peer().spiffe_id(), Some(verified.id()));
     Ok(verified.id().as_str().to_owned())
 }
 

@@ -7,6 +7,8 @@ mod altsh1;
 mod certificates;
 mod choices;
 mod edits;
+mod hpack;
+mod http2;
 mod identities;
 mod insider;
 mod insider_records;
@@ -22,6 +24,7 @@ mod stream;
 mod support;
 #[path = "../../pool/wakers.rs"]
 mod wakers;
+mod yamux;
 
 /// Random inputs that `cargo test` adds to the corpus of a quick target.
 const MANY: usize = 2_000;

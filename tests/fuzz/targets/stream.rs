@@ -136,8 +136,7 @@ impl End {
         match self.side.write(&slices) {
             Some(Ok(count)) => {
                 assert!(count <= len && (count > 0 || len == 0), "{count} of {len}");
-                // A shutdown that waits for the kernel has ended nothing yet.
-                assert!(!self.shut);
+                assert!(!self.shutting);
                 self.sent.extend(&payload[..count]);
                 self.next_byte += count as u32;
             }
@@ -163,13 +162,15 @@ impl End {
         matches!(self.side, Side::Gone)
     }
 
-    fn split(&mut self) {
+    /// Takes a whole stream apart, or puts halves together.
+    fn split_or_reunite(&mut self) {
         self.side = match std::mem::replace(&mut self.side, Side::Gone) {
             Side::Whole(stream) => {
                 let (read, write) = stream.into_split();
                 Side::Halves(read, write)
             }
-            halves => halves,
+            Side::Halves(read, write) => Side::Whole(read.reunite(write).expect("its halves")),
+            Side::Gone => Side::Gone,
         };
     }
 }
@@ -248,7 +249,7 @@ impl Model {
             21 => {
                 end.kept.pop();
             }
-            22 if choices.one_in(8) => end.split(),
+            22 if choices.one_in(8) => end.split_or_reunite(),
             22 => self.settle(),
             25 => {
                 end.kept.clear();
@@ -289,7 +290,7 @@ impl Model {
         }
     }
 
-    /// A read fails, and again, only because the peer went without a word.
+    /// A read fails, and again, only because the peer closed without the authenticated end.
     fn broken(&mut self, at: usize, error: &io::Error) {
         let peer = &self.ends[1 - at];
         assert!(peer.is_gone() && !peer.shut && !self.ends[at].ended, "{error}");

@@ -6,7 +6,7 @@ from cryptography import x509
 
 from . import keys, messages
 from .attack import Attack
-from .certificates import uris, usage
+from .certificates import AUTHORITY, build, uris, usage
 from .exchange import (
     REKEYS,
     Mismatch,
@@ -239,6 +239,23 @@ identity(
     lambda world: world.middle.intermediate("3").intermediate("4").intermediate("5").leaf(THEIRS),
 )
 identity("chain with its anchor", lambda world: appended(world.middle.leaf(THEIRS), world.root))
+identity("chain with the leaf twice", lambda world: arranged(world, lambda it: [it[0], *it]))
+identity(
+    "chain with a certificate of another",
+    lambda world: arranged(world, lambda it: [it[0], world.federated.certificate, *it[1:]]),
+)
+identity("chain in reverse behind the leaf", lambda world: reversed_chain(world))
+identity(
+    "chain with both halves of a cross-signed intermediate", lambda world: cross_signed(world)
+)
+identity(
+    "chain with a permitted URI",
+    lambda world: constrained(world, [x509.UniformResourceIdentifier(DOMAIN)], None),
+)
+identity(
+    "chain with another URI excluded",
+    lambda world: constrained(world, None, [x509.UniformResourceIdentifier("." + DOMAIN)]),
+)
 identity("chain of Ed25519", lambda world: world.root.intermediate("ed", "ed25519").leaf(THEIRS))
 identity("chain of P-384", lambda world: world.root.intermediate("p384", "p384").leaf(THEIRS))
 identity("chain of RSA", lambda world: world.root.intermediate("rsa", "rsa2048").leaf(THEIRS))
@@ -278,6 +295,32 @@ case(
     peer=FOREIGN,
 )
 case("target identity", "client", {"targets": ["spiffe://a.example/b", THEIRS]})
+
+
+def arranged(world, arrange):
+    found = world.middle.leaf(THEIRS)
+    found.chain = arrange(found.chain)
+    return found
+
+
+def reversed_chain(world):
+    found = world.middle.intermediate("3").intermediate("4").leaf(THEIRS)
+    found.chain = [found.chain[0], *reversed(found.chain[1:])]
+    return found
+
+
+def cross_signed(world):
+    """The half that leads nowhere comes first."""
+    middle = world.root.intermediate("cross")
+    other = build(middle.subject, middle.key, world.impostor.subject, world.impostor.key, **AUTHORITY)
+    found = middle.leaf(THEIRS)
+    found.chain = [found.chain[0], other, *found.chain[1:]]
+    return found
+
+
+def constrained(world, permitted, excluded):
+    extra = [(x509.NameConstraints(permitted, excluded), True)]
+    return world.root.intermediate("constrained", extra=extra).leaf(THEIRS)
 
 
 def appended(found, anchor):

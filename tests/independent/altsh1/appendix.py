@@ -37,6 +37,7 @@ def computed(table):
         "key_data (plain)": secrets.key_data(PLAIN, th7),
         "log_id": secrets.log_id(th7),
         "Alert frame, code 4": alert_frame(4),
+        "Alert frame, code 20": alert_frame("no_identity"),
         "SealedAlert frame from the server, code 11": secrets.server.seal_alert(
             0x4E, alert_body(11)
         ),

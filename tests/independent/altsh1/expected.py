@@ -1,7 +1,7 @@
 """What our side has to make of each fault, read from handshaker/PROTOCOL.md and from the documentation of `alts::Error`.
 
 A line of the table: the fault's name, where * stands for any text; the roles of ours that it is for; our side's error, as
-../peer/src/report.rs writes it; what the misbehaving peer is told, in clear or sealed; and words that the error's text has in it, so
+../peer/src/report.rs writes it; what the misbehaving peer is told, in plaintext or sealed; and words that the error's text has in it, so
 that our side refuses for the reason that is meant. A heading is the section that says so.
 """
 
@@ -41,7 +41,7 @@ foreign/HTTP2 settings                           | client | foreign http2       
 foreign/TLS ClientHello                          | server | foreign tls                     | none
 foreign/TLS ServerHello                          | client | foreign tls                     | none
 foreign/TLS alert                                | both   | foreign tls                     | none
-foreign/HTTP1                                    | server | peer too_large                  | clear too_large
+foreign/HTTP1                                    | server | foreign http1                   | none
 foreign/HTTP2 after the first frame              | server | peer too_large                  | sealed too_large
 
 # 5.1, 2, 12.1. ClientInit
@@ -68,9 +68,9 @@ ClientInit/three shares                          | server | peer decode_error   
 ClientInit/share twice                           | server | peer illegal_parameter          | clear illegal_parameter   | the key shares do not follow the offered suites
 ClientInit/share of a suite that is not offered  | server | peer illegal_parameter          | clear illegal_parameter   | the key shares do not follow the offered suites
 ClientInit/shares in another order               | server | peer illegal_parameter          | clear illegal_parameter   | the key shares do not follow the offered suites
-ClientInit/unknown suite only                    | server | incompatible no_common_suite    | clear no_common_suite     | shares for none of ours
-ClientInit/share of the unknown suite only       | server | incompatible no_common_suite    | clear no_common_suite     | shares for none of ours
-ClientInit/reserved hybrid suite                 | server | incompatible no_common_suite    | clear no_common_suite     | shares for none of ours
+ClientInit/unknown suite only                    | server | incompatible no_common_suite    | clear no_common_suite     | shares for none that this side allows
+ClientInit/share of the unknown suite only       | server | incompatible no_common_suite    | clear no_common_suite     | shares for none that this side allows
+ClientInit/reserved hybrid suite                 | server | incompatible no_common_suite    | clear no_common_suite     | shares for none that this side allows
 ClientInit/share beyond the vector               | server | peer decode_error               | clear decode_error        | ClientInit ends too early
 ClientInit/shares with a byte left over          | server | peer decode_error               | clear decode_error        | ClientInit ends too early
 ClientInit/shares against suites before what follows | server | peer illegal_parameter          | clear illegal_parameter   | do not follow the offered suites
@@ -110,6 +110,10 @@ ClientInit/extension beyond its vector           | server | peer decode_error   
 ClientInit/extensions beyond the body            | server | peer decode_error               | clear decode_error        | ClientInit ends too early
 ClientInit/half an extension                     | server | peer decode_error               | clear decode_error        | ClientInit ends too early
 
+# 12.1. A server that cannot prove who it is
+ClientInit/to a server without an identity       | server | identity                        | clear no_identity         | there is no identity: none yet
+ClientInit/malformed, to a server without an identity | server | identity                   | clear no_identity         | there is no identity: none yet
+
 # 6, 12.1. Key shares of the client
 ClientInit/share of 31 bytes                     | server | peer decrypt_error              | clear decrypt_error       | the peer's key share is not valid
 ClientInit/share of 33 bytes                     | server | peer decrypt_error              | clear decrypt_error       | the peer's key share is not valid
@@ -140,7 +144,7 @@ ClientInit/RPC versions the wrong way round      | server | incompatible rpc_ver
 ClientInit/duplicate before version              | server | peer illegal_parameter          | clear illegal_parameter   | an element occurs twice among the protocol names
 ClientInit/version before critical extension     | server | incompatible unsupported_version | clear unsupported_version | the client offers versions
 ClientInit/critical extension before suite       | server | incompatible unsupported_extension | clear unsupported_extension | critical extension 0xff00 is unknown
-ClientInit/suite before record protocol          | server | incompatible no_common_suite    | clear no_common_suite     | shares for none of ours
+ClientInit/suite before record protocol          | server | incompatible no_common_suite    | clear no_common_suite     | shares for none that this side allows
 ClientInit/record protocol before application protocol | server | incompatible no_common_record_protocol | clear no_common_record_protocol | the client offers record protocols
 ClientInit/application protocol before RPC versions | server | incompatible no_common_app_protocol | clear no_common_app_protocol | the client offers application protocols
 ClientInit/RPC versions before signature scheme  | server | incompatible rpc_version_mismatch | clear rpc_version_mismatch | the peer's RPC versions are 1.0 to 1.0
@@ -293,14 +297,14 @@ chain/expired anchor                             | both   | peer certificate_exp
 
 # 15.2. Two faults at once
 chain/name before time                           | both   | peer bad_certificate            | sealed bad_certificate    | no URI in subjectAltName
-chain/order before time                          | both   | peer bad_certificate            | sealed bad_certificate    | certificate 1 may not sign certificates
+chain/time before the path                       | both   | peer certificate_expired        | sealed certificate_expired | expired
 chain/leaf's key before time                     | both   | peer bad_certificate            | sealed bad_certificate    | certificate 0 has a key of a kind that is not supported
 chain/time before trust domain                   | both   | peer certificate_expired        | sealed certificate_expired | expired
 chain/time before the anchor                     | both   | peer certificate_expired        | sealed certificate_expired | expired
-chain/trust domain before purpose                | both   | peer unknown_trust_domain       | sealed unknown_trust_domain | no trust bundle for elsewhere.example
+chain/trust domain before purpose                | both   | peer unknown_trust_domain       | sealed unknown_trust_domain | there is no usable trust bundle for the trust domain elsewhere.example
 
 # 15.2. Trust
-chain/unknown trust domain                       | both   | peer unknown_trust_domain       | sealed unknown_trust_domain | no trust bundle for elsewhere.example
+chain/unknown trust domain                       | both   | peer unknown_trust_domain       | sealed unknown_trust_domain | there is no usable trust bundle for the trust domain elsewhere.example
 chain/anchor that nobody trusts                  | both   | peer bad_certificate            | sealed bad_certificate    | not signed by an authority of its trust domain
 chain/our domain's name from a federated anchor  | both   | peer bad_certificate            | sealed bad_certificate    | not signed by an authority of its trust domain
 chain/a federated domain's name from our anchor  | both   | peer bad_certificate            | sealed bad_certificate    | not signed by an authority of its trust domain
@@ -309,53 +313,52 @@ chain/signature changed                          | both   | peer bad_certificate
 chain/intermediate's signature changed           | both   | peer bad_certificate            | sealed bad_certificate    | not signed by an authority of its trust domain
 
 # 15.2. Order and length
-chain/leaf last                                  | both   | peer bad_certificate            | sealed bad_certificate    | the leaf is a certificate authority's
-chain/leaf twice                                 | both   | peer bad_certificate            | sealed bad_certificate    | certificate 1 may not sign certificates
-chain/intermediate of another chain              | both   | peer bad_certificate            | sealed bad_certificate    | the issuer of certificate 0 is not the subject of the next
-chain/certificate too many at the end            | both   | peer bad_certificate            | sealed bad_certificate    | the issuer of certificate 1 is not the subject of the next
-chain/two intermediates the wrong way round      | both   | peer bad_certificate            | sealed bad_certificate    | the issuer of certificate 0 is not the subject of the next
+chain/leaf last                                  | both   | peer bad_certificate            | sealed bad_certificate    | the leaf is a certificate authority's certificate
+chain/intermediate of another chain              | both   | peer bad_certificate            | sealed bad_certificate    | not signed by an authority of its trust domain
 chain/longer than an intermediate allows         | both   | peer bad_certificate            | sealed bad_certificate    | an issuer's path length constraint is exceeded
 
 # 15.1. Names
 chain/no subjectAltName                          | both   | peer bad_certificate            | sealed bad_certificate    | no URI in subjectAltName
 chain/no URI                                     | both   | peer bad_certificate            | sealed bad_certificate    | no URI in subjectAltName
-chain/two URIs                                   | both   | peer bad_certificate            | sealed bad_certificate    | 2 URIs in subjectAltName, of exactly 1
-chain/the same URI twice                         | both   | peer bad_certificate            | sealed bad_certificate    | 2 URIs in subjectAltName, of exactly 1
-chain/second URI that cannot be read             | both   | peer bad_certificate            | sealed bad_certificate    | 2 URIs in subjectAltName, of exactly 1
-chain/empty second URI                           | both   | peer bad_certificate            | sealed bad_certificate    | 2 URIs in subjectAltName, of exactly 1
+chain/two URIs                                   | both   | peer bad_certificate            | sealed bad_certificate    | 2 URIs in subjectAltName, not exactly 1
+chain/the same URI twice                         | both   | peer bad_certificate            | sealed bad_certificate    | 2 URIs in subjectAltName, not exactly 1
+chain/second URI that cannot be read             | both   | peer bad_certificate            | sealed bad_certificate    | 2 URIs in subjectAltName, not exactly 1
+chain/empty second URI                           | both   | peer bad_certificate            | sealed bad_certificate    | 2 URIs in subjectAltName, not exactly 1
 chain/URI that cannot be read                    | both   | peer bad_certificate            | sealed bad_certificate    | certificate 0 is malformed: URI in subjectAltName
 chain/URI with a zero byte                       | both   | peer bad_certificate            | sealed bad_certificate    | the URI is not a SPIFFE ID
 chain/name in the common name and as DNS name only | both   | peer bad_certificate            | sealed bad_certificate    | no URI in subjectAltName
 chain/URI: *                                     | both   | peer bad_certificate            | sealed bad_certificate    | the URI is not a SPIFFE ID
 
 # 15.2. The leaf and the intermediates
-chain/leaf that is a CA                          | both   | peer bad_certificate            | sealed bad_certificate    | the leaf is a certificate authority's
+chain/leaf that is a CA                          | both   | peer bad_certificate            | sealed bad_certificate    | the leaf is a certificate authority's certificate
 chain/leaf without keyUsage                      | both   | peer bad_certificate            | sealed bad_certificate    | the leaf's keyUsage lacks digitalSignature
 chain/leaf without digitalSignature              | both   | peer bad_certificate            | sealed bad_certificate    | the leaf's keyUsage lacks digitalSignature
 chain/leaf that may sign certificates            | both   | peer bad_certificate            | sealed bad_certificate    | the leaf's keyUsage has keyCertSign or cRLSign
 chain/leaf that may sign revocation lists        | both   | peer bad_certificate            | sealed bad_certificate    | the leaf's keyUsage has keyCertSign or cRLSign
-chain/purpose of a client only                   | client | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage excludes this role
-chain/purpose of a server only                   | server | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage excludes this role
-chain/another purpose                            | both   | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage excludes this role
-chain/any purpose, which names none              | both   | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage excludes this role
+chain/purpose of a client only                   | client | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage does not allow the role that the certificate is used in
+chain/purpose of a server only                   | server | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage does not allow the role that the certificate is used in
+chain/another purpose                            | both   | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage does not allow the role that the certificate is used in
+chain/any purpose, which names none              | both   | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage does not allow the role that the certificate is used in
 chain/unknown critical extension                 | both   | peer bad_certificate            | sealed bad_certificate    | a critical extension that is not supported
 chain/key on P-521                               | both   | peer bad_certificate            | sealed bad_certificate    | certificate 0 has a key of a kind that is not supported
-chain/RSA key of 1,024 bits                      | both   | peer bad_certificate            | sealed bad_certificate    | the leaf has an RSA key of 1024 bits, of at least 2,048
-chain/RSA key of 4,104 bits                      | both   | peer bad_certificate            | sealed bad_certificate    | certificate 0 has an RSA key of 4104 bits, of at most 4,096
-chain/intermediate that is no CA                 | both   | peer bad_certificate            | sealed bad_certificate    | certificate 1 may not sign certificates
-chain/intermediate without basicConstraints      | both   | peer bad_certificate            | sealed bad_certificate    | certificate 1 may not sign certificates
-chain/intermediate that may not sign certificates | both   | peer bad_certificate            | sealed bad_certificate    | certificate 1 may not sign certificates
-chain/intermediate of a client's purpose         | client | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage excludes this role
-chain/intermediate of a server's purpose         | server | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage excludes this role
-chain/intermediate with constraints on URIs      | both   | peer bad_certificate            | sealed bad_certificate    | an issuer's name constraints exclude the leaf
-chain/leaf as issuer                             | both   | peer bad_certificate            | sealed bad_certificate    | certificate 1 may not sign certificates
+chain/RSA key of 1,024 bits                      | both   | peer bad_certificate            | sealed bad_certificate    | the leaf has an RSA key of 1024 bits, less than 2,048
+chain/RSA key of 4,104 bits                      | both   | peer bad_certificate            | sealed bad_certificate    | certificate 0 has an RSA key of 4104 bits, more than 4,096
+chain/intermediate that is no CA                 | both   | peer bad_certificate            | sealed bad_certificate    | certificate 1 is not a certificate authority's, or may not sign certificates
+chain/intermediate without basicConstraints      | both   | peer bad_certificate            | sealed bad_certificate    | certificate 1 is not a certificate authority's, or may not sign certificates
+chain/intermediate that may not sign certificates | both   | peer bad_certificate            | sealed bad_certificate    | certificate 1 is not a certificate authority's, or may not sign certificates
+chain/intermediate of a client's purpose         | client | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage does not allow the role that the certificate is used in
+chain/intermediate of a server's purpose         | server | peer bad_certificate            | sealed bad_certificate    | extendedKeyUsage does not allow the role that the certificate is used in
+chain/URI that an intermediate does not permit   | both   | peer bad_certificate            | sealed bad_certificate    | the URI spiffe://example.org/theirs is not permitted
+chain/URI that an intermediate excludes          | both   | peer bad_certificate            | sealed bad_certificate    | the URI spiffe://example.org/theirs is excluded
+chain/URI of the domain above the permitted      | both   | peer bad_certificate            | sealed bad_certificate    | the URI spiffe://example.org/theirs is not permitted
+chain/leaf as issuer                             | both   | peer bad_certificate            | sealed bad_certificate    | certificate 1 is not a certificate authority's, or may not sign certificates
 chain/leaf: *                                    | both   | peer bad_certificate            | sealed bad_certificate    | certificate 0 is malformed:
 
 # 15.2. Revocation
 chain/revoked leaf                               | both   | peer certificate_revoked        | sealed certificate_revoked | revoked
 chain/revoked intermediate                       | both   | peer certificate_revoked        | sealed certificate_revoked | revoked
-chain/no list of the intermediate                | both   | peer bad_certificate            | sealed bad_certificate    | no current revocation list covers every certificate
-chain/list that is out of date                   | both   | peer bad_certificate            | sealed bad_certificate    | no current revocation list covers every certificate
+chain/no list of the intermediate                | both   | peer bad_certificate            | sealed bad_certificate    | no current one of its issuer covers every certificate
+chain/list that is out of date                   | both   | peer bad_certificate            | sealed bad_certificate    | no current one of its issuer covers every certificate
 
 # 3, 12, 19. Messages in the wrong place
 order/ClientInit reflected as it is due from the server | client | peer unexpected_message         | clear unexpected_message  | ClientInit where ServerInit is due
@@ -393,6 +396,7 @@ alert/first: clear with control characters       | both   | peer decode_error   
 alert/first: clear with a reason that is not ASCII | both   | peer decode_error               | none
 alert/first: clear, about access                 | both   | alert handshake_failure         | none
 alert/first: clear, about a certificate          | both   | alert handshake_failure         | none
+alert/first: clear, of a side without an identity | both   | alert no_identity              | none
 alert/first: clear, of an unknown code           | both   | alert handshake_failure         | none
 alert/first: clear, of the highest code          | both   | alert handshake_failure         | none
 alert/first: clear, empty                        | both   | peer decode_error               | none
@@ -498,7 +502,7 @@ end/reset before Finished                        | both   | io ConnectionReset  
 silence/before the first byte                    | both   | limit timeout                   | clear timeout
 silence/inside the first message                 | both   | limit timeout                   | clear timeout
 silence/before Finished                          | both   | limit timeout                   | sealed timeout
-crowd/no place                                   | both   | limit overloaded                | clear overloaded
+crowd/no place                                   | server | limit overloaded                | clear overloaded
 """
 
 # The kind of an error says whose fault it is: `alts::Fault`.
@@ -512,6 +516,7 @@ FAULTS = {
     "limit": "Limit",
     "alert": "Refused",
     "sealed-alert": "Refused",
+    "identity": "Local",
     "io": "Network",
 }
 

@@ -1,4 +1,4 @@
-"""Client and server (3, 11, 12), which can be told to do any step wrongly.
+"""Client and server (3, 11, 12), which can be told to do any step incorrectly.
 
 A hook is a function of the value that a step is about to use, by the step's name, that gives the value to use instead. All later
 steps go on from there: signatures and MACs are over what is really sent.

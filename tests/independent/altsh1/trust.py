@@ -16,7 +16,9 @@ KNOWN = {
     ExtensionOID.KEY_USAGE,
     ExtensionOID.EXTENDED_KEY_USAGE,
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    ExtensionOID.NAME_CONSTRAINTS,
 }
+MOST_SIGNATURES = 16
 PURPOSES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
@@ -52,6 +54,9 @@ def check_form(certificate):
     """What the library lets pass."""
     if certificate.not_valid_before_utc > certificate.not_valid_after_utc:
         raise bad("a validity that ends before it begins")
+
+
+def check_critical(certificate):
     kinds = [extension.oid for extension in certificate.extensions if extension.critical]
     if not set(kinds) <= KNOWN:
         raise bad("an unknown critical extension")
@@ -69,14 +74,13 @@ def check_issued(certificate, issuer):
         raise bad("a signature in the chain") from None
 
 
-def check_leaf(leaf, role):
+def check_leaf(leaf):
     constraints = extension(leaf, x509.BasicConstraints)
     if constraints is not None and constraints.ca:
         raise bad("the leaf is a CA")
     usage = extension(leaf, x509.KeyUsage)
     if usage is None or not usage.digital_signature or usage.key_cert_sign or usage.crl_sign:
         raise bad("the leaf's keyUsage")
-    check_purpose(leaf, role)
     if keys.scheme_of(leaf.public_key()) is None:
         raise bad("the leaf's key")
 
@@ -88,25 +92,16 @@ def verify_chain(chain, bundles, role, now=None):
         certificates = [x509.load_der_x509_certificate(der) for der in chain]
         for certificate in certificates:
             check_form(certificate)
-        for below, above in zip(certificates, certificates[1:]):
-            if below.issuer.public_bytes() != above.subject.public_bytes():
-                raise bad("the chain's order")
-        leaf, *intermediates = certificates
+        leaf, *others = certificates
         identity, domain = spiffe_id(leaf)
-        check_leaf(leaf, role)
-        for issuer in intermediates:
-            constraints = extension(issuer, x509.BasicConstraints)
-            usage = extension(issuer, x509.KeyUsage)
-            if constraints is None or not constraints.ca or (usage and not usage.key_cert_sign):
-                raise bad("an intermediate is no CA")
-            check_purpose(issuer, role)
-        for certificate in certificates:
-            check_time(certificate, now)
+        check_leaf(leaf)
+        check_time(leaf, now)
         if domain not in bundles:
             raise Refused("unknown_trust_domain", domain)
-        for below, above in zip(certificates, intermediates):
-            check_issued(below, above)
-        check_anchor(certificates, bundles[domain], now)
+        check_purpose(leaf, role)
+        check_critical(leaf)
+        anchors = [x509.load_der_x509_certificate(der) for der in bundles[domain]]
+        Search(leaf, others, anchors, role, now).run()
     except Refused:
         raise
     except Exception as error:  # The library has many for what it cannot read.
@@ -114,22 +109,103 @@ def verify_chain(chain, bundles, role, now=None):
     return identity, leaf.public_key()
 
 
-def check_anchor(certificates, anchors, now):
-    top = certificates[-1]
-    fault = bad("no anchor")
-    for der in anchors:
-        anchor = x509.load_der_x509_certificate(der)
-        if anchor.subject != top.issuer:
-            continue
-        try:
-            check_issued(top, anchor)
-            check_time(anchor, now)
+def same_authority(one, other):
+    return one.subject == other.subject and one.public_key() == other.public_key()
+
+
+class Search:
+    """Looks for a path to an anchor through certificates in any order (15.2)."""
+
+    def __init__(self, leaf, others, anchors, role, now):
+        self.leaf, self.others, self.anchors = leaf, others, anchors
+        self.role, self.now = role, now
+        self.signatures = {}
+        self.refused = self.unusable = None
+
+    def run(self):
+        if not self.extend([self.leaf]):
+            raise self.refused or self.unusable or bad("no anchor")
+
+    def extend(self, path):
+        last = path[-1]
+        found = [(it, True) for it in self.anchors] + [(it, False) for it in self.others]
+        found = [(it, anchor) for it, anchor in found if it.subject == last.issuer]
+        # Sorting keeps the order among those that are alike.
+        found.sort(key=lambda it: (self.stated(last, it[0]), not it[1]))
+        for issuer, is_anchor in found:
+            if any(same_authority(issuer, below) for below in path):
+                continue
+            try:
+                self.check_issuer(issuer, is_anchor, len(path) - 1)
+            except Refused as fault:
+                self.unusable = self.unusable or fault
+                continue
+            if not self.is_issued(last, issuer):
+                continue
+            if not is_anchor:
+                if self.extend([*path, issuer]):
+                    return True
+                continue
+            try:
+                for place, constrained in enumerate([*path[1:], issuer]):
+                    check_names(constrained, path[: place + 1])
+                return True
+            except Refused as fault:
+                self.refused = self.refused or fault
+        return False
+
+    def stated(self, below, issuer):
+        """Whether the key identifiers agree: 0, say nothing: 1, or differ: 2."""
+        stated = extension(below, x509.AuthorityKeyIdentifier)
+        own = extension(issuer, x509.SubjectKeyIdentifier)
+        if stated is None or stated.key_identifier is None or own is None:
+            return 1
+        return 0 if stated.key_identifier == own.digest else 2
+
+    def check_issuer(self, issuer, is_anchor, intermediates):
+        if not is_anchor:
+            constraints = extension(issuer, x509.BasicConstraints)
+            usage = extension(issuer, x509.KeyUsage)
+            if constraints is None or not constraints.ca or (usage and not usage.key_cert_sign):
+                raise bad("an intermediate is no CA")
             # A path length counts the intermediates below. An anchor's own is not looked at.
-            for below, issuer in enumerate(certificates[1:]):
-                limit = extension(issuer, x509.BasicConstraints).path_length
-                if limit is not None and below > limit:
-                    raise bad("path length")
-            return
-        except Refused as error:
-            fault = error
-    raise fault
+            limit = constraints.path_length
+            if limit is not None and intermediates > limit:
+                raise bad("path length")
+            check_purpose(issuer, self.role)
+            check_critical(issuer)
+        check_time(issuer, self.now)
+
+    def is_issued(self, below, issuer):
+        which = (id(below), id(issuer))
+        if which not in self.signatures:
+            if len(self.signatures) == MOST_SIGNATURES:
+                raise bad("too many signatures")
+            try:
+                below.verify_directly_issued_by(issuer)
+                self.signatures[which] = True
+            except (InvalidSignature, ValueError, TypeError):
+                self.signatures[which] = False
+        return self.signatures[which]
+
+
+def check_names(issuer, below):
+    """Constraints on URIs; the worlds here have no others."""
+    constraints = extension(issuer, x509.NameConstraints)
+    if constraints is None:
+        return
+    for certificate in below:
+        names = extension(certificate, x509.SubjectAlternativeName)
+        for uri in names.get_values_for_type(x509.UniformResourceIdentifier) if names else []:
+            host = uri.split("://")[1].split("/")[0].lower()
+            hosts = [
+                [it.value.lower() for it in subtrees or []]
+                for subtrees in (constraints.permitted_subtrees, constraints.excluded_subtrees)
+            ]
+            permitted, excluded = [any(is_within(host, it) for it in them) for them in hosts]
+            if excluded or (hosts[0] and not permitted):
+                raise bad("name constraints")
+
+
+def is_within(host, constraint):
+    return host.endswith(constraint) if constraint.startswith(".") else host == constraint

@@ -36,6 +36,7 @@ CODES = [
     "illegal_parameter",
     "unsupported_extension",
     "rpc_version_mismatch",
+    "no_identity",
 ]
 
 # Nothing here waits for this long unless something is broken.

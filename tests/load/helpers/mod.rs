@@ -10,7 +10,10 @@ mod loris;
 mod mute;
 pub(crate) mod raw;
 mod resets;
+mod trickle;
 mod visitors;
+#[cfg(feature = "yamux")]
+mod yamux;
 
 use std::io::BufRead;
 use std::net::SocketAddr;
@@ -69,7 +72,10 @@ pub(crate) fn run(words: &[String]) {
             "mute" => mute::run(work).await,
             "resets" => resets::run(work).await,
             "bulk" => bulk::run(work).await,
+            "trickle" => trickle::run(work).await,
             "crowd" => crowd::run(work).await,
+            #[cfg(feature = "yamux")]
+            "yamux" => yamux::run(work).await,
             name => panic!("{name} is no helper"),
         }
     });

@@ -1,4 +1,4 @@
-//! Sockets without a stream, from addresses of one's choice, and handshakes by hand.
+//! Sockets without a stream, from chosen addresses, and handmade handshakes.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -75,7 +75,7 @@ impl Session {
         let cx = &mut Context::from_waker(Waker::noop());
         match self.0.poll_step(cx, received, SystemTime::now(), &mut out) {
             Poll::Ready(Ok(step)) => (out, step.result),
-            other => panic!("an honest handshake by hand: {other:?}"),
+            other => panic!("an honest handmade handshake: {other:?}"),
         }
     }
 
@@ -131,7 +131,7 @@ pub(crate) async fn read_to_the_end(stream: &mut TcpStream) -> (u64, [u8; 12]) {
     (total, first)
 }
 
-/// The code of an alert in clear, if these bytes begin with one.
+/// The code of an alert in plaintext, if these bytes begin with one.
 pub(crate) fn alert(bytes: &[u8; 12]) -> Option<u16> {
     let is_alert = bytes[4] == 0x4F && bytes[1..4] == [0; 3];
     is_alert.then(|| u16::from_be_bytes([bytes[8], bytes[9]]))

@@ -47,7 +47,7 @@ pub(crate) fn over_the_rate(row: &mut Row, scale: Scale) {
     let flood = Flood { sources: 1, each: 50, honest: scale.of(50, 500) };
     let rate = |_: &mut Settings, limits: &mut LimitOptions| {
         limits.half_open_per_source = 64;
-        limits.rate_per_source = Some(1_000.0);
+        limits.rate_per_source = std::num::NonZeroU32::new(1_000);
     };
     let most = LimitOptions::default().half_open_per_source + HONEST_AT_A_TIME;
     answered(row, &flood, rate, most);
@@ -91,7 +91,7 @@ fn answered(
     row.note("honest attempts refused, and made again", honest.get("overloaded"));
     row.note("flood: answered with a handshake", report.get("answered"));
     row.note("flood: refused as too much", report.get("refused"));
-    row.note("flood: ended without a word", report.get("ended"));
+    row.note("flood: closed without sending anything", report.get("ended"));
     drop((attacker, visitors));
     let left = gauges.left();
     row.require_at_most("handshakes under way, at most", most.end(), most_half_open as u64);
@@ -107,7 +107,7 @@ fn answered(
 pub(crate) fn all_places_held(row: &mut Row, scale: Scale) {
     let (sources, each) = (24_usize, 64);
     let (target, crypto) = counted(|settings, limits| {
-        limits.half_open_per_source = 64;
+        (limits.half_open_per_source, limits.queue) = (64, 256);
         settings.handshake_timeout = std::time::Duration::from_secs(scale.of(3, 10));
         settings.first_bytes_timeout = settings.handshake_timeout / 2;
     });

@@ -1,15 +1,25 @@
 //! What is thrown at the server, one file for each kind.
 
 mod claims;
+#[cfg(feature = "remote")]
+mod daemon;
 mod descriptors;
 mod flood;
 mod identity_files;
+mod kept;
 mod mappings;
 mod never_read;
 mod pool_cap;
+#[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+mod remote;
 mod resets;
 mod slow_loris;
 mod soak;
+#[cfg(feature = "yamux")]
+mod yamux;
+
+#[cfg(feature = "yamux")]
+pub(crate) use yamux::HOLD;
 
 use crate::row::Row;
 use crate::scale::Scale;
@@ -48,7 +58,31 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("identity files", identity_files::run),
     scenario("pool cap: large records", pool_cap::large_records),
     scenario("pool cap: cancelled reads", pool_cap::cancelled_reads),
+    #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+    scenario("remote: strangers with 8 bytes", remote::eight_bytes),
+    #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+    scenario("remote: first messages held", remote::first_messages),
+    #[cfg(feature = "remote")]
+    Scenario {
+        name: "daemon: silent connections",
+        run: daemon::silent_connections,
+        available: daemon::is_built,
+    },
+    scenario("kept: by trickles", kept::by_trickles),
+    scenario("kept: by slices", kept::by_slices),
     scenario("mappings", mappings::run),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: pings", yamux::pings),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: streams without end", yamux::streams),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: frames that carry nothing", yamux::empty),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: streams that are not read", yamux::unread),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: frames of one byte", yamux::tiny),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: resets", yamux::churn),
     scenario("soak", soak::run),
 ];
 

@@ -34,7 +34,7 @@ where
     )
 }
 
-/// They ask for bytes without end, and take none. Nobody else notices.
+/// Clients that request bytes without end and read none. Other clients are not affected.
 pub(crate) fn sent_to(row: &mut Row, scale: Scale) {
     let count = scale.of(60, 1_000);
     // The server has patience until all of them are there, however long that takes.

@@ -162,7 +162,6 @@ impl OnMio for AltsOnMio {
                     *handshake = Some(Box::new(pending));
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                Progress::Starved(_) => return Err(io::ErrorKind::ResourceBusy.into()),
             }
         }
         let Self::Open(stream) = self else { return Err(io::ErrorKind::NotConnected.into()) };

@@ -87,7 +87,7 @@ impl Transport for Tcp {
 
 pub(super) struct TcpOnMio {
     socket: mio::net::TcpStream,
-    /// Seldom there.
+    /// Rarely present.
     unsent: Option<Box<(PooledBuf, usize)>>,
     pool: BufferPool,
 }

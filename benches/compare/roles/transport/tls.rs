@@ -235,7 +235,7 @@ impl ServerCertVerifier for ByChain {
 
 pub(crate) struct TlsEcho {
     stream: TlsStream<TcpStream>,
-    /// Seldom there.
+    /// Rarely present.
     unsent: Option<Box<(Lent, usize)>>,
 }
 

@@ -20,13 +20,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make certificates for development: an authority of its own, never to be trusted by anything real.
+    /// Make certificates for development, with an authority that production systems must never trust.
     #[command(subcommand, arg_required_else_help = true)]
     DevCa(DevCaCommand),
     /// Serve gRPC's `HandshakerService` to callers on this machine.
     #[cfg(all(feature = "serve", unix))]
     Serve(Box<serve::Serve>),
-    /// Ask a daemon whether it serves; the exit status says it.
+    /// Ask a daemon whether it serves. The exit status is 0 if it does.
     #[cfg(all(feature = "serve", unix))]
     Health(health::Health),
 }

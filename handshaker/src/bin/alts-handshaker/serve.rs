@@ -3,11 +3,13 @@
 mod address;
 mod admin;
 mod arguments;
+mod calls;
 mod connection;
 mod health;
 mod identities;
 mod incoming;
 mod metrics;
+mod places;
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -23,11 +25,12 @@ use tonic::transport::Server;
 use tracing_subscriber::EnvFilter;
 
 use self::admin::Admin;
-use self::connection::Places;
+use self::calls::Calls;
 use self::health::Health;
 use self::identities::DaemonIdentities;
 use self::incoming::Listeners;
 use self::metrics::Metrics;
+use self::places::Places;
 
 pub(crate) use self::arguments::Serve;
 
@@ -41,17 +44,17 @@ const STREAM_WINDOW: u32 = 64 << 10;
 /// The same for all streams of one connection: those that wait must not keep the messages of others from getting through.
 const CONNECTION_WINDOW: u32 = STREAMS_PER_CONNECTION * STREAM_WINDOW;
 
-/// The largest list of headers, in bytes. Ours have some hundred.
+/// The largest list of headers, in bytes. Those of handshakes have some hundred.
 const MAX_HEADERS: u32 = 16 << 10;
 
 /// A connection that is silent for so long is asked whether it is alive, and closed if no answer comes.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The longest that a call may take that is no handshake.
+/// How long a call may take that is not a handshake.
 const OTHER_CALLS: Duration = Duration::from_secs(10);
 
-/// What the last responses get to reach their callers when all handshakes are done.
+/// How long the last responses have to reach their callers after all handshakes have finished.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
 impl Serve {
@@ -78,11 +81,10 @@ impl Serve {
         }
         let service = identities.give_to(builder).build()?;
 
-        // Signals from here on are not lost: whoever has read the ready line may send one.
+        // Signals are not lost from here on: a supervisor that has read the ready line may send one.
         let mut stop = Stop::new()?;
         let mut hangup = signal(SignalKind::hangup())?;
-        let places =
-            Places::new(self.max_connections, self.max_connections_per_caller, metrics.clone());
+        let places = Places::new(self.place_limits(), Some(metrics.clone()));
         let listeners = Listeners::bind(&self.listen, self.socket_mode)?;
         let health = Health::new().await;
         let admin = match self.admin {
@@ -104,8 +106,10 @@ impl Serve {
         });
 
         let (incoming, accepting) = listeners.accept(&places);
+        tokio::spawn(places.watch());
         let (close, closing) = tokio::sync::oneshot::channel::<()>();
         let server = Server::builder()
+            .layer(Calls)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -131,7 +135,7 @@ impl Serve {
         notify::stopping();
         service.drain();
         health.set_not_serving().await;
-        // Another daemon may take the addresses over while this one finishes.
+        // Another daemon may bind the addresses while this one finishes.
         drop(accepting);
         drop(close);
         let drained = async {
@@ -144,22 +148,22 @@ impl Serve {
         };
         tokio::select! {
             finished = timeout(self.shutdown_timeout.0, drained) => match finished {
-                Ok(()) => tracing::info!("all handshakes are done"),
+                Ok(()) => tracing::info!("all handshakes have finished"),
                 Err(_) => tracing::warn!(
                     in_flight = service.in_flight(),
-                    "handshakes were not done in time and are given up"
+                    "handshakes that have not finished within --shutdown-timeout are dropped"
                 ),
             },
-            () = stop.signalled() => tracing::warn!("asked again to stop; not waiting any longer"),
+            () = stop.signalled() => tracing::warn!("a second signal: handshakes in progress are dropped"),
         }
         Ok(())
     }
 
-    /// Settings that are allowed and deserve a thought.
+    /// Warns about settings that are allowed but often wrong.
     fn warn(&self, listeners: &Listeners) {
         if self.cert.is_some() && listeners.has_tcp() {
             tracing::warn!(
-                "every process that reaches the TCP address can act in the daemon's name: it should belong to one workload"
+                "every process that reaches the TCP address can use the daemon's identity: let only one workload reach it"
             );
         }
         if self.trust.dev {
@@ -168,7 +172,7 @@ impl Serve {
     }
 }
 
-/// Waits until no handshake is under way.
+/// Waits until no handshake is in progress.
 async fn idle(service: &HandshakerService) {
     const LOOK_AGAIN: Duration = Duration::from_millis(20);
     while service.in_flight() > 0 {
@@ -176,7 +180,7 @@ async fn idle(service: &HandshakerService) {
     }
 }
 
-/// Says on standard output that callers are welcome, and where.
+/// Prints the line `ready` with the addresses to standard output.
 fn announce(listeners: &Listeners, admin: Option<&Admin>) -> io::Result<()> {
     let mut line = String::from("ready");
     for address in listeners.addresses() {

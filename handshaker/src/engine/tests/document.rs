@@ -112,7 +112,7 @@ fn labels() {
 #[test]
 fn alert_codes() {
     let rows: Vec<_> = rows("### 13.4 ").skip(1).collect();
-    assert_eq!(rows.len(), 20);
+    assert_eq!(rows.len(), 21);
     for row in rows {
         assert_eq!(AlertCode::from_number(row[0].parse().unwrap()).name(), row[1]);
     }
@@ -131,6 +131,9 @@ fn alerts_in_clear() {
     let mut out = Vec::new();
     Alerts::clear().send(AlertCode::NoCommonSuite, &mut out);
     assert_eq!(out, known("Alert frame, code 4"));
+    out.clear();
+    Alerts::clear().send(AlertCode::NoIdentity, &mut out);
+    assert_eq!(out, known("Alert frame, code 20"));
 }
 
 #[test]

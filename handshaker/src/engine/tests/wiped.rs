@@ -8,14 +8,13 @@
 //! Stacks are looked at too, and what is found there is printed, but allowed: *ring* expands keys there and wipes nothing. It stays
 //! until later calls write over it.
 
-use std::collections::BTreeSet;
+mod key_files;
+mod memory;
+
 use std::env;
-use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 #[expect(
@@ -33,6 +32,7 @@ use crate::engine::schedule::{Secret, Secrets, SharedSecret};
 use crate::engine::{Config, Ephemerals, Handshake, Suite, SystemEphemerals};
 use crate::error::Error;
 use crate::session::{HandshakeOptions, HandshakeResult, Role};
+use memory::{Memory, Named, Names};
 
 /// Where the child finds its parent.
 const PARENT: &str = "ALTS_TEST_PARENT";
@@ -162,9 +162,6 @@ impl KeyShare for TappedShare {
     }
 }
 
-/// A secret by its name in the specification.
-type Named = (&'static str, Vec<u8>);
-
 /// Everything secret that there is once shares are exchanged, but for what the last message decides.
 fn secrets(shared: [u8; 32], client_init: &[u8], server_init: &[u8]) -> Vec<Named> {
     let th1 = Transcript::new().client_init(client_init).server_init(server_init).hash();
@@ -180,78 +177,17 @@ fn secrets(shared: [u8; 32], client_init: &[u8], server_init: &[u8]) -> Vec<Name
         ("c_hs", client.0.0.to_vec()),
         ("message_key of s_hs", server.message_key().key().to_vec()),
         ("message_key of c_hs", client.message_key().key().to_vec()),
+        // A freed key's own bytes are written over by allocators. The nonce behind it shows whether it was wiped.
+        ("message_nonce of s_hs", server.message_key().iv().to_vec()),
+        ("message_nonce of c_hs", client.message_key().iv().to_vec()),
+        ("alert_nonce of s_hs", server.alert_key().iv().to_vec()),
+        ("alert_nonce of c_hs", client.alert_key().iv().to_vec()),
         ("alert_key of s_hs", server.alert_key().key().to_vec()),
         ("alert_key of c_hs", client.alert_key().key().to_vec()),
         ("finished_key of s_hs", server.finished_secret().0.to_vec()),
         ("finished_key of c_hs", client.finished_secret().0.to_vec()),
     ]
 }
-
-/// Reads another process's memory.
-struct Memory {
-    maps: String,
-    mem: File,
-}
-
-impl Memory {
-    /// `None` where the system does not let a process look into its child.
-    fn of(child: &Child) -> Option<Self> {
-        let path = format!("/proc/{}", child.id());
-        let mem = File::open(format!("{path}/mem")).ok()?;
-        Some(Self { maps: format!("{path}/maps"), mem })
-    }
-
-    /// All that the process can write to, by its address.
-    fn writable(&self) -> Vec<(Range<u64>, Vec<u8>)> {
-        let maps = fs::read_to_string(&self.maps).unwrap();
-        let mut regions = Vec::new();
-        for line in maps.lines() {
-            let mut fields = line.split_ascii_whitespace();
-            let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
-            if !rights.starts_with("rw") {
-                continue;
-            }
-            let (start, end) = range.split_once('-').unwrap();
-            let address = |text| u64::from_str_radix(text, 16).unwrap();
-            let range = address(start)..address(end);
-            let mut bytes = vec![0; (range.end - range.start) as usize];
-            self.mem.read_exact_at(&mut bytes, range.start).unwrap();
-            regions.push((range, bytes));
-        }
-        regions
-    }
-
-    /// The names of the secrets of which 16 bytes in a row are anywhere but on the stack, which is where `stack` points to.
-    fn find(&self, secrets: &[Named], stack: u64) -> Names {
-        // Each secret's beginning, middle and end. Allocators write over the beginning of what is freed.
-        let parts: Vec<_> = secrets
-            .iter()
-            .flat_map(|(name, secret)| secret.windows(16).step_by(8).map(move |part| (*name, part)))
-            .collect();
-        let mut begins = vec![false; 1 << 16];
-        for (_, part) in &parts {
-            begins[usize::from(u16::from_be_bytes([part[0], part[1]]))] = true;
-        }
-        let (mut found, mut on_stack, mut stacks) = (Names::new(), Names::new(), 0);
-        for (range, bytes) in self.writable() {
-            let is_stack = range.contains(&stack);
-            stacks += u32::from(is_stack);
-            for (at, pair) in bytes.windows(2).enumerate() {
-                if !begins[usize::from(u16::from_be_bytes([pair[0], pair[1]]))] {
-                    continue;
-                }
-                let here = parts.iter().filter(|(_, part)| bytes[at..].starts_with(part));
-                if is_stack { &mut on_stack } else { &mut found }
-                    .extend(here.map(|(name, _)| name));
-            }
-        }
-        assert_eq!(stacks, 1);
-        println!("found {found:?}, on the stack {on_stack:?}");
-        found
-    }
-}
-
-type Names = BTreeSet<&'static str>;
 
 /// What was found at each of the child's stops: while it waits for the last message, with the result, without it.
 struct Found {
@@ -260,19 +196,19 @@ struct Found {
     dropped: Names,
 }
 
-/// `None` where memory cannot be looked at.
-fn look_at(role: Role) -> Option<Found> {
+/// Starts the test `child` as a process, and plays its parent. `None` where memory cannot be looked at.
+fn with_child<T>(child: &str, play: impl FnOnce(&mut UnixStream, &Memory) -> T) -> Option<T> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("parent");
     let listener = UnixListener::bind(&path).unwrap();
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["engine::tests::wiped::child", "--exact"])
+        .args([child, "--exact"])
         .env(PARENT, &path)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let mut socket = listener.accept().unwrap().0;
-    let found = Memory::of(&child).map(|memory| play(role, &mut socket, &memory));
+    let found = Memory::of(&child).map(|memory| play(&mut socket, &memory));
     if found.is_none() {
         child.kill().unwrap();
     }
@@ -281,17 +217,20 @@ fn look_at(role: Role) -> Option<Found> {
     found
 }
 
+/// Looks into the child where it waits, and lets it go on.
+fn look(socket: &mut UnixStream, memory: &Memory, secrets: &[Named]) -> Names {
+    let stack = u64::from_be_bytes(receive(socket, WAITS).try_into().unwrap());
+    let found = memory.find(secrets, stack);
+    send(socket, WAITS, &[]);
+    found
+}
+
 /// The child's peer. The child gets its private key, and looks are taken wherever it waits.
 fn play(role: Role, socket: &mut UnixStream, memory: &Memory) -> Found {
     let private = SystemEphemerals.random().unwrap();
     send(socket, MESSAGE, &[u8::from(role == Role::Server)]);
     send(socket, MESSAGE, &private.map(|byte| byte ^ MASK));
-    let look = |socket: &mut UnixStream, secrets: &[Named]| {
-        let stack = u64::from_be_bytes(receive(socket, WAITS).try_into().unwrap());
-        let found = memory.find(secrets, stack);
-        send(socket, WAITS, &[]);
-        found
-    };
+    let look = |socket: &mut UnixStream, secrets: &[Named]| look(socket, memory, secrets);
 
     let tap = Tapped::default();
     let name = if role == Role::Client { "server" } else { "client" };
@@ -342,13 +281,19 @@ fn play(role: Role, socket: &mut UnixStream, memory: &Memory) -> Found {
 
 #[test]
 fn nothing_outlives_its_use() {
-    const BOTH_ALERTS: [&str; 2] = ["alert_key of c_hs", "alert_key of s_hs"];
+    const BOTH_ALERTS: [&str; 4] =
+        ["alert_key of c_hs", "alert_key of s_hs", "alert_nonce of c_hs", "alert_nonce of s_hs"];
     for (role, halfway, finished) in [
-        (Role::Client, &["c_hs", "master", "s_hs"][..], &["alert_key of s_hs", "key_data"][..]),
+        (
+            Role::Client,
+            &["c_hs", "master", "s_hs"][..],
+            &["alert_key of s_hs", "alert_nonce of s_hs", "key_data"][..],
+        ),
         // The server has sealed its message.
         (Role::Server, &["c_hs", "master"], &["key_data"]),
     ] {
-        let Some(found) = look_at(role) else {
+        let child = "engine::tests::wiped::child";
+        let Some(found) = with_child(child, |socket, memory| play(role, socket, memory)) else {
             println!("SKIPPED: this system does not let a process read its child's memory");
             return;
         };

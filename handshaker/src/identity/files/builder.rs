@@ -1,19 +1,18 @@
 //! Which files there are, and how they become an identity.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ring::digest::{Context, SHA256};
-use zeroize::Zeroizing;
-
+use super::super::digest::{Digest, sha256_of_all};
 use super::super::error::IdentityError;
-use super::super::signer::PrivateKey;
+use super::super::signer::{PrivateKey, Signer};
 use super::super::snapshot::{Identity, chain_from_pem};
 use super::super::spiffe::TrustDomain;
-use super::super::trust::{Digest, TrustBundles, finish};
+use super::super::trust::{TrustBundles, Wanted};
 use super::IdentityFiles;
-use super::read::{Sharing, read_file};
+use super::domains::{Domains, Looked, TrustFile};
+use super::read::{FileContents, Sharing};
 
 /// Says where an [`IdentityFiles`] finds its files.
 #[derive(Clone, Debug)]
@@ -25,21 +24,9 @@ pub(super) struct Paths {
     chain: PathBuf,
     key: PathBuf,
     key_sharing: Sharing,
-    trust: Vec<TrustFile>,
-    development: bool,
-}
-
-#[derive(Clone, Debug)]
-struct TrustFile {
-    domain: TrustDomain,
-    path: PathBuf,
-    kind: TrustKind,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum TrustKind {
-    Bundle,
-    RevocationList,
+    pub(super) trust: Vec<TrustFile>,
+    /// No domain yet, but whether development certificates are allowed.
+    pub(super) template: TrustBundles,
 }
 
 impl IdentityFilesBuilder {
@@ -49,24 +36,24 @@ impl IdentityFilesBuilder {
             key,
             key_sharing: Sharing::OwnerOnly,
             trust: Vec::new(),
-            development: false,
+            template: TrustBundles::new(),
         })
     }
 
-    /// Certificates of the authorities of `domain`, and possibly revocation lists. The own trust domain needs a bundle, and so
+    /// Certificates of the authorities of `domain`, and possibly revocation lists. This side's trust domain needs a bundle, and so
     /// does each federated one. Several files for one domain add up.
     pub fn bundle(self, domain: TrustDomain, path: impl Into<PathBuf>) -> Self {
-        self.trust_file(domain, path.into(), TrustKind::Bundle)
+        self.trust_file(domain, path.into(), Wanted::Authorities)
     }
 
     /// Revocation lists (PEM) of the authorities of `domain`. With one, every certificate of that domain must be covered by a
-    /// current list.
+    /// current list of its issuer.
     pub fn crl(self, domain: TrustDomain, path: impl Into<PathBuf>) -> Self {
-        self.trust_file(domain, path.into(), TrustKind::RevocationList)
+        self.trust_file(domain, path.into(), Wanted::RevocationLists)
     }
 
-    fn trust_file(mut self, domain: TrustDomain, path: PathBuf, kind: TrustKind) -> Self {
-        self.0.trust.push(TrustFile { domain, path, kind });
+    fn trust_file(mut self, domain: TrustDomain, path: PathBuf, wanted: Wanted) -> Self {
+        self.0.trust.push(TrustFile { domain, path, wanted });
         self
     }
 
@@ -79,11 +66,12 @@ impl IdentityFilesBuilder {
 
     /// Takes development certificates ([`DEVELOPMENT_TRUST_DOMAIN`](super::super::DEVELOPMENT_TRUST_DOMAIN)).
     pub fn allow_development_domain(mut self) -> Self {
-        self.0.development = true;
+        self.0.template.allow_development_domain();
         self
     }
 
-    /// Reads the files. The identity must be good at `now`. Blocks on file I/O.
+    /// Reads the files. This side's chain, key and bundle must be good at `now`. A federated domain whose files are not good has
+    /// nobody in it until they are; the log says so, and [`IdentityFiles::unusable_trust_domains`]. Blocks on file I/O.
     pub fn load(self, now: SystemTime) -> Result<IdentityFiles, IdentityError> {
         IdentityFiles::load(self.0, now)
     }
@@ -91,60 +79,78 @@ impl IdentityFilesBuilder {
 
 /// All files as they were at one time.
 pub(super) struct Contents {
-    chain: Vec<u8>,
-    key: Zeroizing<Vec<u8>>,
+    chain: Looked,
+    key: Looked,
     /// In the order of [`Paths::trust`].
-    trust: Vec<Vec<u8>>,
+    pub(super) trust: Vec<Looked>,
 }
 
 impl Paths {
-    pub(super) fn read(&self) -> Result<Contents, IdentityError> {
-        let public = |path: &Path| -> Result<Vec<u8>, IdentityError> {
-            read_file(path, Sharing::Allowed).map(|mut bytes| std::mem::take(&mut *bytes))
+    pub(super) fn read(&self) -> Contents {
+        Contents {
+            chain: FileContents::read(&self.chain),
+            key: FileContents::read(&self.key),
+            trust: self.read_trust(),
+        }
+    }
+
+    /// The trust domains' files, in the order of [`Paths::trust`].
+    pub(super) fn read_trust(&self) -> Vec<Looked> {
+        self.trust.iter().map(|file| FileContents::read(&file.path)).collect()
+    }
+
+    /// The identity of the chain and the key, with the bundles as they are.
+    pub(super) fn identity(
+        &self,
+        contents: &Contents,
+        domains: &Domains,
+        now: SystemTime,
+    ) -> Result<Arc<Identity>, IdentityError> {
+        let chain = contents.chain.as_ref().map_err(IdentityError::clone)?;
+        let key_file = contents.key.as_ref().map_err(IdentityError::clone)?;
+        let chain = chain_from_pem(&chain.bytes).map_err(|fault| fault.in_file(&self.chain))?;
+        // What is in the file comes before who may read it: it may not be a key at all.
+        let key = PrivateKey::from_pem(&key_file.bytes)
+            .and_then(|key| key_file.check_sharing(self.key_sharing).map(|()| key))
+            .map_err(|fault| fault.in_file(&self.key))?;
+        let signer: Arc<dyn Signer> = Arc::new(key);
+        let trust = domains.bundles(&self.template);
+        let new = |trust| Identity::new(chain.clone(), Arc::clone(&signer), trust, now);
+        let identity = match new(trust.clone()) {
+            // A bundle that cannot be read must not delay a renewed chain. It is verified with the last bundle that was good.
+            Err(IdentityError::NoOwnBundle(domain)) => {
+                let last = domains.last_good(&domain);
+                last.ok_or(IdentityError::NoOwnBundle(domain.clone())).and_then(|bundle| {
+                    let mut last = trust.clone();
+                    last.insert_bundle(&domain, bundle);
+                    Ok(new(last)?.with_trust(trust, now))
+                })
+            }
+            identity => identity,
         };
-        Ok(Contents {
-            chain: public(&self.chain)?,
-            key: read_file(&self.key, self.key_sharing)?,
-            trust: self.trust.iter().map(|file| public(&file.path)).collect::<Result<_, _>>()?,
+        identity.map_err(|fault| match fault {
+            // The bundle's fault is the cause.
+            IdentityError::NoOwnBundle(domain) => match domains.fault(&domain) {
+                Some(fault) => fault.clone(),
+                None => IdentityError::NoOwnBundle(domain).in_file(&self.chain),
+            },
+            IdentityError::KeyMismatch => fault.in_file(&self.key),
+            fault => fault.in_file(&self.chain),
         })
+    }
+
+    /// Says that this side's bundle does not vouch for this side's chain.
+    pub(super) fn doubt(&self, identity: &Identity) -> Option<IdentityError> {
+        let fault = identity.doubt()?.clone();
+        Some(IdentityError::Chain(fault).in_file(&self.chain))
     }
 }
 
 impl Contents {
-    pub(super) fn digest(&self) -> Digest {
-        let mut context = Context::new(&SHA256);
-        let files = [&self.chain, &*self.key].into_iter().chain(&self.trust);
-        for bytes in files {
-            context.update(&(bytes.len() as u64).to_be_bytes());
-            context.update(bytes);
-        }
-        finish(context)
-    }
-
-    pub(super) fn identity(
-        &self,
-        paths: &Paths,
-        now: SystemTime,
-    ) -> Result<Arc<Identity>, IdentityError> {
-        let mut trust = TrustBundles::new();
-        if paths.development {
-            trust.allow_development_domain();
-        }
-        for (file, pem) in paths.trust.iter().zip(&self.trust) {
-            match file.kind {
-                TrustKind::Bundle => trust.insert_pem(&file.domain, pem),
-                TrustKind::RevocationList => trust.insert_crl_pem(&file.domain, pem),
-            }
-            .map_err(|fault| fault.in_file(&file.path))?;
-        }
-        let chain = chain_from_pem(&self.chain).map_err(|fault| fault.in_file(&paths.chain))?;
-        let key = PrivateKey::from_pem(&self.key).map_err(|fault| fault.in_file(&paths.key))?;
-        Identity::new(chain, Arc::new(key), trust, now).map_err(|fault| {
-            let blamed = match fault {
-                IdentityError::KeyMismatch => &paths.key,
-                _ => &paths.chain,
-            };
-            fault.in_file(blamed)
-        })
+    /// Of chain and key, if both could be read.
+    pub(super) fn pair_digest(&self) -> Option<Digest> {
+        let (chain, key) = (self.chain.as_ref().ok()?, self.key.as_ref().ok()?);
+        let mode = key.mode().to_be_bytes();
+        Some(sha256_of_all([&chain.bytes[..], &key.bytes, &mode]))
     }
 }

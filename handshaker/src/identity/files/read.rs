@@ -11,7 +11,7 @@ use super::super::error::IdentityError;
 /// The largest file, in bytes. A revocation list of a few hundred thousand entries fits.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Who may use a file.
+/// Who may use a key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sharing {
     /// Nobody but its owner, and root.
@@ -19,22 +19,43 @@ pub(super) enum Sharing {
     Allowed,
 }
 
-/// Reads a file, links followed. The permissions looked at are those of the very file that is read.
-pub(super) fn read_file(
-    path: &Path,
-    sharing: Sharing,
-) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
-    read(path, sharing).map_err(|fault| fault.in_file(path))
+/// A file as it was when it was read. Any file may have a private key in it, so all are wiped.
+pub(super) struct FileContents {
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// The permission bits, where there are any.
+    mode: Option<u32>,
 }
 
-fn read(path: &Path, sharing: Sharing) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+impl FileContents {
+    /// Reads a file, links followed. The permissions are those of the very file that is read.
+    pub(super) fn read(path: &Path) -> Result<Self, IdentityError> {
+        read(path).map_err(|fault| fault.in_file(path))
+    }
+
+    /// The permission bits, 0 where there are none.
+    pub(super) fn mode(&self) -> u32 {
+        self.mode.unwrap_or(0)
+    }
+
+    /// Refuses a file that others than its owner may use.
+    pub(super) fn check_sharing(&self, sharing: Sharing) -> Result<(), IdentityError> {
+        /// All permissions of the group and of the rest of the world.
+        const OTHERS: u32 = 0o077;
+
+        match self.mode {
+            Some(mode) if sharing == Sharing::OwnerOnly && mode & OTHERS != 0 => {
+                Err(IdentityError::SharedKeyFile { mode })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<FileContents, IdentityError> {
     let file = File::open(path).map_err(|fault| unreadable(&fault))?;
     let metadata = file.metadata().map_err(|fault| unreadable(&fault))?;
     if metadata.len() > MAX_FILE_BYTES {
         return Err(IdentityError::FileTooLarge);
-    }
-    if sharing == Sharing::OwnerOnly {
-        check_owner_only(&metadata)?;
     }
     // A vector that grows would leave copies of a key behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
@@ -42,24 +63,20 @@ fn read(path: &Path, sharing: Sharing) -> Result<Zeroizing<Vec<u8>>, IdentityErr
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(IdentityError::FileTooLarge);
     }
-    Ok(bytes)
+    Ok(FileContents { bytes, mode: mode_of(&metadata) })
 }
 
 #[cfg(unix)]
-fn check_owner_only(metadata: &Metadata) -> Result<(), IdentityError> {
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere there are no such bits")]
+fn mode_of(metadata: &Metadata) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
 
-    /// All permissions of the group and of the rest of the world.
-    const OTHERS: u32 = 0o077;
-
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & OTHERS == 0 { Ok(()) } else { Err(IdentityError::SharedKeyFile { mode }) }
+    Some(metadata.permissions().mode() & 0o7777)
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
-fn check_owner_only(_metadata: &Metadata) -> Result<(), IdentityError> {
-    Ok(())
+fn mode_of(_metadata: &Metadata) -> Option<u32> {
+    None
 }
 
 fn unreadable(fault: &io::Error) -> IdentityError {

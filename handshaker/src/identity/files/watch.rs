@@ -45,7 +45,7 @@ fn watch(watched: &Weak<Shared>, dropped: &Receiver<Infallible>, interval: Durat
     }
 }
 
-/// How much of its life an identity has behind it. Who issues certificates should have replaced it by half of it.
+/// How much of its validity period an identity has used up. An issuer should have renewed it by the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Life {
     Young,
@@ -80,9 +80,15 @@ impl Life {
         let id = identity.id();
         match self {
             Self::Young => {}
-            Self::Half => tracing::warn!(%id, "half of the identity's life is over"),
-            Self::Late => tracing::warn!(%id, "80 % of the identity's life are over"),
-            Self::Over => tracing::error!(%id, "the identity has expired"),
+            Self::Half => {
+                tracing::warn!(%id, "half of the certificate's validity period is over; it should be renewed by now");
+            }
+            Self::Late => {
+                tracing::warn!(%id, "80 % of the certificate's validity period is over, and it has not been renewed");
+            }
+            Self::Over => {
+                tracing::error!(%id, "this side's certificate has expired; handshakes fail until it is renewed");
+            }
         }
     }
 }

@@ -57,9 +57,7 @@ fn syn_after_go_away_is_reset() {
 #[test]
 fn syn_beyond_a_limit_is_reset_and_the_session_goes_on() {
     let limited = |config: ConfigBuilder| One::with(Side::Server, config, BufferPool::new());
-    for mut one in
-        [limited(Config::builder().backlog(2)), limited(Config::builder().max_incoming(2))]
-    {
+    for mut one in [limited(config().backlog(2)), limited(config().max_incoming(2))] {
         let syns: Vec<String> = (0..4).map(|i| format!("{} Data SYN 3", 2 * i + 1)).collect();
         one.gets(&syns.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         assert_eq!(one.sends(), ["5 WindowUpdate RST 0", "7 WindowUpdate RST 0"]);
@@ -190,7 +188,7 @@ fn credit_exceeded_by_one_byte_ends_the_session_on_the_header() {
 
 #[test]
 fn data_longer_than_1_mib_is_received() {
-    let config = Config::builder().window(4 << 20);
+    let config = config().window(4 << 20);
     let mut one = One::with(Side::Server, config, BufferPool::new());
     one.gets(&["1 WindowUpdate SYN 0"]).unwrap();
     let slot = one.accepts().unwrap();
@@ -224,6 +222,16 @@ fn fin_with_a_body_ends_behind_the_body() {
     assert_eq!(one.reads(slot, 10), (4, Poll::Pending));
     one.gets_bytes(&bytes[16..]).unwrap();
     assert_eq!(one.reads(slot, 10), (1, END));
+}
+
+#[test]
+fn the_last_fin_leaves_what_came_with_it() {
+    let (mut one, slot) = open();
+    one.closes(slot);
+    // In one buffer, of which the bodies are the most part.
+    one.gets(&["1 Data 9000", "1 Data 9000", "1 WindowUpdate FIN 0"]).unwrap();
+    assert_eq!(one.core.stats().streams, 0);
+    assert_eq!(one.reads(slot, 100_000), (18_000, END));
 }
 
 #[test]

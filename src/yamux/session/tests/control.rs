@@ -232,7 +232,7 @@ fn silence_is_asked_about_and_then_ends_the_session() {
 
 #[test]
 fn a_peer_that_never_acknowledges_loses_the_stream_and_not_the_session() {
-    let config = Config::builder().open_timeout(Some(Duration::from_secs(5))).no_keep_alive();
+    let config = config().open_timeout(Some(Duration::from_secs(5))).no_keep_alive();
     let mut one = One::with(Side::Client, config, BufferPool::new());
     let (first, second) = (one.opens(), one.opens());
     one.passes(Duration::ZERO).unwrap();
@@ -280,7 +280,7 @@ fn a_session_that_closes_cuts_what_is_open_after_its_limit() {
 #[test]
 fn ids_end_before_they_wrap() {
     let mut one = One::client();
-    one.core.next_id = u32::MAX - 2;
+    one.core.steady.next_id = u32::MAX - 2;
     one.opens();
     let opened = one.does(|core, after| core.open(1 << 18, Waker::noop(), after));
     assert_eq!(opened, Poll::Ready(Err(Error::IdsExhausted)));

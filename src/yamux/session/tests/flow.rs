@@ -7,7 +7,7 @@ use crate::yamux::limits::BATCH;
 
 /// A client with stream 1 open, whose windows do not grow.
 fn open() -> (One, u32) {
-    open_with(Config::builder().max_window(256 << 10))
+    open_with(config().max_window(256 << 10))
 }
 
 fn open_with(config: ConfigBuilder) -> (One, u32) {
@@ -19,7 +19,7 @@ fn open_with(config: ConfigBuilder) -> (One, u32) {
 
 #[test]
 fn larger_windows_are_granted_with_syn_and_ack() {
-    let config = || Config::builder().window(512 << 10);
+    let config = || config().window(512 << 10);
     let mut one = One::with(Side::Client, config(), BufferPool::new());
     one.opens();
     assert_eq!(one.sends(), ["1 WindowUpdate SYN 262144"]);
@@ -67,7 +67,7 @@ fn frames_have_64_kib_at_most() {
     assert_eq!(one.writes(slot, 200_000), Poll::Ready(Ok(BATCH)));
     assert_eq!(one.writes(slot, 1_000), Poll::Pending, "the batch is full");
     assert_eq!(one.sends(), ["1 Data 65536", "1 Data 65536"]);
-    let config = Config::builder().max_frame(1_024);
+    let config = config().max_frame(1_024);
     let mut one = One::with(Side::Client, config, BufferPool::new());
     let slot = one.opens();
     one.sends();
@@ -196,7 +196,7 @@ fn a_small_grant_waits_for_more_while_other_data_is_on_its_way() {
 #[test]
 fn windows_grow_for_distance_and_not_for_speed() {
     for (rtt, grown) in [(Duration::from_micros(500), false), (Duration::from_millis(50), true)] {
-        let (mut one, slot) = open_with(Config::builder());
+        let (mut one, slot) = open_with(config());
         let mut pings = 0;
         let mut most = 0;
         for _ in 0..20 {

@@ -14,7 +14,7 @@ fn open(config: ConfigBuilder, pool: &BufferPool) -> (One, u32) {
 
 #[test]
 fn one_byte_frames_cost_one_byte() {
-    let (mut one, slot) = open(Config::builder(), &BufferPool::new());
+    let (mut one, slot) = open(config(), &BufferPool::new());
     let bytes = bytes_of("1 Data 1").repeat(250_000);
     for part in bytes.chunks(30_000) {
         one.gets_bytes(part).unwrap();
@@ -30,7 +30,7 @@ fn one_byte_frames_cost_one_byte() {
 #[test]
 fn whatever_the_frames_a_window_and_a_chunk_are_held() {
     for size in [1, 7, 100, 1_000, 5_000, 20_000, 40_000, 65_536, 262_144] {
-        let (mut one, slot) = open(Config::builder(), &BufferPool::new());
+        let (mut one, slot) = open(config(), &BufferPool::new());
         let mut left = 262_144;
         let mut bytes = Vec::new();
         while left > 0 {
@@ -47,7 +47,7 @@ fn whatever_the_frames_a_window_and_a_chunk_are_held() {
 
 #[test]
 fn nothing_is_taken_for_the_length_that_a_header_claims_or_for_what_was_read() {
-    let (mut one, slot) = open(Config::builder(), &BufferPool::new());
+    let (mut one, slot) = open(config(), &BufferPool::new());
     one.gets(&["1 Data 262144 alone"]).unwrap();
     assert_eq!(one.pool.stats().in_use_bytes, 0);
     one.gets_bytes(&[7; 100]).unwrap();
@@ -58,7 +58,7 @@ fn nothing_is_taken_for_the_length_that_a_header_claims_or_for_what_was_read() {
 
 #[test]
 fn a_buffer_that_is_mostly_one_streams_goes_up_as_it_is() {
-    let (mut one, slot) = open(Config::builder(), &BufferPool::new());
+    let (mut one, slot) = open(config(), &BufferPool::new());
     let mut bytes = bytes_of("1 Data 10000");
     bytes.extend(bytes_of("0 Ping 5"));
     bytes.extend(bytes_of("1 Data 10000"));
@@ -72,7 +72,7 @@ fn a_buffer_that_is_mostly_one_streams_goes_up_as_it_is() {
 
 #[test]
 fn a_stream_that_would_exceed_the_sessions_cap_is_reset_and_others_go_on() {
-    let config = Config::builder().max_window(256 << 10).max_held(512 << 10);
+    let config = config().max_window(256 << 10).max_held(512 << 10);
     let (mut one, first) = open(config, &BufferPool::new());
     one.gets(&["3 WindowUpdate SYN 0", "5 WindowUpdate SYN 0"]).unwrap();
     let (second, third) = (one.accepts().unwrap(), one.accepts().unwrap());
@@ -88,7 +88,7 @@ fn a_stream_that_would_exceed_the_sessions_cap_is_reset_and_others_go_on() {
 
 #[test]
 fn credit_is_withheld_while_much_is_held_and_given_later() {
-    let config = Config::builder().max_window(256 << 10).max_held(600 << 10).no_keep_alive();
+    let config = config().max_window(256 << 10).max_held(600 << 10).no_keep_alive();
     let (mut one, first) = open(config, &BufferPool::new());
     one.gets(&["3 WindowUpdate SYN 0", "5 WindowUpdate SYN 0"]).unwrap();
     let (second, third) = (one.accepts().unwrap(), one.accepts().unwrap());
@@ -111,7 +111,7 @@ fn credit_is_withheld_while_much_is_held_and_given_later() {
 fn credit_is_withheld_while_others_wait_for_the_pool() {
     let buffer = BufferPool::capacity_for(32 << 10).unwrap();
     let pool = BufferPool::builder().cap(8 * buffer).build().unwrap();
-    let (mut one, slot) = open(Config::builder().max_window(256 << 10).no_keep_alive(), &pool);
+    let (mut one, slot) = open(config().max_window(256 << 10).no_keep_alive(), &pool);
     one.gets(&["1 Data 131072"]).unwrap();
     let held: Vec<_> = std::iter::from_fn(|| pool.take(1).ok()).collect();
     let mut ticket = None;
@@ -128,7 +128,7 @@ fn credit_is_withheld_while_others_wait_for_the_pool() {
 fn at_the_cap() -> (One, u32, Vec<crate::pool::PooledBuf>) {
     let buffer = BufferPool::capacity_for(4 << 10).unwrap();
     let pool = BufferPool::builder().buffer_size(4 << 10).cap(4 * buffer).build().unwrap();
-    let (one, slot) = open(Config::builder(), &pool);
+    let (one, slot) = open(config(), &pool);
     let held = std::iter::from_fn(|| pool.take(1).ok()).collect();
     (one, slot, held)
 }
@@ -176,7 +176,7 @@ fn at_the_pools_cap_a_body_that_has_waited_too_long_is_given_up_with_its_stream(
 fn what_was_packed_for_a_stream_can_be_read_while_another_ones_body_waits() {
     let buffer = BufferPool::capacity_for(32 << 10).unwrap();
     let pool = BufferPool::builder().cap(buffer).build().unwrap();
-    let (mut one, slot) = open(Config::builder(), &pool);
+    let (mut one, slot) = open(config(), &pool);
     one.gets(&["3 WindowUpdate SYN 0"]).unwrap();
     let other = one.accepts().unwrap();
     let mut buffer = pool.take(32 << 10).unwrap();

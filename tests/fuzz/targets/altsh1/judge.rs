@@ -149,8 +149,10 @@ pub(crate) fn finished(
     sender: &Sender<'_>,
 ) -> Result<Finished, Option<u16>> {
     let finished = Finished::read(plaintext, sender.role == Role::Server)?;
-    if finished.chain != sender.chain {
-        // Nobody else's certificates were at hand.
+    // The leaf first, then the others in any order and any number. Nobody else's certificates were at hand.
+    let (sent, known) = (&finished.chain, sender.chain);
+    let is_whole = known.iter().all(|der| sent.contains(der));
+    if sent[0] != known[0] || !is_whole || sent.iter().any(|der| !known.contains(der)) {
         return Err(None);
     }
     sender.chain_verdict?;

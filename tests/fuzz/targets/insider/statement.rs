@@ -47,7 +47,10 @@ impl Turn<'_> {
         let party = &parties()[choices.below(parties().len())];
         let mut statement = Out(parameters.to_vec());
         let mut chain = Out::default();
-        for certificate in &party.chain {
+        let (leaf, others) = party.chain.split_first().unwrap();
+        chain.vector(2, leaf);
+        let first = if choices.one_in(8) { choices.below(others.len() + 1) } else { 0 };
+        for certificate in others[first..].iter().chain(&others[..first]) {
             chain.vector(2, certificate);
         }
         if choices.one_in(16) {

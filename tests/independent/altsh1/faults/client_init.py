@@ -39,6 +39,14 @@ def share(name, key, suite=X25519):
     init(name, suites=[suite], shares=[(suite, key)])
 
 
+hooked("ClientInit/to a server without an identity", "server", {"identity": None})
+hooked(
+    "ClientInit/malformed, to a server without an identity",
+    "server",
+    {"identity": None},
+    init_fields=lambda found: {**found, "versions": vector8(b"")},
+)
+
 init("no version", versions=[])
 init("nine versions", versions=list(range(1, 10)))
 init("version twice", versions=[1, 1])

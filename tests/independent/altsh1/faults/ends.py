@@ -73,6 +73,6 @@ def silent_before_finished(attack):
     attack.stays_open = True
 
 
-@fault("crowd/no place", ask={"occupied": True})
+@fault("crowd/no place", "server", {"occupied": True})
 def crowd(attack):
     attack.begin()

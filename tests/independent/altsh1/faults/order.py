@@ -108,7 +108,7 @@ def client_init_to_client(attack):
 def server_finished_first(attack):
     attack.begin()
     first, second = attack.side.flight()
-    # The client has no keys yet: what it says, it says in clear.
+    # The client has no keys yet: so its alert is in plaintext.
     attack.side.secrets = None
     attack.send(second, first)
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use alts::connect::Settings;
-use alts::handshaker::identity::{Identity, Policy, TrustBundles};
+use alts::handshaker::identity::{Identity, IdentityError, IdentitySource, Policy, TrustBundles};
 use alts::handshaker::{
     HandshakeLimits, HandshakeOptions, LimitOptions, LocalHandshaker, RecordProtocol, Role,
     RpcVersion, RpcVersions, Suite,
@@ -129,11 +129,15 @@ fn handshaker(request: &Value) -> Result<LocalHandshaker, Fault> {
         // Certificates and revocation lists, whichever are in it.
         trust.insert_pem(&domain.parse()?, &pem)?;
     }
-    let directory = Path::new(text(&request["identity"])?);
-    let chain = fs::read(directory.join("chain.pem"))?;
-    let key = fs::read(directory.join("key.pem"))?;
-    let identity: Arc<Identity> = Identity::from_pem(&chain, &key, trust, SystemTime::now())?;
-    let mut builder = LocalHandshaker::builder(identity);
+    let mut builder = if request["identity"].is_null() {
+        LocalHandshaker::builder(NoneYet)
+    } else {
+        let directory = Path::new(text(&request["identity"])?);
+        let chain = fs::read(directory.join("chain.pem"))?;
+        let key = fs::read(directory.join("key.pem"))?;
+        let identity: Arc<Identity> = Identity::from_pem(&chain, &key, trust, SystemTime::now())?;
+        LocalHandshaker::builder(identity)
+    };
     let mut policy = match list(&request["allow"])? {
         Some(rules) => Policy::from_rules(rules)?,
         None => Policy::own_trust_domain(),
@@ -151,6 +155,16 @@ fn handshaker(request: &Value) -> Result<LocalHandshaker, Fault> {
         builder = builder.suites(names.iter().map(suite).collect::<Result<Vec<_>, _>>()?);
     }
     Ok(builder.build())
+}
+
+/// Waits for its first certificate.
+#[derive(Debug)]
+struct NoneYet;
+
+impl IdentitySource for NoneYet {
+    fn snapshot(&self) -> Result<Arc<Identity>, IdentityError> {
+        Err(IdentityError::Unavailable("none yet".to_owned()))
+    }
 }
 
 fn text(value: &Value) -> Result<&str, Fault> {

@@ -1,6 +1,6 @@
 //! How a connection ended, in JSON. The names of errors are `../altsh1/expected.py`'s.
 
-use alts::handshaker::{Error as Handshake, ForeignProtocol};
+use alts::handshaker::Error as Handshake;
 use alts::{AltsStream, Error};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -48,9 +48,9 @@ pub(crate) fn handshake_name(error: &Handshake) -> String {
             let reason = if reason.is_empty() { String::new() } else { format!(" {reason:?}") };
             format!("{kind} {code}{reason}")
         }
-        Handshake::Foreign(ForeignProtocol::Http2) => "foreign http2".to_owned(),
-        Handshake::Foreign(ForeignProtocol::Tls) => "foreign tls".to_owned(),
+        Handshake::Foreign(protocol) => format!("foreign {}", protocol.name()),
         Handshake::Denied { peer, .. } => format!("denied {peer}"),
+        Handshake::Identity(_) => "identity".to_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Where a daemon listens.
+//! Addresses that a daemon listens on.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ impl FromStr for ListenAddress {
         let address = text.parse().map_err(|_| "neither unix:PATH nor IP:PORT".to_owned())?;
         loopback(
             address,
-            "session keys cross it in plaintext, and whoever reaches it acts in the daemon's name. Use a Unix socket, or \
+            "session keys cross it in plaintext, and every process that reaches it can use the daemon's identity. Use a Unix socket, or \
              127.0.0.1 or [::1] in a network namespace of one workload",
         )
         .map(Self::Tcp)
@@ -51,7 +51,7 @@ impl FromStr for AdminAddress {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let address = text.parse().map_err(|_| "not IP:PORT".to_owned())?;
-        loopback(address, "metrics are for everybody who asks there").map(Self)
+        loopback(address, "metrics are served to everybody who connects").map(Self)
     }
 }
 
@@ -59,7 +59,7 @@ fn loopback(address: SocketAddr, why: &str) -> Result<SocketAddr, String> {
     if address.ip().to_canonical().is_loopback() {
         return Ok(address);
     }
-    Err(format!("{} is not a loopback address, and it has to be: {why}", address.ip()))
+    Err(format!("{} is not a loopback address, which is required: {why}", address.ip()))
 }
 
 #[cfg(test)]

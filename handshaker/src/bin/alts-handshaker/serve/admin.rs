@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alts_handshaker::accept::AcceptLoop;
-use alts_handshaker::service::HandshakerService;
+use alts_handshaker::service::{Caller, HandshakerService};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::CONTENT_TYPE;
@@ -15,14 +15,21 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::connection::{Connection, Socket};
 use super::identities::DaemonIdentities;
 use super::metrics::Metrics;
+use super::places::{PlaceLimits, Places};
 
-/// Connections at a time; Prometheus needs one.
-const MAX_CONNECTIONS: usize = 16;
+/// Connections at a time; Prometheus needs one. One more closes the oldest, so that nobody keeps Prometheus out.
+const LIMITS: PlaceLimits = PlaceLimits {
+    all: 16,
+    per_caller: 16,
+    first_call: CONNECTION,
+    idle: CONNECTION,
+    call: CONNECTION,
+};
 /// How long a request may take to arrive, and a connection to be of use.
 const REQUEST: Duration = Duration::from_secs(5);
 const CONNECTION: Duration = Duration::from_secs(5 * 60);
@@ -62,14 +69,13 @@ impl Admin {
     ) {
         let shown = Shown { metrics, identities, service };
         tokio::spawn(async move {
-            let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+            let places = Places::new(LIMITS, None);
             let mut sockets = AcceptLoop::new(self.listener);
-            loop {
-                let place = Arc::clone(&places).acquire_owned().await;
-                let Some(socket) = sockets.next().await else { return };
+            while let Some(socket) = sockets.next().await {
+                let place = places.take(Caller::default()).await;
+                let socket = Connection::new(Socket::Tcp(socket), place);
                 let shown = shown.clone();
                 tokio::spawn(async move {
-                    let _place = place;
                     let answer = service_fn(move |request| {
                         let response = shown.answer(&request);
                         async { Ok::<_, Infallible>(response) }

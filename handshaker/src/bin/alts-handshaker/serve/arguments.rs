@@ -2,41 +2,47 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use alts_handshaker::cli::{AllowedPeer, KeyedPath, PositiveDuration, TrustArguments};
 use alts_handshaker::identity::{Policy, Rule};
 use alts_handshaker::service::ServiceLimits;
 use clap::Args;
 
+use super::OTHER_CALLS;
 use super::address::{AdminAddress, ListenAddress};
+use super::places::PlaceLimits;
 
-/// Does handshakes for gRPC's ALTS: gRPC C++ and all that is made from it, grpc-go, grpc-java, and alts itself.
+/// What the last answer of a call gets to be read, beyond the time that the call may take.
+const UNREAD: Duration = Duration::from_secs(5);
+
+/// Do handshakes for programs on this machine: gRPC's ALTS in C++ (and Python, Ruby, PHP), Go and Java, and alts.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Serve {
-    /// Where callers come: unix:PATH, or IP:PORT on the loopback. Can be repeated.
+    /// Where to listen for callers: unix:PATH, or IP:PORT on the loopback. Can be repeated.
     ///
-    /// The directory of a Unix socket is made if it is not there (mode 0750). Port 0 takes any that is free; the line `ready …`
-    /// on standard output says which.
+    /// The directory of a Unix socket is created if it does not exist (mode 0750). Port 0 selects a free port; the line `ready …` on
+    /// standard output names it.
     #[arg(long, value_name = "ADDRESS", required = true, help_heading = "Addresses")]
     pub(super) listen: Vec<ListenAddress>,
-    /// Permissions of Unix sockets. Who may write to one may call.
+    /// Permissions of Unix sockets. Every process that may write to one may call.
     #[arg(long, value_name = "OCTAL", default_value = "0660", help_heading = "Addresses")]
     pub(super) socket_mode: SocketMode,
-    /// Metrics for Prometheus at http://IP:PORT/metrics, on the loopback.
+    /// Serve metrics for Prometheus at http://IP:PORT/metrics, on the loopback.
     #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
     pub(super) admin: Option<AdminAddress>,
 
-    /// Certificate chain (PEM, leaf first) of callers that have no identity of their own.
+    /// Certificate chain (PEM, leaf first) for callers without an identity from --identity-for-uid.
     #[arg(long, value_name = "FILE", requires = "key", help_heading = "Identity")]
     pub(super) cert: Option<PathBuf>,
     /// Private key of the chain's leaf (PEM).
     #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Identity")]
     pub(super) key: Option<PathBuf>,
-    /// Identity of a user who calls on a Unix socket: chain.pem and key.pem, or tls.crt and tls.key, in DIR. Can be repeated.
+    /// Identity for callers of the user UID on a Unix socket: chain.pem and key.pem, or tls.crt and tls.key, in DIR. Can be repeated.
     ///
-    /// A user with such an identity has no others. Of several the first is used, unless the caller names another. Users without
-    /// one get --cert, or are refused if there is none.
+    /// Such a user cannot use --cert. Of several identities the first is used, unless the caller names another. Other users get --cert,
+    /// or are refused if it is not set.
     #[arg(
         long,
         value_name = "UID=DIR",
@@ -51,10 +57,10 @@ pub(crate) struct Serve {
     /// Who may be the server of a caller that is a client: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
     /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated.
     ///
-    /// Without any rule, callers have to name their target identities. With both, the server has to satisfy both.
+    /// Without a rule, callers have to name their target identities. With both, the server has to satisfy both.
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
     pub(super) allow_server: Vec<AllowedPeer>,
-    /// Who may not be the server, whatever else allows it. Can be repeated.
+    /// Who may not be the server, even if a rule allows it. Can be repeated.
     #[arg(
         long,
         value_name = "RULE",
@@ -65,36 +71,43 @@ pub(crate) struct Serve {
     /// Who may be the client of a caller that is a server [default: own-trust-domain]. Can be repeated.
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
     pub(super) allow_client: Vec<AllowedPeer>,
-    /// Who may not be a client, whatever else allows it. Can be repeated.
+    /// Who may not be a client, even if a rule allows it. Can be repeated.
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
     pub(super) deny_client: Vec<Rule>,
 
-    /// Handshakes under way.
+    /// Handshakes in progress. A user gets another one only while more are free than it has, so that others find room: one user
+    /// alone gets half of them.
     #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
-    max_streams: usize,
-    /// Handshakes under way for one user; callers over TCP count as one.
+    max_streams: Count,
+    /// Handshakes in progress for one user; callers over TCP count as one.
     #[arg(long, value_name = "COUNT", default_value = "256", help_heading = "Limits")]
-    max_streams_per_caller: usize,
-    /// Handshakes that may wait for a place, for each user and over all. One more is refused.
+    max_streams_per_caller: Count,
+    /// Handshakes of one user that may wait for a place; twice as many in all. One more is refused.
     #[arg(long, value_name = "COUNT", default_value = "256", help_heading = "Limits")]
     queue: usize,
-    /// Connections of callers.
+    /// Connections of callers. One more closes the connection that has been unused for longest, of the user who has the most.
     #[arg(long, value_name = "COUNT", default_value = "1024", help_heading = "Limits")]
-    pub(super) max_connections: usize,
-    /// Connections of one user; callers over TCP count as one.
+    max_connections: Count,
+    /// Connections of one user; callers over TCP count as one. One more closes the one that has been unused for longest.
     #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
-    pub(super) max_connections_per_caller: usize,
-    /// The longest that a handshake may take.
+    max_connections_per_caller: Count,
+    /// How long a new connection may stay without a call. Then it is closed.
+    #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
+    first_call_timeout: PositiveDuration,
+    /// How long a connection may stay without a call after its last one. Then it is closed; callers connect again when they need to.
+    #[arg(long, value_name = "DURATION", default_value = "15m", help_heading = "Limits")]
+    connection_idle_timeout: PositiveDuration,
+    /// How long a handshake may take, including the wait for a place.
     #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
     handshake_timeout: PositiveDuration,
-    /// The longest that a caller may take for its next message.
+    /// How long a caller may take for its next message.
     #[arg(long, value_name = "DURATION", default_value = "5s", help_heading = "Limits")]
     idle_timeout: PositiveDuration,
-    /// The longest that handshakes may go on after SIGTERM or SIGINT. A second signal ends them.
+    /// How long handshakes may continue after SIGTERM or SIGINT. A second signal drops them.
     #[arg(long, value_name = "DURATION", default_value = "15s", help_heading = "Limits")]
     pub(super) shutdown_timeout: PositiveDuration,
 
-    /// What to log on standard error: off, error, warn, info, debug, trace, or directives such as
+    /// What to log to standard error: off, error, warn, info, debug, trace, or directives such as
     /// `info,alts_handshaker=debug`.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub(super) log: String,
@@ -115,12 +128,22 @@ Examples:
 impl Serve {
     pub(super) fn service_limits(&self) -> ServiceLimits {
         let mut limits = ServiceLimits::default();
-        limits.streams = self.max_streams;
-        limits.streams_per_caller = self.max_streams_per_caller;
+        limits.streams = self.max_streams.0;
+        limits.streams_per_caller = self.max_streams_per_caller.0;
         limits.queue = self.queue;
-        limits.deadline = self.handshake_timeout.0;
-        limits.idle = self.idle_timeout.0;
+        limits.handshake_timeout = self.handshake_timeout.0;
+        limits.idle_timeout = self.idle_timeout.0;
         limits
+    }
+
+    pub(super) fn place_limits(&self) -> PlaceLimits {
+        PlaceLimits {
+            all: self.max_connections.0,
+            per_caller: self.max_connections_per_caller.0,
+            first_call: self.first_call_timeout.0,
+            idle: self.connection_idle_timeout.0,
+            call: self.handshake_timeout.0.max(OTHER_CALLS) + UNREAD,
+        }
     }
 
     /// `None` where callers have to say who the server is.
@@ -152,6 +175,21 @@ impl FromStr for SocketMode {
     }
 }
 
+/// How many there may be of something: at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count(pub(super) usize);
+
+impl FromStr for Count {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(count @ 1..) => Ok(Self(count)),
+            _ => Err("not a whole number of at least 1".to_owned()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +199,9 @@ mod tests {
         assert_eq!("0660".parse(), Ok(SocketMode(0o660)));
         assert!("0888".parse::<SocketMode>().is_err());
         assert!("1777".parse::<SocketMode>().is_err());
+        assert_eq!(usize::MAX.to_string().parse(), Ok(Count(usize::MAX)));
+        for bad in ["0", "-1", "1.5", "x", "", "99999999999999999999999"] {
+            assert!(bad.parse::<Count>().is_err(), "{bad}");
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! gRPC's health service.
 
+use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use alts_handshaker::proto::handshaker_service_server::SERVICE_NAME;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use alts_handshaker::service::Caller;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 use tonic_health::ServingStatus;
@@ -13,8 +14,8 @@ use tonic_health::pb::health_server::{Health as Rpc, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::{HealthReporter, HealthService};
 
-/// Streams that watch. They never end by themselves.
-const MAX_WATCHERS: usize = 64;
+/// Streams that watch, of one caller: they never end by themselves. Those of all callers are limited with their connections.
+const MAX_WATCHERS: usize = 16;
 
 /// The largest request, in bytes. It holds the name of a service.
 const MAX_MESSAGE_BYTES: usize = 4 << 10;
@@ -42,7 +43,7 @@ impl Health {
     pub(super) fn server(&self) -> HealthServer<impl Rpc> {
         HealthServer::new(Bounded {
             service: HealthService::from_health_reporter(self.0.clone()),
-            watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
+            watchers: Watchers::default(),
         })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
@@ -51,7 +52,42 @@ impl Health {
 /// The service with a limit to what watches it.
 struct Bounded {
     service: HealthService,
-    watchers: Arc<Semaphore>,
+    watchers: Watchers,
+}
+
+/// How many watch, by caller.
+#[derive(Clone, Default)]
+struct Watchers(Arc<Mutex<HashMap<Caller, usize>>>);
+
+/// One that watches.
+struct Watcher {
+    watchers: Watchers,
+    caller: Caller,
+}
+
+impl Watchers {
+    /// One more, unless the caller has enough.
+    fn enter(&self, caller: Caller) -> Option<Watcher> {
+        let mut watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = watchers.entry(caller).or_default();
+        if *count >= MAX_WATCHERS {
+            return None;
+        }
+        *count += 1;
+        Some(Watcher { watchers: self.clone(), caller })
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut watchers = self.watchers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = watchers.get_mut(&self.caller) {
+            *count -= 1;
+            if *count == 0 {
+                watchers.remove(&self.caller);
+            }
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -66,17 +102,20 @@ impl Rpc for Bounded {
     }
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Watch>, Status> {
-        let place = Arc::clone(&self.watchers)
-            .try_acquire_owned()
-            .map_err(|_| Status::resource_exhausted("too many watch the health of this daemon"))?;
+        let caller = request.extensions().get().copied().unwrap_or_default();
+        let watcher = self.watchers.enter(caller).ok_or_else(|| {
+            Status::unavailable(format!(
+                "this caller watches the daemon's health with {MAX_WATCHERS} calls already; close one of them"
+            ))
+        })?;
         let changes = self.service.watch(request).await?;
-        Ok(changes.map(|changes| Watch { changes: Box::pin(changes), _place: place }))
+        Ok(changes.map(|changes| Watch { changes: Box::pin(changes), _watcher: watcher }))
     }
 }
 
 struct Watch {
     changes: Pin<Box<<HealthService as Rpc>::WatchStream>>,
-    _place: OwnedSemaphorePermit,
+    _watcher: Watcher,
 }
 
 impl Stream for Watch {

@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 
 use super::address::ListenAddress;
 use super::arguments::SocketMode;
-use super::connection::{Connection, Places, Socket};
+use super::connection::{Connection, Socket};
+use super::places::Places;
 
 /// Bound sockets.
 pub(super) struct Listeners(Vec<Listener>);
@@ -118,13 +119,9 @@ async fn accept(
     places: Places,
     connections: Sender<Result<Connection, Infallible>>,
 ) {
-    loop {
-        let place = places.next().await;
-        let Some((socket, caller)) = listener.next().await else { return };
-        let Some(connection) = places.take(place, caller, socket) else {
-            tracing::debug!(uid = caller.uid, "too many connections; one more is closed");
-            continue;
-        };
+    // Which connections stay is for the places to say; none of them is kept while nobody comes.
+    while let Some((socket, caller)) = listener.next().await {
+        let connection = Connection::new(socket, places.take(caller).await);
         if connections.send(Ok(connection)).await.is_err() {
             return;
         }

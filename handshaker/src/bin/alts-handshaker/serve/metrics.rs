@@ -1,5 +1,6 @@
-//! What the daemon counts.
+//! The daemon's metrics.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -14,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
-use super::identities::DaemonIdentities;
+use super::identities::{DaemonIdentities, DaemonIdentity};
 
 pub(super) struct Metrics {
     registry: Registry,
@@ -23,10 +24,12 @@ pub(super) struct Metrics {
     in_flight: Gauge,
     seconds: Family<OfRole, Histogram>,
     pub(super) connections: Gauge,
-    pub(super) connections_refused: Counter,
+    closed: Family<OfReason, Counter>,
     expiry: Family<OfFile, Gauge>,
     reloads: Family<OfFile, Counter>,
     reload_failures: Family<OfFile, Counter>,
+    authorities: Family<OfDomain, Gauge>,
+    usable: Family<OfDomain, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,8 +44,40 @@ struct Failure {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReason {
+    reason: &'static str,
+}
+
+/// Why the daemon closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// It has no call.
+    Silent,
+    /// A call has lasted longer than any can: its answer is not read.
+    Unread,
+    /// There was no room for another one.
+    Displaced,
+}
+
+impl Closed {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Unread => "unread",
+            Self::Displaced => "displaced",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfFile {
     certificate: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfDomain {
+    certificate: String,
+    trust_domain: String,
 }
 
 impl Metrics {
@@ -55,7 +90,7 @@ impl Metrics {
         });
         all.register(
             "handshake_seconds",
-            "Time from a call's beginning to its result, the peer's share included",
+            "Time from the start of a call to its result, including the time spent waiting for the peer",
             seconds.clone(),
         );
         Self {
@@ -69,31 +104,46 @@ impl Metrics {
                 "handshake_failures",
                 "Handshakes that failed, by the caller's role and the reason",
             ),
-            in_flight: register(&mut all, "in_flight", "Handshakes under way"),
+            in_flight: register(&mut all, "in_flight", "Handshakes in progress"),
             connections: register(&mut all, "connections", "Open connections of callers"),
-            connections_refused: register(
+            closed: register(
                 &mut all,
-                "connections_refused",
-                "Connections closed because their caller had too many",
+                "connections_closed",
+                "Connections that the daemon closed: silent (no call for too long), unread (an answer not read for too long), \
+                 displaced (there was no room for another one)",
             ),
             expiry: register(
                 &mut all,
                 "identity_expiry_timestamp_seconds",
-                "When the first certificate of an identity expires",
+                "When the first certificate of an identity's chain expires",
             ),
             reloads: register(
                 &mut all,
                 "identity_reloads",
-                "How often changed identity files were taken over",
+                "How often changed files of an identity or of a trust domain took effect",
+            ),
+            authorities: register(
+                &mut all,
+                "trust_domain_authorities",
+                "Authorities that are trusted for a trust domain; at 0 nobody of it is accepted",
+            ),
+            usable: register(
+                &mut all,
+                "trust_domain_usable",
+                "1 if the files of a trust domain are good; 0 if they are missing, empty or broken: nobody of it is accepted",
             ),
             reload_failures: register(
                 &mut all,
                 "identity_reload_failures",
-                "How often identity files could not be taken over and the old identity stayed",
+                "Looks at the files of an identity that found something wrong with it or with a trust domain",
             ),
             seconds,
             registry: all,
         }
+    }
+
+    pub(super) fn closed(&self, why: Closed) {
+        self.closed.get_or_create(&OfReason { reason: why.name() }).inc();
     }
 
     /// All of it in the text format of `OpenMetrics`, which Prometheus reads.
@@ -105,6 +155,7 @@ impl Metrics {
                 let seconds = expiry.map_or(0, |since| since.as_secs().cast_signed());
                 self.expiry.get_or_create(&of_file).set(seconds);
             }
+            self.note_trust(identity);
             for (family, count) in [
                 (&self.reloads, identity.files.reloads()),
                 (&self.reload_failures, identity.files.failures()),
@@ -115,6 +166,26 @@ impl Metrics {
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)
+    }
+}
+
+impl Metrics {
+    /// The state of each trust domain, for one identity.
+    fn note_trust(&self, identity: &DaemonIdentity) {
+        let Ok(snapshot) = identity.files.snapshot() else { return };
+        let trust = snapshot.trust();
+        let unusable = identity.files.unusable_trust_domains();
+        let domains: BTreeSet<_> = trust.domains().chain(&unusable).collect();
+        for domain in domains {
+            let of_domain = OfDomain {
+                certificate: identity.name.clone(),
+                trust_domain: domain.as_str().to_owned(),
+            };
+            let is_usable = !unusable.contains(domain);
+            let authorities = if is_usable { trust.authorities(domain) } else { 0 };
+            self.authorities.get_or_create(&of_domain).set(authorities.cast_signed() as i64);
+            self.usable.get_or_create(&of_domain).set(i64::from(is_usable));
+        }
     }
 }
 

@@ -125,9 +125,9 @@ fn faults<P>() -> Vec<(&'static str, AlertCode, Forgery<P>)> {
             Forgery { chain: |chain| chain.push(chain[0].clone()), ..none() },
         ),
         (
-            "a chain in disorder",
+            "the leaf behind its issuer",
             BadCertificate,
-            Forgery { chain: |chain| chain.swap(1, 2), ..none() },
+            Forgery { chain: |chain| chain.swap(0, 1), ..none() },
         ),
         (
             "a chain without its middle",
@@ -221,6 +221,16 @@ fn server_finished_with_faults() {
         let code = ForgingServer::finished_refused(finished);
         assert_eq!(code, AlertCode::DecryptError, "{fault}");
     }
+}
+
+/// What follows the leaf may come in any order.
+#[test]
+fn chains_in_disorder_are_accepted() {
+    let finished = Forgery { chain: |chain| chain.swap(1, 2), ..Forgery::none() };
+    let server = ForgingServer { finished, ..ForgingServer::none() };
+    assert_eq!(server.judged(HandshakeOptions::default()), Ok(()));
+    let forgery = Forgery { chain: |chain| chain.swap(1, 2), ..Forgery::none() };
+    assert_eq!(ForgingClient::judged(&forgery), Ok(()));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What waits for the kernel.
+//! Sealed bytes that wait for the kernel.
 
 use crate::pool::{BufferPool, PooledBuf};
 
@@ -19,31 +19,31 @@ impl Outbound {
         Self::Exact { sealed: sealed.into(), sent: 0 }
     }
 
-    pub(super) fn rest(&self) -> &[u8] {
+    pub(super) fn unsent(&self) -> &[u8] {
         match self {
             Self::Pooled(batch) => batch,
             Self::Exact { sealed, sent } => &sealed[*sent..],
         }
     }
 
-    /// Makes `len` bytes more wait, and shows them, to be filled. `None` if no more than `limit` may wait, or there is no memory.
+    /// Appends `len` bytes, to be filled by the caller. `None` if more than `limit` would wait, or there is no memory.
     pub(super) fn room_for(
         &mut self,
         len: usize,
         limit: usize,
         pool: &BufferPool,
     ) -> Option<&mut [u8]> {
-        let waiting = self.rest().len();
+        let waiting = self.unsent().len();
         let needed = waiting + len;
         if needed > limit {
             return None;
         }
         let fits = matches!(self, Self::Pooled(batch) if needed <= batch.capacity());
         if !fits {
-            // With room for as much again, so that not each write moves all of them.
+            // With room for as much again, so that not every write moves all of them.
             let mut batch = pool.take_beyond_cap((2 * needed).min(limit)).ok()?;
             batch.set_range(0..waiting);
-            batch.copy_from_slice(self.rest());
+            batch.copy_from_slice(self.unsent());
             *self = Self::Pooled(batch);
         }
         let Self::Pooled(batch) = self else { return None };
@@ -56,7 +56,7 @@ impl Outbound {
         Some(&mut batch[waiting..])
     }
 
-    /// Takes back the last `len` bytes, which were not filled after all.
+    /// Removes the last `len` bytes, which were not filled.
     pub(super) fn shorten(&mut self, len: usize) {
         if let Self::Pooled(batch) = self {
             batch.truncate(batch.len() - len);

@@ -1,0 +1,481 @@
+//! A connection without I/O and without a clock, for both roles: bytes in, events and frames out.
+//!
+//! ```text
+//!            receive ┌───────────────────────────────┐ next_event, take_notices
+//!  bytes ───────────►│ Core                           ├──────────────────────────► shell: server or client
+//!                    │   what an idle connection has  │
+//!  Output ◄──────────┤   Option<Box<Active>>: streams │◄────────────────────────── open, respond, send, reset …
+//!            frames  └───────────────────────────────┘
+//! ```
+//!
+//! The shell calls [`Core::receive`] with each read, then handles all events, then the notices, calls [`Core::flush`] for the content that
+//! has its turn, writes the output, and calls [`Core::rest`]. Every call that may send takes a [`Turn`]: the configuration, the time, and
+//! where frames go. An error of `receive` is final: the GOAWAY frame is in the output.
+
+mod content;
+mod fields;
+mod receive;
+mod send;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::body::Body;
+use super::budget::{Budget, Tick};
+use super::error::{Error, Initiator, Reason};
+use super::frame::{
+    DEFAULT_WINDOW, ErrorCode, GoAway, LARGEST_WINDOW, Ping, Scope, Violation, WindowUpdate,
+};
+use super::head::Head;
+use super::hpack;
+use super::limits::weight;
+use super::link::{Link, Notices, mark};
+use super::output::Output;
+use super::settings::{Config, Role};
+use super::stream::{Direction, Stream, Then};
+use super::window::{RecvWindow, SendWindow};
+
+/// What every call has that may send frames.
+#[derive(Debug)]
+pub(crate) struct Turn<'turn> {
+    pub(crate) config: &'turn Config,
+    pub(crate) now: Tick,
+    pub(crate) out: &'turn mut Output,
+}
+
+impl Turn<'_> {
+    /// Sends a PING.
+    pub(crate) fn ping(&mut self, data: [u8; 8]) {
+        Ping { ack: false, data }.write(self.out.frames());
+    }
+
+    /// Tells the peer that this side is about to end the connection. Streams that are on their way are still taken; those that come after
+    /// [`Core::close`] are not.
+    pub(crate) fn announce_close(&mut self) {
+        let last_stream = LARGEST_WINDOW;
+        GoAway { last_stream, code: ErrorCode::NO_ERROR, debug: &[] }.write(self.out.frames());
+    }
+}
+
+/// What happened to a connection.
+#[derive(Debug)]
+pub(crate) enum Event<T> {
+    /// A server has a new request. Its head is to be [taken](Core::take_head), unless it was reset in the meantime.
+    Opened(u32),
+    /// A client has the head of a response.
+    Response(u32),
+    /// All content that was given to [`Core::send`] is out, and there may be more.
+    Writable(u32),
+    /// A stream is over.
+    Closed {
+        #[cfg_attr(not(test), expect(dead_code, reason = "shells find what they need in `data`"))]
+        id: u32,
+        data: T,
+        /// A message that ended before its head was [taken](Core::take_head), whole.
+        message: Option<(Head, Body)>,
+        /// `None` if both directions ended in order.
+        error: Option<Error>,
+    },
+    /// The peer lets more streams be open at a time, or fewer.
+    Limits,
+    /// A PING of ours was answered.
+    Pong([u8; 8]),
+    /// The peer takes no new streams. Those that it will not process have been closed as unprocessed.
+    GoAway(Error),
+}
+
+/// What has come of the peer's greeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Greeting {
+    Nothing,
+    Preface,
+    Settings,
+}
+
+/// Whether the peer has to be told that this side does not use the table that the peer decodes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SizeUpdate {
+    /// The table has its default size, and nobody minds.
+    Unneeded,
+    /// The peer lowered it.
+    Due,
+    /// It was told, for good.
+    Sent,
+}
+
+/// What has happened so far.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    greeting: Greeting,
+    size_update: SizeUpdate,
+    /// This side's settings were acknowledged.
+    acknowledged: bool,
+    /// No stream above the last one will be processed.
+    closing: bool,
+    /// The peer takes no new streams.
+    peer_closing: bool,
+}
+
+/// A connection of either role. `T` is what the shell keeps with each stream.
+#[derive(Debug)]
+pub(crate) struct Core<T> {
+    decoder: hpack::Decoder,
+    send_window: SendWindow,
+    recv_window: RecvWindow,
+    /// The peer's settings.
+    peer_window: u32,
+    peer_list: u32,
+    /// 65,535 stands for more, too.
+    peer_streams: u16,
+    /// The last stream that was opened. Only clients open streams: push is not supported.
+    last: u32,
+    budget: Budget,
+    role: Role,
+    progress: Progress,
+    active: Option<Box<Active<T>>>,
+}
+
+/// What there is only while something is open, half received or about to be told.
+#[derive(Debug)]
+struct Active<T> {
+    /// By their identifiers.
+    streams: VecDeque<Box<Stream<T>>>,
+    /// Those with content to send, in the order of their turns.
+    ring: VecDeque<u32>,
+    events: VecDeque<Event<T>>,
+    notices: Option<Arc<Notices>>,
+    /// The beginning of a frame other than DATA, or of the preface.
+    partial: Vec<u8>,
+    /// Since when it is here.
+    since: Tick,
+    content: Option<content::Cut>,
+    block: Option<Box<fields::Partial>>,
+}
+
+impl<T> Default for Active<T> {
+    fn default() -> Self {
+        Self {
+            streams: VecDeque::new(),
+            ring: VecDeque::new(),
+            events: VecDeque::new(),
+            notices: None,
+            partial: Vec::new(),
+            since: 0,
+            content: None,
+            block: None,
+        }
+    }
+}
+
+/// A client replaces a connection when half of the identifiers are used, while it still works.
+const LAST_OWN: u32 = 1 << 30;
+
+impl<T> Active<T> {
+    fn place(&self, id: u32) -> Result<usize, usize> {
+        self.streams.binary_search_by_key(&id, |stream| stream.id)
+    }
+
+    fn stream(&mut self, id: u32) -> Option<&mut Stream<T>> {
+        let place = self.place(id).ok()?;
+        Some(&mut self.streams[place])
+    }
+
+    /// Puts a stream at the end of the line of those that send.
+    fn enqueue(&mut self, id: u32) {
+        if let Some(stream) = self.stream(id)
+            && !stream.queued
+            && stream.can_send()
+        {
+            stream.queued = true;
+            self.ring.push_back(id);
+        }
+    }
+}
+
+impl<T: Default> Core<T> {
+    /// A connection that has not begun; [`start`](Self::start) writes what goes first.
+    pub(crate) fn new(role: Role, config: &Config, now: Tick) -> Self {
+        Self {
+            decoder: hpack::Decoder::new(hpack::DEFAULT_TABLE_SIZE),
+            send_window: SendWindow::new(DEFAULT_WINDOW),
+            recv_window: RecvWindow::new(config.connection_window),
+            peer_window: DEFAULT_WINDOW,
+            peer_list: u32::MAX,
+            peer_streams: u16::MAX,
+            last: 0,
+            budget: Budget::new(now),
+            role,
+            progress: Progress {
+                greeting: match role {
+                    Role::Client => Greeting::Preface,
+                    Role::Server => Greeting::Nothing,
+                },
+                size_update: SizeUpdate::Unneeded,
+                acknowledged: false,
+                closing: false,
+                peer_closing: false,
+            },
+            active: None,
+        }
+    }
+
+    /// Writes the preface and the settings.
+    pub(crate) fn start(&self, turn: &mut Turn<'_>) {
+        if self.role == Role::Client {
+            turn.out.frames().extend_from_slice(super::frame::PREFACE);
+        }
+        turn.config.write(self.role, turn.out.frames());
+    }
+
+    fn active(&mut self) -> &mut Active<T> {
+        self.active.get_or_insert_default()
+    }
+
+    /// What happened next.
+    pub(crate) fn next_event(&mut self) -> Option<Event<T>> {
+        self.active.as_mut()?.events.pop_front()
+    }
+
+    /// A stream that is open.
+    pub(crate) fn stream(&mut self, id: u32) -> Option<&mut Stream<T>> {
+        self.active.as_mut()?.stream(id)
+    }
+
+    /// How many streams are open.
+    pub(crate) fn open_streams(&self) -> usize {
+        self.active.as_ref().map_or(0, |active| active.streams.len())
+    }
+
+    /// The streams that are open.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        let streams = self.active.iter().flat_map(|active| &active.streams);
+        streams.map(|stream| stream.id).collect()
+    }
+
+    /// The head of a message, once.
+    pub(crate) fn take_head(&mut self, id: u32) -> Option<Head> {
+        self.stream(id)?.head.take()
+    }
+
+    /// The content of a message. One that has come as a whole counts as read.
+    pub(crate) fn take_body(&mut self, id: u32, config: &Config) -> Body {
+        let Some(stream) = self.stream(id) else { return Body::empty() };
+        if stream.link.is_none() && stream.inbox.is_complete() {
+            let inbox = std::mem::take(&mut stream.inbox);
+            stream.inbox.end(None);
+            self.recv_window.release(inbox.unread() as u32);
+            return Body::complete(inbox);
+        }
+        match self.link(id, config) {
+            Some(link) => Body::live(link),
+            None => Body::empty(),
+        }
+    }
+
+    /// What wakes the connection for a stream.
+    pub(crate) fn link(&mut self, id: u32, config: &Config) -> Option<Arc<Link>> {
+        let active = self.active.as_mut()?;
+        let new = || Notices::new(config.connection_window, config.stream_window);
+        let notices = Arc::clone(active.notices.get_or_insert_with(new));
+        let stream = active.stream(id)?;
+        let inbox = &mut stream.inbox;
+        let link = stream.link.get_or_insert_with(|| Link::new(id, notices, std::mem::take(inbox)));
+        Some(Arc::clone(link))
+    }
+
+    /// Hears what bodies and wakers of streams have to say. Appends the streams that can go on to `woken`.
+    pub(crate) fn take_notices(&mut self, turn: &mut Turn<'_>, woken: &mut Vec<u32>) {
+        if let Some(active) = &mut self.active
+            && let Some(notices) = &active.notices
+        {
+            let mut ids = Vec::new();
+            notices.take(&mut ids);
+            self.recv_window.release(notices.take_consumed());
+            for id in ids {
+                self.take_notice(id, turn, woken);
+            }
+        }
+        self.announce(turn);
+    }
+
+    fn take_notice(&mut self, id: u32, turn: &mut Turn<'_>, woken: &mut Vec<u32>) {
+        let Some(stream) = self.stream(id) else { return };
+        let marks = stream.link.as_ref().map_or(0, |link| link.take_marks());
+        if marks & mark::CONSUMED != 0 {
+            let consumed = stream.take_consumed();
+            stream.recv_window.release(consumed);
+            stream.announce(turn);
+        }
+        if marks & mark::WOKEN != 0 {
+            woken.push(id);
+        }
+        if marks & mark::DROPPED != 0 && self.role == Role::Client {
+            self.reset(id, ErrorCode::CANCEL, turn);
+        }
+    }
+
+    /// Has `waker` woken when a stream has something to say. `false` if one has already.
+    #[must_use]
+    pub(crate) fn arm(&self, waker: &std::task::Waker) -> bool {
+        let notices = self.active.as_ref().and_then(|active| active.notices.as_ref());
+        notices.is_none_or(|notices| notices.arm(waker))
+    }
+
+    /// Lets the peer send as much more as was read.
+    fn announce(&mut self, turn: &mut Turn<'_>) {
+        if let Some(increment) = self.recv_window.credit(turn.config.connection_window) {
+            WindowUpdate { stream: 0, increment }.write(turn.out.frames());
+        }
+    }
+
+    /// Drops what is not needed while nothing is open. To be called before the shell waits.
+    pub(crate) fn rest(&mut self) {
+        if let Some(active) = &self.active
+            && active.streams.is_empty()
+            && active.events.is_empty()
+            && !active.is_within_frame()
+        {
+            if let Some(notices) = &active.notices {
+                self.recv_window.release(notices.take_consumed());
+            }
+            self.active = None;
+        }
+    }
+
+    /// Since when a frame or a header block is incomplete. DATA does not count: what it can hold is limited by its window.
+    pub(crate) fn incomplete_since(&self) -> Option<Tick> {
+        let active = self.active.as_ref()?;
+        match &active.block {
+            Some(block) => Some(block.since),
+            None => (!active.partial.is_empty()).then_some(active.since),
+        }
+    }
+
+    /// Whether there is an event.
+    pub(crate) fn has_events(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| !active.events.is_empty())
+    }
+
+    /// Whether the peer's preface and settings have come.
+    pub(crate) fn is_greeted(&self) -> bool {
+        self.progress.greeting == Greeting::Settings
+    }
+
+    /// Whether the peer has acknowledged this side's settings.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.progress.acknowledged
+    }
+
+    /// Whether the peer takes no new streams.
+    pub(crate) fn peer_is_closing(&self) -> bool {
+        self.progress.peer_closing
+    }
+
+    /// Whether this side may ever open another stream. [`can_open`](Self::can_open) says whether it may now.
+    pub(crate) fn takes_streams(&self) -> bool {
+        let used_up = self.last + 1 >= LAST_OWN;
+        !self.progress.peer_closing && !self.progress.closing && !used_up
+    }
+
+    /// Takes no new streams from now on. Those that are open go on.
+    pub(crate) fn close(&mut self, code: ErrorCode, debug: &str, turn: &mut Turn<'_>) {
+        if !self.progress.closing {
+            self.progress.closing = true;
+            let debug = debug.as_bytes();
+            GoAway {
+                last_stream: if self.role == Role::Server { self.last } else { 0 },
+                code,
+                debug,
+            }
+            .write(turn.out.frames());
+        }
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.progress.closing
+    }
+
+    /// Ends everything because of `error`: tells the peer, unless it was the peer or the transport that ended it, and closes all streams.
+    pub(crate) fn fail(&mut self, error: &Error, turn: &mut Turn<'_>) {
+        if error.initiator() == Initiator::Local && !matches!(error.reason(), Reason::Io { .. }) {
+            let debug = match error.reason() {
+                Reason::Violation(what) | Reason::Limit(what) | Reason::Timeout(what) => what,
+                _ => "",
+            };
+            self.progress.closing = false;
+            self.close(error.code(), debug, turn);
+        }
+        for id in self.ids() {
+            self.remove(id, Some(error.clone()));
+        }
+    }
+
+    /// Resets a stream. Nothing happens if it is not open.
+    pub(crate) fn reset(&mut self, id: u32, code: ErrorCode, turn: &mut Turn<'_>) {
+        if self.remove(id, Some(Error::canceled(code))) {
+            super::frame::Reset { stream: id, code }.write(turn.out.frames());
+        }
+    }
+
+    /// Removes a stream, and says so in an event. `false` if it is not open.
+    fn remove(&mut self, id: u32, error: Option<Error>) -> bool {
+        let Some(active) = &mut self.active else { return false };
+        let Ok(place) = active.place(id) else { return false };
+        let Some(mut stream) = active.streams.remove(place) else { return false };
+        self.recv_window.release(stream.settle(error.as_ref()));
+        if stream.queued {
+            active.ring.retain(|queued| *queued != id);
+        }
+        let head = stream.head.take().filter(|_| error.is_none());
+        let message = head.map(|head| {
+            let body = match stream.link.take() {
+                Some(link) => Body::live(link),
+                None => Body::complete(std::mem::take(&mut stream.inbox)),
+            };
+            (head, body)
+        });
+        active.events.push_back(Event::Closed { id, data: stream.data, message, error });
+        true
+    }
+
+    /// Removes a stream that has ended in the direction in which this side sends, if that was all.
+    fn finish(&mut self, id: u32, turn: &mut Turn<'_>) {
+        let role = self.role;
+        let Some(stream) = self.stream(id) else { return };
+        if stream.sending != Direction::Ended {
+            return;
+        }
+        if !stream.is_over() {
+            if role == Role::Client {
+                return;
+            }
+            // RFC 9113, section 8.1: the response is complete, the rest of the request is not needed.
+            super::frame::Reset { stream: id, code: ErrorCode::NO_ERROR }.write(turn.out.frames());
+        }
+        self.budget.answered(super::limits::refund::ANSWERED);
+        self.remove(id, None);
+    }
+
+    /// A rule was broken that ends one stream.
+    fn reset_for(
+        &mut self,
+        id: u32,
+        violation: Violation,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        self.budget.charge_reset(weight::PROVOKED, turn.now)?;
+        self.remove(id, Some(violation.into()));
+        super::frame::Reset { stream: id, code: violation.code }.write(turn.out.frames());
+        Ok(())
+    }
+
+    /// Whether `id` was never used.
+    fn is_idle(&self, id: u32) -> bool {
+        // Streams that come after the end was announced are as good as closed.
+        id.is_multiple_of(2) || (id > self.last && !self.progress.closing)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Two connections back to back.
+
+mod model;
+mod pair;
+mod rules;

@@ -1,0 +1,577 @@
+//! One connection of a server: a future between its transport and its handlers.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use http::{Extensions, Request, Response};
+use tokio::io::AsyncWrite;
+use tower_service::Service;
+
+use super::super::body::Body;
+use super::super::budget::{SECOND, Tick};
+use super::super::connection::{Core, Event, Turn};
+use super::super::error::{Error, Reason};
+use super::super::frame::ErrorCode;
+use super::super::input::Received;
+use super::super::limits::{DRAIN_SECONDS, LINGER_BYTES, LINGER_SECONDS, SETTINGS_SECONDS, UNSENT};
+use super::super::output::Output;
+use super::super::settings::Role;
+use super::exchange::{BoxError, Driver, Exchange};
+use super::registry::{Key, NEVER};
+use super::transport::{poll_write, return_scratch, take_scratch};
+use super::{Connected, Shared};
+use crate::pool::Ticket;
+use crate::ready::ReadyReader;
+
+/// Reads of one turn. Then other tasks have theirs.
+const READS: usize = 4;
+/// Steps of one turn in which handlers are polled and output is written, without anything being read.
+const STEPS: usize = 16;
+/// What this side's PINGs carry: one asks whether the peer is there, the other whether it has seen that the end is near.
+const KEEPALIVE: [u8; 8] = *b"on-ready";
+const DRAINING: [u8; 8] = *b"draining";
+
+/// One connection of a [`Server`](super::Server), from [`Server::connection`](super::Server::connection): a future that ends with it.
+///
+/// While nothing is open it holds its transport, its service, and 112 bytes, beside what the client keeps in its compression table.
+/// It should be a task of its own.
+#[must_use = "a connection does nothing unless it is polled"]
+pub struct Connection<IO, S: Service<Request<Body>>, B> {
+    io: IO,
+    service: S,
+    shared: Arc<Shared>,
+    core: Core<Exchange<S, B>>,
+    active: Option<Box<Active>>,
+    key: Key,
+    /// When it is due to be woken.
+    due: Tick,
+    /// When bytes came last.
+    heard: Tick,
+    /// Since when no stream is open: at first, since it began.
+    quiet: Tick,
+}
+
+/// What there is only while something is open, or about to end.
+#[derive(Default)]
+struct Active {
+    unsent: Option<Output>,
+    ticket: Option<Ticket>,
+    /// Since when bytes wait of which the peer took none.
+    stalled: Option<Tick>,
+    /// Since when a frame is incomplete.
+    partial: Option<Tick>,
+    /// When a keepalive PING was sent that was not answered.
+    pinged: Option<Tick>,
+    /// Since when the peer is told that the end is near.
+    draining: Option<Tick>,
+    /// What requests know of the connection.
+    info: Option<Extensions>,
+    woken: Vec<u32>,
+    requests: u64,
+    ending: Option<Ending>,
+}
+
+impl Active {
+    fn is_needed(&self) -> bool {
+        self.unsent.is_some()
+            || self.ticket.is_some()
+            || self.stalled.is_some()
+            || self.partial.is_some()
+            || self.pinged.is_some()
+            || self.draining.is_some()
+            || self.ending.is_some()
+    }
+}
+
+/// How a connection ends.
+struct Ending {
+    result: Result<(), Error>,
+    stage: Stage,
+    since: Tick,
+}
+
+enum Stage {
+    /// The last frames leave.
+    Flush,
+    /// The transport is shut down.
+    Shutdown,
+    /// Reading goes on for a while, or the kernel could withdraw the last frames: it does when bytes come that nobody reads. So many have
+    /// come.
+    Linger(usize),
+}
+
+/// What stops the work of a turn.
+enum Stop {
+    /// Everything waits, with its wakers in place.
+    Waits,
+    /// Others have their turn; there is more to do.
+    Yields,
+    /// The connection ends.
+    Ends(Result<(), Error>),
+    /// The transport is gone.
+    Lost(Error),
+}
+
+impl<IO, S: Service<Request<Body>>, B> Connection<IO, S, B> {
+    pub(super) fn new(shared: Arc<Shared>, io: IO, service: S) -> Self {
+        let core = Core::new(Role::Server, &shared.config, 0);
+        Self {
+            io,
+            service,
+            shared,
+            core,
+            active: None,
+            key: Key::NONE,
+            due: NEVER,
+            heard: 0,
+            quiet: 0,
+        }
+    }
+
+    fn active(&mut self) -> &mut Active {
+        self.active.get_or_insert_default()
+    }
+
+    /// When something has to be done if nothing happens before, but for its age, which only the registry knows.
+    fn next_due(&self) -> Tick {
+        let times = &self.shared.times;
+        let active = self.active.as_deref();
+        if let Some(ending) = active.and_then(|active| active.ending.as_ref()) {
+            return ending.since.saturating_add(match ending.stage {
+                Stage::Flush | Stage::Shutdown => times.stall,
+                Stage::Linger(_) => LINGER_SECONDS * SECOND,
+            });
+        }
+        let draining = active.and_then(|active| active.draining);
+        let pinged = active.and_then(|active| active.pinged);
+        let first = [
+            (!self.core.is_greeted()).then(|| self.quiet.saturating_add(times.preface)),
+            (!self.core.is_acknowledged())
+                .then(|| self.quiet.saturating_add(times.preface + SETTINGS_SECONDS * SECOND)),
+            self.core.incomplete_since().map(|since| since.saturating_add(times.stall)),
+            active.and_then(|active| active.stalled).map(|since| since.saturating_add(times.stall)),
+            times.keepalive.map(|keepalive| match pinged {
+                Some(pinged) => pinged.saturating_add(keepalive.timeout),
+                None => self.heard.saturating_add(keepalive.interval),
+            }),
+            self.idle_due(),
+            draining
+                .filter(|_| !self.core.is_closing())
+                .map(|since| since + DRAIN_SECONDS * SECOND),
+        ];
+        first.into_iter().flatten().min().unwrap_or(NEVER)
+    }
+
+    fn is_draining(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.draining.is_some())
+    }
+
+    fn idle_due(&self) -> Option<Tick> {
+        let idle = self.shared.times.idle.filter(|_| !self.is_draining())?;
+        (self.core.open_streams() == 0).then(|| self.quiet.saturating_add(idle))
+    }
+
+    /// When it is too old; or, after that, when its calls have had their grace.
+    fn age_due(&self) -> Option<Tick> {
+        let age = self.shared.times.age?;
+        let age = self.shared.registry.born(self.key)?.saturating_add(age);
+        match self.is_draining() {
+            false => Some(age),
+            true => self.shared.times.age_grace.map(|grace| age.saturating_add(grace)),
+        }
+    }
+
+    /// Does what is due. An error ends the connection.
+    fn on_time(&mut self, now: Tick, turn: &mut Turn<'_>) -> Result<(), Error> {
+        let times = self.shared.times;
+        let active = self.active.as_deref();
+        let passed = |since: Tick, limit: Tick| now >= since.saturating_add(limit);
+        if !self.core.is_greeted() && passed(self.quiet, times.preface) {
+            return Err(Error::timeout("the client's preface and settings did not come"));
+        }
+        if !self.core.is_acknowledged()
+            && passed(self.quiet, times.preface + SETTINGS_SECONDS * SECOND)
+        {
+            return Err(Error::settings_timeout());
+        }
+        if self.core.incomplete_since().is_some_and(|since| passed(since, times.stall)) {
+            return Err(Error::timeout("a frame that has begun was not completed"));
+        }
+        if active.and_then(|active| active.stalled).is_some_and(|since| passed(since, times.stall))
+        {
+            return Err(Error::timeout("the client takes nothing of what waits for it"));
+        }
+        if let Some(keepalive) = times.keepalive {
+            match active.and_then(|active| active.pinged) {
+                Some(pinged) if passed(pinged, keepalive.timeout) => {
+                    return Err(Error::timeout("the client does not answer PING"));
+                }
+                None if passed(self.heard, keepalive.interval) => {
+                    turn.ping(KEEPALIVE);
+                    self.active().pinged = Some(now);
+                }
+                _ => {}
+            }
+        }
+        if self.is_draining() && self.age_due().is_some_and(|due| now >= due) {
+            return Err(Error::timeout("the grace of a connection that is too old is over"));
+        }
+        let due = [self.idle_due(), self.age_due()];
+        if !self.is_draining() && due.into_iter().flatten().any(|due| now >= due) {
+            self.begin_drain(now, turn);
+        }
+        let draining = self.active.as_ref().and_then(|active| active.draining);
+        if draining.is_some_and(|since| passed(since, DRAIN_SECONDS * SECOND)) {
+            self.core.close(ErrorCode::NO_ERROR, "", turn);
+        }
+        Ok(())
+    }
+
+    /// Tells the peer that the end is near, and asks it to say when it has heard.
+    fn begin_drain(&mut self, now: Tick, turn: &mut Turn<'_>) {
+        if self.is_draining() || self.core.is_closing() {
+            return;
+        }
+        turn.announce_close();
+        turn.ping(DRAINING);
+        self.active().draining = Some(now);
+    }
+}
+
+impl<IO, S, B> Connection<IO, S, B>
+where
+    IO: ReadyReader + AsyncWrite + Connected + Unpin,
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send + 'static,
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn begin(&mut self, cx: &Context<'_>, now: Tick, out: &mut Output) {
+        let _ = self.io.begin();
+        let shared = &self.shared;
+        shared.counts.accepted.fetch_add(1, Ordering::Relaxed);
+        self.key = shared.registry.insert(&self.shared, cx.waker(), now);
+        (self.heard, self.quiet) = (now, now);
+        self.core = Core::new(Role::Server, &shared.config, now);
+        self.core.start(&mut Turn { config: &shared.config, now, out });
+    }
+
+    /// Reads, lets handlers work, and writes, until all of that waits.
+    fn run(&mut self, cx: &mut Context<'_>, now: Tick, out: &mut Output) -> Stop {
+        let shared = Arc::clone(&self.shared);
+        let (mut reads, mut steps) = (0, 0);
+        loop {
+            if steps == STEPS {
+                return Stop::Yields;
+            }
+            steps += 1;
+            let more = self.work(cx, now, out, &shared);
+            let waiting = out.len();
+            match poll_write(&mut self.io, cx, out) {
+                Poll::Ready(Ok(())) => {
+                    if let Some(active) = &mut self.active {
+                        active.stalled = None;
+                    }
+                }
+                Poll::Ready(Err(error)) => return Stop::Lost(error.into()),
+                Poll::Pending => {
+                    let progress = out.len() < waiting;
+                    let stalled = &mut self.active().stalled;
+                    if progress || stalled.is_none() {
+                        *stalled = Some(now);
+                    }
+                }
+            }
+            if self.is_over() {
+                return Stop::Ends(Ok(()));
+            }
+            if out.len() >= UNSENT {
+                return Stop::Waits;
+            }
+            if more {
+                continue;
+            }
+            if reads == READS {
+                return Stop::Yields;
+            }
+            let mut ticket = self.active.as_mut().and_then(|active| active.ticket.take());
+            let read = self.io.poll_read_on_ready(cx, &shared.pool, &mut ticket);
+            if ticket.is_some() {
+                self.active().ticket = ticket;
+            }
+            match read {
+                Poll::Pending if self.core.arm(cx.waker()) => return Stop::Waits,
+                Poll::Pending => {}
+                Poll::Ready(Ok(Some(buf))) => {
+                    reads += 1;
+                    self.heard = now;
+                    if let Some(active) = &mut self.active {
+                        active.pinged = None;
+                    }
+                    let turn = &mut Turn { config: &shared.config, now, out };
+                    if let Err(error) = self.core.receive(&mut Received::new(buf), turn) {
+                        return Stop::Ends(Err(error));
+                    }
+                }
+                Poll::Ready(Ok(None)) => return self.ended(),
+                Poll::Ready(Err(error)) => return Stop::Lost(error.into()),
+            }
+        }
+    }
+
+    /// The peer sends no more.
+    fn ended(&self) -> Stop {
+        let in_order = self.core.open_streams() == 0 && self.core.incomplete_since().is_none();
+        match in_order {
+            true => Stop::Lost(Error::closed()),
+            false => Stop::Lost(Error::truncated()),
+        }
+    }
+
+    /// Whether the last stream of a connection that is to end has ended.
+    fn is_over(&self) -> bool {
+        self.core.open_streams() == 0 && (self.core.is_closing() || self.core.peer_is_closing())
+    }
+
+    /// Handles what happened, goes on with the exchanges that can, and moves content to the output. Answers whether there is more to do.
+    fn work(&mut self, cx: &mut Context<'_>, now: Tick, out: &mut Output, shared: &Shared) -> bool {
+        let Self { io, service, core, active, quiet, .. } = self;
+        let mut woken = active.as_mut().map(|active| std::mem::take(&mut active.woken));
+        loop {
+            while out.len() < UNSENT
+                && let Some(event) = core.next_event()
+            {
+                let turn = Turn { config: &shared.config, now, out };
+                let mut driver = Driver { core, shared, turn, cx };
+                match event {
+                    Event::Opened(id) => {
+                        let active = active.get_or_insert_default();
+                        active.requests += u64::from(driver.begin(id, service, || {
+                            let extend = || {
+                                let mut extensions = Extensions::new();
+                                io.extend(&mut extensions);
+                                extensions
+                            };
+                            active.info.get_or_insert_with(extend).clone()
+                        }));
+                    }
+                    Event::Writable(id) => driver.drive(id),
+                    Event::Closed { data, .. } => {
+                        *quiet = now;
+                        drop(data);
+                    }
+                    Event::Pong(DRAINING) => {
+                        driver.core.close(ErrorCode::NO_ERROR, "", &mut driver.turn);
+                    }
+                    Event::Pong(_) | Event::Limits | Event::Response(_) => {}
+                    Event::GoAway(error) => tracing::debug!(%error, "a client goes away"),
+                }
+            }
+            let mut turn = Turn { config: &shared.config, now, out };
+            let ids = woken.get_or_insert_default();
+            core.take_notices(&mut turn, ids);
+            for id in ids.drain(..) {
+                let turn = Turn { config: &shared.config, now, out };
+                Driver { core, shared, turn, cx }.drive(id);
+            }
+            let mut turn = Turn { config: &shared.config, now, out };
+            let full = core.flush(UNSENT, &mut turn);
+            if full || out.len() >= UNSENT {
+                return true;
+            }
+            if !core.has_events() {
+                return false;
+            }
+        }
+    }
+
+    fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Tick,
+        out: &mut Output,
+    ) -> Poll<Result<(), Error>> {
+        if self.key == Key::NONE {
+            self.begin(cx, now, out);
+        }
+        if self.active.as_ref().is_none_or(|active| active.ending.is_none()) {
+            let stop = match self.look_at_clock(now, out) {
+                Ok(()) => self.run(cx, now, out),
+                Err(error) => Stop::Ends(Err(error)),
+            };
+            let result = match stop {
+                Stop::Waits => return Poll::Pending,
+                Stop::Yields => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Stop::Lost(error) => {
+                    let closed = *error.reason() == Reason::Closed;
+                    self.close_streams(&error, now, out);
+                    return Poll::Ready(if closed { Ok(()) } else { Err(error) });
+                }
+                Stop::Ends(result) => result,
+            };
+            if let Err(error) = &result {
+                self.shared.counts.ended.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%error, "a connection is ended");
+            }
+            self.drop_handlers();
+            let ending = Ending { result, stage: Stage::Flush, since: now };
+            self.active().ending = Some(ending);
+        }
+        self.poll_end(cx, now, out)
+    }
+
+    /// Does what is due, and what the whole server is told to do.
+    fn look_at_clock(&mut self, now: Tick, out: &mut Output) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let turn = &mut Turn { config: &shared.config, now, out };
+        if shared.is_draining() {
+            self.begin_drain(now, turn);
+        }
+        if now >= self.due
+            && let Err(error) = self.on_time(now, turn)
+        {
+            self.core.fail(&error, turn);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn close_streams(&mut self, error: &Error, now: Tick, out: &mut Output) {
+        let shared = Arc::clone(&self.shared);
+        self.core.fail(error, &mut Turn { config: &shared.config, now, out });
+        self.drop_handlers();
+    }
+
+    /// Of streams that are closed.
+    fn drop_handlers(&mut self) {
+        while self.core.next_event().is_some() {}
+    }
+
+    /// Drops what is not needed while nothing is open, and says when it is to be woken.
+    fn rest(&mut self, cx: &Context<'_>, now: Tick) {
+        self.core.rest();
+        if self.core.open_streams() == 0
+            && self.active.as_ref().is_some_and(|active| !active.is_needed())
+        {
+            self.count();
+            self.active = None;
+        }
+        let mut due = self.next_due();
+        let anew = now >= self.due || self.due == NEVER;
+        if anew {
+            due = self.age_due().unwrap_or(NEVER).min(due);
+        }
+        if due < self.due || anew && due != self.due {
+            self.shared.registry.schedule(self.key, cx.waker(), due);
+            self.due = due;
+        }
+    }
+
+    /// Brings the connection to its end.
+    fn poll_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Tick,
+        out: &mut Output,
+    ) -> Poll<Result<(), Error>> {
+        let late = now >= self.next_due();
+        let Self { io, shared, active, .. } = self;
+        let Some(active) = active else { return Poll::Ready(Ok(())) };
+        let Some(ending) = &mut active.ending else { return Poll::Ready(Ok(())) };
+        loop {
+            let done = match &mut ending.stage {
+                Stage::Flush => match poll_write(io, cx, out) {
+                    Poll::Ready(Ok(())) => {
+                        ending.stage = Stage::Shutdown;
+                        continue;
+                    }
+                    other => other.map(|_| ()),
+                },
+                Stage::Shutdown => match Pin::new(&mut *io).poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => {
+                        (ending.stage, ending.since) = (Stage::Linger(0), now);
+                        continue;
+                    }
+                    other => other.map(|_| ()),
+                },
+                Stage::Linger(bytes) => {
+                    match io.poll_read_on_ready(cx, &shared.pool, &mut active.ticket) {
+                        Poll::Ready(Ok(Some(buf))) if *bytes + buf.len() < LINGER_BYTES => {
+                            *bytes += buf.len();
+                            continue;
+                        }
+                        other => other.map(|_| ()),
+                    }
+                }
+            };
+            if done.is_pending() && !late {
+                return Poll::Pending;
+            }
+            return Poll::Ready(std::mem::replace(&mut ending.result, Ok(())));
+        }
+    }
+}
+
+impl<IO, S, B> Future for Connection<IO, S, B>
+where
+    IO: ReadyReader + AsyncWrite + Connected + Unpin,
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send + 'static,
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let this = self.get_mut();
+        let now = this.shared.registry.now();
+        let unsent = this.active.as_mut().and_then(|active| active.unsent.take());
+        let mut out = unsent.unwrap_or_else(take_scratch);
+        let result = this.poll_turn(cx, now, &mut out);
+        let rest = return_scratch(out);
+        if result.is_pending() {
+            if rest.is_some() {
+                this.active().unsent = rest;
+            }
+            this.rest(cx, now);
+        }
+        result
+    }
+}
+
+impl<IO, S: Service<Request<Body>>, B> Connection<IO, S, B> {
+    /// What was counted.
+    fn count(&mut self) {
+        if let Some(active) = &mut self.active {
+            let requests = std::mem::take(&mut active.requests);
+            self.shared.counts.requests.fetch_add(requests, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Nothing in it is ever pinned in place: futures and bodies are boxed.
+impl<IO: Unpin, S: Service<Request<Body>>, B> Unpin for Connection<IO, S, B> {}
+
+impl<IO, S: Service<Request<Body>>, B> Drop for Connection<IO, S, B> {
+    fn drop(&mut self) {
+        self.count();
+        self.shared.registry.remove(self.key);
+    }
+}
+
+impl<IO, S: Service<Request<Body>>, B> fmt::Debug for Connection<IO, S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("streams", &self.core.open_streams())
+            .field("draining", &self.is_draining())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,85 @@
+//! Closing a stream whose peer may have closed before: the peer's closing record is taken out of the socket.
+
+use std::io;
+
+use super::{Receiving, State};
+use crate::ready::{Sink, Source};
+use crate::record::{HEADER_LEN, Head, OVERHEAD, open_record};
+use crate::stream::channel::Channel;
+use crate::stream::moving::Moving;
+
+impl Channel {
+    /// [`shutdown`](Self::shutdown), then [`take_close`](Self::take_close). After the peer's authenticated end it is no error
+    /// if the close cannot be sent any more.
+    pub(crate) fn close(&mut self, io: &mut (impl Source + Sink)) -> io::Result<()> {
+        let shut = self.shutdown(io);
+        if self.is_closed() {
+            self.take_close(io);
+            if self.peer_closed_authenticated() && self.forgive_lost_close() {
+                return Ok(());
+            }
+        }
+        shut
+    }
+}
+
+impl<S> Channel<Receiving, S> {
+    /// Takes the peer's closing record out of the socket, if it is next and has arrived. A TCP socket that is dropped over
+    /// unread bytes resets the connection, and what the peer has not received by then is lost. Without ALTS, the peer's end
+    /// leaves nothing to read.
+    ///
+    /// It reads the 24 bytes of such a record and no more. If they are something else, they wait for the next read as any part
+    /// of a record does. A task that waits in a read does this itself, and its waker stays with the socket.
+    fn take_close(&mut self, source: &mut impl Source) {
+        let idle = !self.receiving.turn.is_awaited() && !self.has_plaintext();
+        if !idle || !self.terms.negotiated.close_notify {
+            return;
+        }
+        // An error is stored, and reported by the next read.
+        if self.window().is_some() {
+            let _ = self.open_next();
+        } else if self.failure().is_none() && !self.receiving.has_ended() {
+            let _ = self.read_close(source);
+        }
+        self.tidy();
+    }
+
+    fn read_close(&mut self, source: &mut impl Source) -> io::Result<()> {
+        let mut record = [0; OVERHEAD];
+        let partial = self.held.as_ref().map_or(&[][..], |held| &held.arrived.partial);
+        let mut arrived = partial.len();
+        let Some(begun) = record.get_mut(..arrived) else { return Ok(()) };
+        begun.copy_from_slice(partial);
+        while arrived < OVERHEAD {
+            let read = source.readable().and_then(|()| source.read(&mut record[arrived..]));
+            match read {
+                // The next read finds the end again.
+                Ok(0) => break,
+                Ok(count) => arrived += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(self.fail(error)),
+            }
+        }
+        if Head::parse(&record[..arrived]) != Ok(Head::Record { wire_len: arrived }) {
+            if arrived > 0 {
+                self.held().arrived.partial = record[..arrived].into();
+            }
+            return Ok(());
+        }
+        let aead = self.terms.options.aead;
+        let moving = self.moving.get_or_insert_with(|| Moving::resume(&self.keys, aead));
+        let counter = &mut self.receiving.counter;
+        let (key, _) = moving.opening();
+        match open_record(&mut self.keys, counter, key, &mut record, 0..OVERHEAD, HEADER_LEN) {
+            Ok(_) => {
+                if let Some(held) = &mut self.held {
+                    held.arrived.partial = Box::default();
+                    held.arrived.late_alert = None;
+                }
+                self.receiving.state = State::EndedAuthenticated;
+                Ok(())
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+}
