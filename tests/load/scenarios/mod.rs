@@ -86,6 +86,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     #[cfg(feature = "yamux")]
     scenario("yamux: streams that are held", yamux::incoming),
     #[cfg(feature = "yamux")]
+    scenario("yamux: streams that are not accepted", yamux::backlog),
+    #[cfg(feature = "yamux")]
     scenario("yamux: streams that are never acknowledged", yamux::unacked),
     #[cfg(feature = "yamux")]
     scenario("yamux: streams that are never ended", yamux::orphans),

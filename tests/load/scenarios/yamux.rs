@@ -233,6 +233,11 @@ pub(crate) fn incoming(row: &mut Row, scale: Scale) {
     run_counted(row, "incoming", scale.of(2, 20), heap, within, wanted + more - within);
 }
 
+/// Streams that nobody accepts for now: 256 wait, the others are reset; those that wait are accepted later.
+pub(crate) fn backlog(row: &mut Row, scale: Scale) {
+    run_counted(row, "backlog", scale.of(2, 20), MOST_HEAP, 1 + 256, 100);
+}
+
 /// Streams of the server that are never acknowledged: 256, and as many more as are acknowledged then. To open another waits.
 pub(crate) fn unacked(row: &mut Row, scale: Scale) {
     run_counted(row, "unacked", scale.of(2, 20), MOST_HEAP, 256 + 100, 0);
@@ -246,7 +251,7 @@ pub(crate) fn orphans(row: &mut Row, scale: Scale) {
 /// Pings of the server that are never answered: 256, and as many more as are answered then. Another one waits.
 pub(crate) fn unanswered(row: &mut Row, scale: Scale) {
     // The application's tasks are part of it.
-    run_counted(row, "unanswered", scale.of(2, 20), 2 << 20, 256 + 100, 0);
+    run_counted(row, "unanswered", scale.of(2, 20), 1 << 20, 256 + 100, 0);
 }
 
 /// Bytes without end behind a fault that has ended the session: 4 MiB are read, and then the connection is closed, however much time is left.

@@ -17,7 +17,7 @@ use crate::scenarios::{HOLD, OPEN, ORPHAN, PING, WANTED};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How many more are let through after as many places have become free.
 const FREED: usize = 100;
-/// The limit on streams that the peer has not acknowledged, on dropped streams that the peer has not ended, and on pings.
+/// The limit on streams that wait to be accepted, on streams that the peer has not acknowledged, on dropped streams that the peer has not ended, and on pings.
 const LIMIT: usize = 256;
 /// How many streams a peer opens before it waits for their answers: fewer than the backlog.
 const STEP: usize = 64;
@@ -60,7 +60,7 @@ impl AddAssign for Counts {
 
 /// Whether this kind of peer counts.
 pub(super) fn counts(kind: &str) -> bool {
-    matches!(kind, "unacked" | "unanswered" | "orphans" | "incoming")
+    matches!(kind, "unacked" | "unanswered" | "orphans" | "incoming" | "backlog")
 }
 
 pub(super) async fn attack(server: SocketAddr, kind: &str) -> (TcpStream, Counts) {
@@ -70,6 +70,7 @@ pub(super) async fn attack(server: SocketAddr, kind: &str) -> (TcpStream, Counts
         "unacked" => peer.waits(OPEN, WINDOW_UPDATE).await,
         "unanswered" => peer.waits(PING, PINGS).await,
         "orphans" => peer.leaves_orphans().await,
+        "backlog" => peer.fills_the_backlog().await,
         _ => peer.opens_too_many().await,
     }
     (peer.socket, peer.counts)
@@ -220,11 +221,30 @@ impl Peer {
         self.asks().await;
     }
 
+    /// Opens more streams than may wait, while the server waits for the first byte of one and accepts no other.
+    async fn fills_the_backlog(&mut self) {
+        let mut kept = Vec::new();
+        let first = self.open(&[]).await;
+        self.answers(1, &mut kept).await;
+        for _ in 0..LIMIT + FREED {
+            self.open(&[HOLD]).await;
+        }
+        self.answers(FREED, &mut kept).await;
+        self.data(0, first, &[HOLD]).await;
+        self.answers(LIMIT, &mut kept).await;
+        self.asks().await;
+    }
+
     /// Opens so many streams, and waits until each is acknowledged or reset.
     async fn opens(&mut self, count: usize, kept: &mut Vec<u32>) {
         for _ in 0..count {
             self.open(&[HOLD]).await;
         }
+        self.answers(count, kept).await;
+    }
+
+    /// Waits until so many streams are acknowledged or reset.
+    async fn answers(&mut self, count: usize, kept: &mut Vec<u32>) {
         let mut answers = 0;
         while answers < count {
             let Some(frame) = self.next().await else { return };
