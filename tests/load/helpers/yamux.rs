@@ -125,8 +125,8 @@ async fn attack(server: SocketAddr, kind: &str) -> (TcpStream, Counts) {
                 .flat_map(|i| [frame(1, 1, id + 2 * i, 0), frame(1, 8, id + 2 * i, 0)])
                 .flatten()
                 .collect(),
-            // Half as much again as the server holds for one session.
-            "unread" => (0..24).flat_map(|i| held(1 + 2 * i, 256_000, 64_000)).collect(),
+            // Three times what the server holds for one session.
+            "unread" => (0..48).flat_map(|i| held(1 + 2 * i, 256_000, 64_000)).collect(),
             "tiny" => held(1, 250_000, 1),
             // Of a version that there is not.
             "after" => vec![255; 120_000],

@@ -193,7 +193,7 @@ pub(crate) fn unread(row: &mut Row, scale: Scale) {
         row.require_at_most(
             "bytes out of the pool",
             most,
-            (peers + 4) * (MAX_HELD as u64 + (512 << 10)),
+            (peers + 1) * (MAX_HELD as u64 + (512 << 10)),
         );
     });
 }
@@ -203,7 +203,7 @@ pub(crate) fn tiny(row: &mut Row, scale: Scale) {
     let peers = scale.of(3, 20);
     run(row, "tiny", peers, |row, target, _| {
         let most = target.pool().stats().high_water_bytes as u64;
-        row.require_at_most("bytes out of the pool", most, (peers + 4) * (1 << 20));
+        row.require_at_most("bytes out of the pool", most, (peers + 1) * (512 << 10));
     });
 }
 
