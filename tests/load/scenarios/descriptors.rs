@@ -102,7 +102,8 @@ fn exhaust(row: &mut Row, scale: Scale, target: &Target, pause: Duration) {
     row.thrown(count, 0, count);
     row.honest(report.get("asked"), report.get("answered"), report.get("lost"));
     row.require_at_least("accept calls that failed", refused(), 1);
-    row.require_count("accepted in the end", Tally::get(&target.tally.accepted), count);
+    // More where a connection that said nothing made room for others, and its visitor came again.
+    row.require_at_least("accepted in the end", Tally::get(&target.tally.accepted), count);
     allow_many_descriptors();
     drop(visitors);
     row.left(&gauges.left());
