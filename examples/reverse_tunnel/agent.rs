@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::forward::{both_ways, finish};
+use crate::forward::{Socket, both_ways, finish};
 
 /// How long to wait before dialing again: from the first to the second, twice as long each time.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
@@ -46,9 +46,9 @@ impl Agent {
                     };
                     if stopped {
                         tracing::info!(
-                            "stopping: {} users have {:?} to finish",
-                            users.len(),
-                            self.grace
+                            users = users.len(),
+                            grace = ?self.grace,
+                            "stopping: no new users"
                         );
                         if let Err(error) = session.shutdown(self.grace).await {
                             tracing::warn!(%error, "the connection did not end in order");
@@ -65,7 +65,12 @@ impl Agent {
                         pause = PAUSES[0];
                     }
                 }
-                Err(error) => tracing::warn!(%error, relay = self.relay, "no connection"),
+                Err(error) => tracing::warn!(
+                    %error,
+                    relay = self.relay,
+                    again_in = ?pause,
+                    "no connection to the relay"
+                ),
             }
             tokio::select! {
                 () = &mut stop => return,
@@ -82,10 +87,17 @@ impl Agent {
             users.spawn(async move {
                 let socket = match timeout(CONNECT, TcpStream::connect(&service)).await {
                     Ok(Ok(socket)) => socket,
-                    Ok(Err(error)) => return tracing::warn!(%error, service, "no connection"),
-                    Err(_) => return tracing::warn!(service, "no connection within {CONNECT:?}"),
+                    Ok(Err(error)) => {
+                        return tracing::warn!(%error, service, "no connection to the service");
+                    }
+                    Err(_) => {
+                        return tracing::warn!(
+                            service,
+                            "no connection to the service within {CONNECT:?}"
+                        );
+                    }
                 };
-                if let Err(error) = both_ways(socket, stream, &pool).await {
+                if let Err(error) = both_ways(Socket::new(socket), stream, &pool).await {
                     tracing::debug!(%error, "a user's connection was cut");
                 }
             });

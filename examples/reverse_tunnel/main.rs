@@ -5,10 +5,12 @@
 //!  user ──TCP──► relay ◄══ alts, yamux ══ agent ──TCP──► service
 //! ```
 //!
-//! With identities from a development authority:
+//! With identities from a development authority, whose certificates are valid for a day:
 //!
 //! ```text
-//! cargo run --release -p alts-handshaker --features dev-ca --bin alts-handshaker -- dev-ca --dir dev-ca relay agent
+//! cargo run -p alts-handshaker --features cli -- dev-ca init
+//! cargo run -p alts-handshaker --features cli -- dev-ca issue spiffe://dev.local/relay
+//! cargo run -p alts-handshaker --features cli -- dev-ca issue spiffe://dev.local/agent
 //!
 //! cargo run --release -p alts-examples --example reverse_tunnel -- relay --agents 127.0.0.1:7000 --users 127.0.0.1:8080 \
 //!     --dev --bundle dev.local=dev-ca/relay/bundle.pem --cert dev-ca/relay/chain.pem --key dev-ca/relay/key.pem
@@ -19,7 +21,7 @@
 //! ```
 //!
 //! Both end in order on Ctrl-C or SIGTERM: no new users, those that are there have `--grace` seconds to finish. The agent dials again when the
-//! connection is lost.
+//! connection is lost. A user whose agent or time is gone, or for whom no agent is there, gets a TCP reset, not the end of a complete answer.
 
 mod agent;
 #[path = "../arguments/mod.rs"]

@@ -10,7 +10,7 @@ use alts::{Acceptor, AltsStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::forward::{both_ways, finish};
+use crate::forward::{Socket, both_ways, finish};
 
 /// The agents that are there, the next one to use in front.
 #[derive(Clone, Default)]
@@ -66,7 +66,7 @@ pub(crate) async fn run(
             }
         }
     }
-    tracing::info!("stopping: no new users, {} have {grace:?} to finish", users.len());
+    tracing::info!(users = users.len(), ?grace, "stopping: no new users");
     let mut ending = JoinSet::new();
     for session in agents.with(std::mem::take) {
         ending.spawn(async move { session.shutdown(grace).await });
@@ -98,6 +98,7 @@ fn welcome(stream: AltsStream<TcpStream>, acceptor: &Acceptor, agents: &Agents) 
 }
 
 async fn serve(socket: TcpStream, agents: &Agents, pool: &BufferPool) {
+    let socket = Socket::new(socket);
     let Some(stream) = agents.open().await else {
         tracing::warn!("a user is turned away: no agent is there");
         return;

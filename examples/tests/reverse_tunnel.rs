@@ -9,6 +9,7 @@ mod forward;
 #[path = "../reverse_tunnel/relay.rs"]
 mod relay;
 
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -68,10 +69,14 @@ impl World {
     }
 
     fn relay(&self, agents: TcpListener, users: TcpListener) -> Running {
+        self.relay_for(agents, users, GRACE)
+    }
+
+    fn relay_for(&self, agents: TcpListener, users: TcpListener, grace: Duration) -> Running {
         let acceptor = Acceptor::new(self.handshaker("relay"));
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
-            relay::run(&acceptor, agents, users, GRACE, async { drop(stopped.await) }).await;
+            relay::run(&acceptor, agents, users, grace, async { drop(stopped.await) }).await;
         });
         Running { stop, task }
     }
@@ -89,15 +94,20 @@ impl World {
     }
 }
 
-/// A user: what it sends comes back, as soon as an agent is there.
+/// A user: what it sends comes back, as soon as an agent is there. One that comes too early is reset, perhaps before it knows that it is
+/// connected.
 async fn user(address: SocketAddr) -> TcpStream {
+    let asks = || async {
+        let mut socket = TcpStream::connect(address).await?;
+        socket.write_all(b"hello").await?;
+        let mut echo = [0; 5];
+        socket.read_exact(&mut echo).await?;
+        assert_eq!(&echo, b"hello");
+        io::Result::Ok(socket)
+    };
     timeout(GRACE, async {
         loop {
-            let mut socket = TcpStream::connect(address).await.unwrap();
-            socket.write_all(b"hello").await.unwrap();
-            let mut echo = [0; 5];
-            if socket.read_exact(&mut echo).await.is_ok() {
-                assert_eq!(&echo, b"hello");
+            if let Ok(socket) = asks().await {
                 return socket;
             }
             sleep(Duration::from_millis(10)).await;
@@ -140,6 +150,30 @@ async fn users_reach_the_service_and_both_sides_end_in_order() {
     second.shutdown().await.unwrap();
     assert_eq!(second.read(&mut [0]).await.unwrap(), 0);
     relay.await.unwrap();
+    agent.end().await;
+}
+
+/// How a user's connection ends that is in the middle of something: what it has is not complete, and it learns that.
+async fn expect_reset(user: io::Result<TcpStream>) {
+    let read = async { user?.read(&mut [0]).await };
+    let end = timeout(GRACE, read).await.expect("it ends");
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn users_are_reset_when_their_agent_is_lost_when_time_is_up_and_when_there_is_no_agent() {
+    let world = World::new().await;
+    let ((agents, relay_address), (users, users_address)) = (listener().await, listener().await);
+    let relay = world.relay_for(agents, users, Duration::from_millis(50));
+    expect_reset(TcpStream::connect(users_address).await).await;
+    let agent = world.agent(relay_address);
+    let first = user(users_address).await;
+    agent.task.abort();
+    expect_reset(Ok(first)).await;
+    let agent = world.agent(relay_address);
+    let second = user(users_address).await;
+    relay.end().await;
+    expect_reset(Ok(second)).await;
     agent.end().await;
 }
 

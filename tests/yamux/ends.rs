@@ -86,6 +86,17 @@ async fn shutdown_has_a_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_neither_sends_nor_closes_after_the_end_is_left_after_a_second() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let server = Side::server(far, config());
+    let start = Instant::now();
+    server.session.shutdown(Duration::from_secs(7)).await.unwrap();
+    server.driver.await.unwrap().unwrap();
+    assert_eq!((Instant::now() - start).as_secs(), 1);
+    assert_eq!(Raw(near).rest().await, [(GO_AWAY, 0, 0, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_close_does_not_wait_for_a_peer_that_does_not_read() {
     let (near, far) = UnixStream::pair().unwrap();
     let server = Side::server(far, config());

@@ -1,6 +1,8 @@
 //! `yamux KIND`: peers of a yamux server over plain TCP. Order: `run N`, answered when N hostile connections have done what they can and
 //! honest ones beside them have asked to the end.
 
+mod counts;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +18,7 @@ use tokio::time::timeout;
 
 use super::{Work, report};
 use crate::scenarios::HOLD;
+use counts::Counts;
 
 /// Honest connections.
 const HONEST: usize = 2;
@@ -37,14 +40,18 @@ pub(crate) async fn run(mut work: Work) {
         let mut hostile = JoinSet::new();
         for _ in 0..count {
             let (server, kind) = (work.server, Arc::clone(&kind));
-            hostile.spawn(async move { attack(server, &kind).await });
+            hostile.spawn(async move {
+                match counts::counts(&kind) {
+                    true => counts::attack(server, &kind).await,
+                    false => attack(server, &kind).await,
+                }
+            });
         }
-        let (mut bytes, mut messages, mut most) = (0, 0, 0);
+        let (mut total, mut most) = (Counts::default(), 0);
         let mut open = Vec::new();
-        for (socket, sent, frames) in hostile.join_all().await {
-            bytes += sent;
-            messages += frames;
-            most = most.max(sent);
+        for (socket, counts) in hostile.join_all().await {
+            most = most.max(counts.sent);
+            total += counts;
             open.push(socket);
         }
         done.store(true, Ordering::Relaxed);
@@ -55,7 +62,8 @@ pub(crate) async fn run(mut work: Work) {
         }
         drop(open);
         report(&json!({
-            "bytes": bytes, "messages": messages, "most": most,
+            "bytes": total.sent, "messages": total.frames, "most": most,
+            "within": total.within, "beyond": total.beyond, "reset": total.reset, "served": total.served,
             "asked": asked, "answered": answered, "lost": asked - answered,
         }));
     }
@@ -101,8 +109,8 @@ fn held(stream: u32, len: u32, step: u32) -> Vec<u8> {
     bytes
 }
 
-/// The socket, what the server has taken, and how many frames that was.
-async fn attack(server: SocketAddr, kind: &str) -> (TcpStream, u64, u64) {
+/// The socket, and what the server has taken.
+async fn attack(server: SocketAddr, kind: &str) -> (TcpStream, Counts) {
     let mut socket = TcpStream::connect(server).await.expect("a connection");
     let mut sent = 0;
     let mut id = 1;
@@ -117,9 +125,11 @@ async fn attack(server: SocketAddr, kind: &str) -> (TcpStream, u64, u64) {
                 .flat_map(|i| [frame(1, 1, id + 2 * i, 0), frame(1, 8, id + 2 * i, 0)])
                 .flatten()
                 .collect(),
-            // Half as much again as the server holds for one session.
-            "unread" => (0..24).flat_map(|i| held(1 + 2 * i, 256_000, 64_000)).collect(),
+            // Three times what the server holds for one session.
+            "unread" => (0..48).flat_map(|i| held(1 + 2 * i, 256_000, 64_000)).collect(),
             "tiny" => held(1, 250_000, 1),
+            // Of a version that there is not.
+            "after" => vec![255; 120_000],
             kind => panic!("{kind} is no kind"),
         };
         id += 2_000;
@@ -153,5 +163,5 @@ async fn attack(server: SocketAddr, kind: &str) -> (TcpStream, u64, u64) {
             }
         }
     }
-    (socket, sent as u64, frames)
+    (socket, Counts { sent: sent as u64, frames, ..Counts::default() })
 }

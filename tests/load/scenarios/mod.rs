@@ -19,7 +19,7 @@ mod soak;
 mod yamux;
 
 #[cfg(feature = "yamux")]
-pub(crate) use yamux::HOLD;
+pub(crate) use yamux::{HOLD, OPEN, ORPHAN, PING, WANTED};
 
 use crate::row::Row;
 use crate::scale::Scale;
@@ -83,6 +83,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("yamux: frames of one byte", yamux::tiny),
     #[cfg(feature = "yamux")]
     scenario("yamux: resets", yamux::churn),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: streams that are held", yamux::incoming),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: streams that are not accepted", yamux::backlog),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: streams that are never acknowledged", yamux::unacked),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: streams that are never ended", yamux::orphans),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: pings that are never answered", yamux::unanswered),
+    #[cfg(feature = "yamux")]
+    scenario("yamux: bytes after the end", yamux::after),
     scenario("soak", soak::run),
 ];
 

@@ -107,6 +107,39 @@ fn a_ping_measures_the_way() {
 }
 
 #[test]
+fn a_measured_way_is_recent_for_ten_seconds() {
+    let mut one = One::client();
+    let _ = one.does(|core, after| core.ping(Waker::noop(), after));
+    one.sends();
+    one.gets(&["0 Pong 0"]).unwrap();
+    let recent = |one: &One| one.core.steady.pings.recent_rtt(one.now).is_some();
+    one.now = one.now.after(Duration::from_millis(9_999));
+    assert!(recent(&one));
+    one.now = one.now.after(Duration::from_millis(1));
+    assert!(!recent(&one));
+}
+
+#[test]
+fn only_so_many_pings_are_under_way_and_the_sessions_own_goes_beside_them() {
+    let mut one = One::client();
+    let ping = |one: &mut One| one.does(|core, after| core.ping(Waker::noop(), after));
+    for value in 0..256 {
+        assert_eq!(ping(&mut one), Poll::Ready(Ok(value)));
+    }
+    assert_eq!(ping(&mut one), Poll::Pending);
+    assert_eq!(one.sends().len(), 256);
+    // Something was heard, and then nothing for 30 s.
+    one.now = one.now.after(Duration::from_secs(1));
+    one.gets(&["0 Pong 0"]).unwrap();
+    assert_eq!(ping(&mut one), Poll::Pending, "the answer is not fetched");
+    one.passes(limits::KEEP_ALIVE).unwrap();
+    assert_eq!(one.sends(), ["0 Ping 256"]);
+    one.does(|core, after| core.forget_ping(1, after));
+    one.does(|core, after| core.forget_ping(2, after));
+    assert_eq!(ping(&mut one), Poll::Ready(Ok(257)));
+}
+
+#[test]
 fn go_away_0_stops_new_streams_and_nothing_else() {
     let mut one = One::client();
     let slot = one.opens();

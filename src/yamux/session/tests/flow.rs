@@ -221,3 +221,30 @@ fn windows_grow_for_distance_and_not_for_speed() {
         assert_eq!(one.core.growth, 0);
     }
 }
+
+#[test]
+fn all_windows_of_a_session_grow_by_16_mib_at_most() {
+    let mut one = One::with(Side::Client, config().max_window(16 << 20), BufferPool::new());
+    let slots = [one.opens(), one.opens(), one.opens()];
+    let rtt = Duration::from_millis(50);
+    for _ in 0..10 {
+        for slot in slots {
+            let (id, credit) = (one.core.table[slot].id, one.core.table[slot].receive.credit());
+            one.gets(&[&format!("{id} Data {credit}")]).unwrap();
+            assert_eq!(one.reads(slot, 32 << 20).0, credit as usize);
+            for frame in one.sends() {
+                if let Some(value) = frame.strip_prefix("0 Ping ") {
+                    one.now = one.now.after(rtt);
+                    one.gets(&[&format!("0 Pong {value}")]).unwrap();
+                }
+            }
+            one.now = one.now.after(rtt / 10);
+        }
+    }
+    let grown = slots.map(|slot| one.core.table[slot].receive.size() - (256 << 10));
+    let total: u32 = grown.iter().sum();
+    assert_eq!(total, one.core.growth);
+    // None has room to double.
+    let least = total + grown[0] + (256 << 10);
+    assert!(total <= 16 << 20 && least > 16 << 20, "{grown:?}");
+}
