@@ -178,3 +178,23 @@ fn reserve() -> Result<BufferPool, Error> {
     let cap = BufferPool::capacity_for(size).unwrap_or(size);
     builder.cap(cap).build().map_err(|_| Error::Memory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_have_4_kib_to_128_kib() {
+        let mut reading = Reading { pool: BufferPool::new(), slow: None };
+        for _ in 0..9 {
+            let size = reading.pool.buffer_size();
+            reading.adapt(size, size as u64);
+        }
+        assert_eq!(reading.pool.buffer_size(), 128 << 10);
+        // Pings only.
+        for _ in 0..9 {
+            reading.adapt(reading.pool.buffer_size(), 0);
+        }
+        assert_eq!(reading.pool.buffer_size(), 4 << 10);
+    }
+}

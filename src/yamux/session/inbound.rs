@@ -89,23 +89,21 @@ impl Core {
                 let (start, len, capacity) =
                     (buffer.range().start, buffer.len(), buffer.capacity());
                 let parsed = self.parse(&mut buffer, Some(capacity), now, after);
-                let kept = self.kept.take();
-                let (at, need) = parsed?;
-                let Some(kept) = kept else {
-                    let Some(need) = need else {
+                let Some(kept) = self.kept.take() else {
+                    let (at, Some(need)) = parsed? else {
                         after.drop_buffer(buffer);
                         return Ok(None);
                     };
                     buffer.advance(at);
                     return Ok(Some(Stalled { rest: Rest::Pooled(buffer), need }));
                 };
-                let stalled = need.map(|need| {
-                    let rest = buffer[at..len].to_vec();
-                    Stalled { rest: Rest::Copied(rest), need }
+                let stalled = parsed.map(|(at, need)| {
+                    need.map(|need| Stalled { rest: Rest::Copied(buffer[at..len].to_vec()), need })
                 });
+                // What came ahead of an error is readable like what came in the read before.
                 buffer.set_range(start + kept.from..start + kept.to);
                 self.chunks.push(&mut self.table[kept.slot].inbox, buffer);
-                Ok(stalled)
+                stalled
             }
         }
     }

@@ -340,3 +340,15 @@ fn the_end_inside_a_frame_is_no_clean_end() {
     let mut one = One::server();
     assert_eq!(one.does(Core::end_of_connection), Ok(()), "nothing was open");
 }
+
+#[test]
+fn bytes_in_the_same_read_as_the_end_of_the_session_are_not_lost() {
+    let away = Error::GoAway { code: 1 };
+    for (data, end) in
+        [("1 Data FIN 20000", Poll::Ready(Ok(0))), ("1 Data 20000", fails(away.clone()))]
+    {
+        let (mut one, slot) = open();
+        assert_eq!(one.gets(&[data, "0 GoAway 1"]), Err(away.clone()));
+        assert_eq!(one.reads(slot, 100_000), (20_000, end), "{data}");
+    }
+}

@@ -14,17 +14,21 @@ fn open(config: ConfigBuilder, pool: &BufferPool) -> (One, u32) {
 
 #[test]
 fn one_byte_frames_cost_one_byte() {
-    let (mut one, slot) = open(config(), &BufferPool::new());
-    let bytes = bytes_of("1 Data 1").repeat(250_000);
-    for part in bytes.chunks(30_000) {
-        one.gets_bytes(part).unwrap();
-        let held = one.core.stats().held_bytes;
-        let unread = one.core.table[slot].receive.unread() as usize;
-        assert!(held <= unread + (32 << 10) + 512, "{held} bytes for {unread}");
+    // However large the pool's buffers are.
+    for size in [32 << 10, 128 << 10] {
+        let pool = BufferPool::builder().buffer_size(size).build().unwrap();
+        let (mut one, slot) = open(config(), &pool);
+        let bytes = bytes_of("1 Data 1").repeat(250_000);
+        for part in bytes.chunks(30_000) {
+            one.gets_bytes(part).unwrap();
+            let held = one.core.stats().held_bytes;
+            let unread = one.core.table[slot].receive.unread() as usize;
+            assert!(held <= unread + (32 << 10) + 512, "{held} bytes for {unread}");
+        }
+        assert_eq!(one.pool.stats().in_use_bytes, one.core.stats().held_bytes);
+        assert_eq!(one.reads(slot, 300_000), (250_000, Poll::Pending));
+        assert_eq!(one.pool.stats().in_use_bytes, 0);
     }
-    assert_eq!(one.pool.stats().in_use_bytes, one.core.stats().held_bytes);
-    assert_eq!(one.reads(slot, 300_000), (250_000, Poll::Pending));
-    assert_eq!(one.pool.stats().in_use_bytes, 0);
 }
 
 #[test]

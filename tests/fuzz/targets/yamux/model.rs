@@ -1,11 +1,12 @@
-//! The rules, without memory, buffers or turns.
+//! The rules, without memory, buffers or turns. The model learns a frame when the session has taken it from the connection, and what the
+//! session sends when it is offered to the connection, in the order in which that happened.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use alts::yamux::Violation;
 
 use super::Wrong;
-use super::wire::{ACK, DATA, FIN, Frame, GO_AWAY, PING, RST, SYN, Sent, WINDOW_UPDATE};
+use super::wire::{ACK, DATA, Event, FIN, Frame, GO_AWAY, PING, RST, SYN, Sent, WINDOW_UPDATE};
 
 const WINDOW: u64 = 256 << 10;
 
@@ -18,6 +19,8 @@ pub(super) fn byte(id: u32, offset: u64) -> u8 {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fate {
     Open,
+    /// Something is left.
+    Readable,
     Ended,
     Reset(u32),
     /// By this side.
@@ -27,11 +30,13 @@ pub(super) enum Fate {
 /// A stream, from the peer's SYN to its end on the wire and for the application.
 #[expect(clippy::struct_excessive_bools, reason = "a model is facts, one by one")]
 struct Stream {
-    /// What the peer may still send, and what of it waits to be read.
-    credit: u64,
+    /// What the session has granted, of that what the connection has taken, and the bodies that were announced.
+    issued: u64,
+    granted_in: u64,
+    received: u64,
+    /// What was announced and not read by the application, and what of that has arrived.
     unread: u64,
-    /// All that the peer has sent.
-    offset: u64,
+    arrived: u64,
     fin_in: bool,
     reset_in: Option<u32>,
     cut: bool,
@@ -51,6 +56,28 @@ impl Stream {
     fn is_over(&self) -> bool {
         self.reset_in.is_some() || self.cut || self.fin_in && self.fin_out
     }
+
+    /// No more of it is read.
+    fn clear(&mut self) {
+        (self.unread, self.arrived) = (0, 0);
+    }
+}
+
+/// What the peer has put on the way for a stream since its SYN.
+#[derive(Default)]
+struct Sending {
+    offset: u64,
+    fin: bool,
+}
+
+/// A frame that the session reads.
+struct Arriving {
+    frame: Frame,
+    /// Bytes of its header, then of its body, that have not been read.
+    header: usize,
+    body: usize,
+    /// The body belongs to a stream.
+    counts: bool,
 }
 
 #[derive(Default)]
@@ -60,14 +87,22 @@ pub(super) struct Model {
     /// RST frames that this side owes, by stream, with their codes.
     resets: BTreeMap<u32, u32>,
     pongs: VecDeque<u32>,
+    sending: BTreeMap<u32, Sending>,
+    arriving: VecDeque<Arriving>,
     pub(super) violation: Wrong,
     went_away: bool,
     pub(super) last_sent: Option<(u8, u32)>,
 }
 
 impl Model {
+    /// The peer has not opened this one.
     pub(super) fn is_new(&self, id: u32) -> bool {
-        !self.streams.contains_key(&id) && id % 2 == 1
+        !self.sending.contains_key(&id) && id % 2 == 1
+    }
+
+    /// What this frame does depends on whether the stream is over for the session, which may turn on its FIN being under way.
+    pub(super) fn is_delicate(&self, id: u32, flags: u8) -> bool {
+        self.sending.get(&id).is_some_and(|sending| sending.fin || flags & SYN != 0)
     }
 
     /// The peer has said that it ends the session for an error.
@@ -79,12 +114,14 @@ impl Model {
         self.streams.get(&id).is_some_and(Stream::is_over)
     }
 
+    /// What the peer may send, as far as it knows.
     pub(super) fn credit(&self, id: u32) -> u32 {
-        self.streams.get(&id).map_or(WINDOW, |stream| stream.credit) as u32
+        let granted = self.streams.get(&id).map_or(0, |stream| stream.granted_in);
+        (WINDOW + granted).saturating_sub(self.offset(id)) as u32
     }
 
     pub(super) fn offset(&self, id: u32) -> u64 {
-        self.streams.get(&id).map_or(0, |stream| stream.offset)
+        self.sending.get(&id).map_or(0, |sending| sending.offset)
     }
 
     pub(super) fn unread(&self) -> u64 {
@@ -99,38 +136,111 @@ impl Model {
         self.streams.get(&id).is_some_and(|stream| stream.reset_in.is_some() || stream.cut)
     }
 
-    /// The peer sends this, with all of its body.
-    pub(super) fn received(&mut self, frame: &Frame) {
+    /// The peer puts a frame on its way, with its body.
+    pub(super) fn departs(&mut self, frame: Frame) {
+        let body = if frame.kind == DATA { frame.len as usize } else { 0 };
+        if frame.kind <= WINDOW_UPDATE {
+            if frame.flags & SYN != 0 {
+                self.sending.entry(frame.stream).or_default();
+            }
+            if let Some(sending) = self.sending.get_mut(&frame.stream) {
+                sending.offset += body as u64;
+                sending.fin |= frame.flags & FIN != 0;
+            }
+        }
+        self.arriving.push_back(Arriving { frame, header: 12, body, counts: false });
+    }
+
+    /// Something moved on the connection.
+    pub(super) fn on(&mut self, event: Event) {
+        match event {
+            Event::Read(count) => self.read(count),
+            Event::Wrote { taken, waiting } => {
+                for frame in &taken {
+                    self.sent(frame);
+                }
+                self.offered(&waiting);
+            }
+        }
+    }
+
+    /// The session has read so many bytes.
+    fn read(&mut self, mut count: usize) {
+        // What comes after the end is dropped.
+        while count > 0 && self.violation.is_none() && !self.went_away {
+            let mut arriving = self.arriving.pop_front().expect("what is read was sent");
+            if arriving.header > 0 {
+                let here = arriving.header.min(count);
+                arriving.header -= here;
+                count -= here;
+                if arriving.header == 0 {
+                    arriving.counts = self.received(&arriving.frame);
+                    self.end_of_body(&arriving);
+                }
+            } else {
+                let here = arriving.body.min(count);
+                arriving.body -= here;
+                count -= here;
+                if let Some(stream) = self.streams.get_mut(&arriving.frame.stream)
+                    && arriving.counts
+                    && !stream.is_over()
+                    && !stream.dropped
+                {
+                    stream.arrived += here as u64;
+                }
+                self.end_of_body(&arriving);
+            }
+            if arriving.header + arriving.body > 0 {
+                self.arriving.push_front(arriving);
+            }
+        }
+    }
+
+    fn end_of_body(&mut self, arriving: &Arriving) {
+        if let Some(stream) = self.streams.get_mut(&arriving.frame.stream)
+            && arriving.counts
+            && arriving.body == 0
+            && !stream.is_over()
+        {
+            stream.fin_in |= arriving.frame.flags & FIN != 0;
+        }
+    }
+
+    /// The session has read this header. Whether its body, or its FIN, is for a stream.
+    fn received(&mut self, frame: &Frame) -> bool {
         let Frame { kind, flags, stream: id, len } = *frame;
         match kind {
             PING if flags & SYN != 0 => self.pongs.push_back(len),
             GO_AWAY if len != 0 => self.went_away = true,
-            DATA | WINDOW_UPDATE => self.on_stream(kind, flags, id, len),
+            DATA | WINDOW_UPDATE => return self.on_stream(kind, flags, id, len),
             PING | GO_AWAY => {}
             kind => self.violation = Some(Violation::Type(kind)),
         }
+        false
     }
 
-    fn on_stream(&mut self, kind: u8, flags: u8, id: u32, len: u32) {
+    fn on_stream(&mut self, kind: u8, flags: u8, id: u32, len: u32) -> bool {
         let live = self.streams.get(&id).is_some_and(|stream| !stream.is_over());
         if flags & SYN != 0 {
             if id.is_multiple_of(2) {
                 self.violation = Some(Violation::SynOfThisSide { stream: id });
-                return;
+                return false;
             }
             if live {
                 self.violation = Some(Violation::SynTwice { stream: id });
-                return;
+                return false;
             }
             if flags & RST != 0 {
-                return;
+                return false;
             }
             self.streams.insert(
                 id,
                 Stream {
-                    credit: WINDOW,
+                    issued: 0,
+                    granted_in: 0,
+                    received: 0,
                     unread: 0,
-                    offset: 0,
+                    arrived: 0,
                     fin_in: false,
                     reset_in: None,
                     cut: false,
@@ -144,40 +254,40 @@ impl Model {
                 },
             );
         } else if !live {
-            return;
+            return false;
         }
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(&id) else { return false };
         let bytes = if kind == DATA { u64::from(len) } else { 0 };
         if flags & RST != 0 {
             stream.reset_in = Some(if kind == DATA { 0 } else { len });
             if !stream.fin_in {
-                stream.unread = 0;
+                stream.clear();
             }
-            return;
+            return false;
         }
         if kind == WINDOW_UPDATE {
             let credit = stream.granted - stream.written + u64::from(len);
             if credit > u64::from(u32::MAX) {
                 self.violation = Some(Violation::CreditOverflow { stream: id });
-                return;
+                return false;
             }
             stream.granted += u64::from(len);
         }
+        let credit = WINDOW + stream.issued - stream.received;
+        if bytes > credit && !stream.fin_in {
+            let credit = credit as u32;
+            self.violation = Some(Violation::CreditExceeded { stream: id, len, credit });
+            return false;
+        }
         if bytes > 0 && (stream.fin_in || stream.dropped) {
             stream.cut = true;
-            stream.unread = 0;
+            stream.clear();
             self.resets.insert(id, 0);
-            return;
+            return false;
         }
-        if bytes > stream.credit {
-            let credit = stream.credit as u32;
-            self.violation = Some(Violation::CreditExceeded { stream: id, len, credit });
-            return;
-        }
-        stream.credit -= bytes;
+        stream.received += bytes;
         stream.unread += bytes;
-        stream.offset += bytes;
-        stream.fin_in |= flags & FIN != 0;
+        true
     }
 
     pub(super) fn accepted(&mut self, id: u32) -> bool {
@@ -187,7 +297,9 @@ impl Model {
 
     pub(super) fn reads(&mut self, id: u32, count: usize) {
         if let Some(stream) = self.streams.get_mut(&id) {
+            assert!(stream.arrived >= count as u64, "more than has arrived");
             stream.unread -= count as u64;
+            stream.arrived -= count as u64;
         }
     }
 
@@ -209,6 +321,7 @@ impl Model {
             && !stream.is_over()
         {
             stream.cut = true;
+            stream.clear();
             self.resets.insert(id, code);
         }
         self.forget(id);
@@ -224,24 +337,52 @@ impl Model {
     fn forget(&mut self, id: u32) {
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.dropped = true;
-            stream.unread = 0;
+            stream.clear();
         }
     }
 
-    pub(super) fn fate(&self, id: u32, ended: bool) -> Fate {
+    pub(super) fn fate(&self, id: u32) -> Fate {
         let Some(stream) = self.streams.get(&id) else { return Fate::Cut };
         match stream.reset_in {
             _ if stream.cut => Fate::Cut,
             Some(code) if !stream.fin_in => Fate::Reset(code),
-            _ if stream.unread > 0 => Fate::Open,
+            _ if stream.arrived > 0 => Fate::Readable,
             _ if stream.fin_in => Fate::Ended,
-            _ if ended => Fate::Open,
             _ => Fate::Open,
         }
     }
 
+    /// Credit that is on its way to the connection counts for the session already.
+    fn offered(&mut self, waiting: &[(u32, u32)]) {
+        for (&id, stream) in &mut self.streams {
+            let waiting = waiting.iter().filter(|grant| grant.0 == id);
+            stream.issued =
+                stream.granted_in + waiting.map(|grant| u64::from(grant.1)).sum::<u64>();
+            assert!(
+                stream.is_over()
+                    || stream.dropped
+                    || WINDOW + stream.issued - stream.received + stream.unread <= WINDOW,
+                "stream {id} has more than its window"
+            );
+        }
+    }
+
+    /// Everything that was sent has arrived, both ways.
+    pub(super) fn assert_settled(&self) {
+        assert!(self.arriving.is_empty(), "the session does not read");
+        assert!(self.pongs.is_empty(), "pings are not answered");
+        for (id, stream) in &self.streams {
+            let over_or_cut = stream.reset_in.is_some() || stream.cut;
+            assert!(over_or_cut || stream.sent == stream.written, "stream {id} is not sent");
+            assert!(over_or_cut || stream.fin_out == stream.closed, "the FIN of stream {id}");
+            // One that was reset after both FINs were on their way has ended in order.
+            let owed = self.resets.contains_key(id) && !(stream.closed && stream.fin_in);
+            assert!(!owed, "the reset of stream {id}");
+        }
+    }
+
     /// This side has sent that.
-    pub(super) fn sent(&mut self, sent: &Sent) {
+    fn sent(&mut self, sent: &Sent) {
         let Frame { kind, flags, stream: id, len } = sent.frame;
         self.last_sent = Some((kind, len));
         match kind {
@@ -268,11 +409,7 @@ impl Model {
             stream.sent += u64::from(len);
             assert!(stream.sent <= stream.written);
         } else {
-            stream.credit += u64::from(len);
-            assert!(
-                stream.credit + stream.unread <= WINDOW,
-                "stream {id} has more than its window"
-            );
+            stream.granted_in += u64::from(len);
         }
         if flags & FIN != 0 {
             assert!(stream.closed && !stream.fin_out, "FIN once");

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -44,6 +44,14 @@ pub(super) struct Sent {
     pub(super) body: Vec<u8>,
 }
 
+/// What the session did with the connection.
+pub(super) enum Event {
+    /// It has read so many bytes.
+    Read(usize),
+    /// The connection has taken the last byte of some frames; and what credit, by stream, the session wanted to send behind them.
+    Wrote { taken: Vec<Sent>, waiting: Vec<(u32, u32)> },
+}
+
 #[derive(Clone, Default)]
 pub(super) struct Wire(Rc<RefCell<State>>);
 
@@ -53,7 +61,9 @@ struct State {
     /// The longest read.
     cut: usize,
     ended: bool,
+    /// The begun frame.
     outbound: Vec<u8>,
+    events: Vec<Event>,
     /// How many bytes more are taken; `None` is any number.
     room: Option<usize>,
     moved: u64,
@@ -87,23 +97,50 @@ impl Wire {
         self.0.borrow().moved
     }
 
-    /// The whole frames that were sent since the last time.
-    pub(super) fn sent(&self) -> Vec<Sent> {
-        let outbound = &mut self.0.borrow_mut().outbound;
-        let mut frames = Vec::new();
-        let mut at = 0;
-        while let Some(header) = outbound.get(at..at + 12) {
+    /// What happened since the last time.
+    pub(super) fn events(&self) -> Vec<Event> {
+        std::mem::take(&mut self.0.borrow_mut().events)
+    }
+
+    /// Nothing is under way, and everything is taken.
+    pub(super) fn is_clear(&self) -> bool {
+        let state = self.0.borrow();
+        state.inbound.is_empty() && state.room.is_none()
+    }
+}
+
+impl State {
+    /// The session wants to send this.
+    fn offer(&mut self, offered: &[IoSlice<'_>]) -> usize {
+        let begun = self.outbound.len();
+        for slice in offered {
+            self.outbound.extend_from_slice(slice);
+        }
+        let len = self.outbound.len() - begun;
+        let count = self.room.map_or(len, |room| room.min(len));
+        let (mut taken, mut waiting) = (Vec::new(), Vec::new());
+        let (mut at, mut of_taken) = (0, 0);
+        while let Some(header) = self.outbound.get(at..at + 12) {
             let word = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().unwrap());
             assert_eq!((header[0], header[2]), (0, 0));
             let frame = Frame { kind: header[1], flags: header[3], stream: word(4), len: word(8) };
             let len = if frame.kind == DATA { frame.len as usize } else { 0 };
             assert!(len <= 64 << 10, "{frame:?}");
-            let Some(body) = outbound.get(at + 12..at + 12 + len) else { break };
-            frames.push(Sent { frame, body: body.to_vec() });
+            let Some(body) = self.outbound.get(at + 12..at + 12 + len) else { break };
             at += 12 + len;
+            if at <= begun + count {
+                taken.push(Sent { frame, body: body.to_vec() });
+                of_taken = at;
+            } else if frame.kind == WINDOW_UPDATE && frame.flags & RST == 0 {
+                waiting.push((frame.stream, frame.len));
+            }
         }
-        outbound.drain(..at);
-        frames
+        self.outbound.truncate(begun + count);
+        self.outbound.drain(..of_taken);
+        self.events.push(Event::Wrote { taken, waiting });
+        self.room = self.room.map(|room| room - count);
+        self.moved += count as u64;
+        count
     }
 }
 
@@ -135,6 +172,7 @@ impl ReadyReader for Wire {
         }
         buffer.truncate(count);
         state.moved += count as u64;
+        state.events.push(Event::Read(count));
         Poll::Ready(Ok(Some(buffer)))
     }
 }
@@ -142,18 +180,25 @@ impl ReadyReader for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(
         self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.0.borrow_mut();
-        let count = state.room.map_or(bytes.len(), |room| room.min(bytes.len()));
-        if count == 0 {
-            return Poll::Pending;
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.0.borrow_mut().offer(slices) {
+            0 => Poll::Pending,
+            count => Poll::Ready(Ok(count)),
         }
-        state.room = state.room.map(|room| room - count);
-        state.outbound.extend(&bytes[..count]);
-        state.moved += count as u64;
-        Poll::Ready(Ok(count))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
