@@ -41,9 +41,8 @@
 //! | keeping quiet | `max_connection_idle`, `keepalive` | off |
 //!
 //! An idle connection holds its task and its socket, and what the peer put into the compression table. At most a connection holds its
-//! window in unread content, 16 KiB of metadata and one chunk of a response for each stream, 64 KiB of content and 64 KiB of answers to control
-//! frames for the kernel, 1,024 events, and 64 KiB of a header
-//! block.
+//! window in unread content, 16 KiB of metadata and one chunk of a response for each stream, 64 KiB of content and 64 KiB of answers to
+//! control frames for the kernel, 1,024 events, and 64 KiB of a header block.
 
 mod body;
 mod budget;

@@ -53,16 +53,19 @@ impl Service<Request<Body>> for Echo {
     }
 }
 
-fn builder(choices: &mut Choices<'_>) -> (ServerBuilder, BufferPool) {
+/// A server, and its window for a stream.
+fn builder(choices: &mut Choices<'_>) -> (ServerBuilder, BufferPool, u32) {
     let pool = BufferPool::new();
     let builder = Server::builder()
         .pool(pool.clone())
         .handlers(choices.pick(&[Handlers::FirstPollHere, Handlers::InConnection, Handlers::Tasks]))
-        .max_concurrent_streams(choices.pick(&[100, 1, 3]))
-        .stream_window(choices.pick(&[256 << 10, 1, 1_000, 65_535]))
+        .max_concurrent_streams(choices.pick(&[100, 1, 3]));
+    let window = choices.pick(&[256 << 10, 1, 1_000, 65_535]);
+    let builder = builder
+        .stream_window(window)
         .connection_window(choices.pick(&[1 << 20, 65_535]))
         .header_table_size(choices.pick(&[4_096, 0, 100]));
-    (builder, pool)
+    (builder, pool, window)
 }
 
 fn serve(builder: ServerBuilder, far: DuplexStream) -> JoinHandle<Result<(), alts::http2::Error>> {
@@ -86,7 +89,9 @@ async fn call(mut client: Client, path: &'static str, content: Bytes) {
 
 async fn calls(choices: &mut Choices<'_>) {
     let (near, far) = duplex(choices.pick(&[1 << 20, 16_384, 1_000, 64]));
-    let (builder, pool) = builder(choices);
+    let (builder, pool, window) = builder(choices);
+    // Each window costs a round trip.
+    let most = 100_000.min(2_000 * window as usize);
     let serving = serve(builder, far);
     let client = Client::builder("http://localhost".parse().unwrap()).pool(pool.clone());
     let (client, driver) = client.over(Probed::new(near)).unwrap();
@@ -95,7 +100,7 @@ async fn calls(choices: &mut Choices<'_>) {
     while !choices.are_over() {
         match choices.below(6) {
             0..=2 => {
-                let len = choices.size(100_000);
+                let len = choices.size(100_000).min(most);
                 let content = (0..len).map(|at| (at * 7) as u8).collect();
                 let path = if choices.one_in(4) { "/greet" } else { "/" };
                 calls.push(tokio::spawn(call(client.clone(), path, content)));
@@ -150,7 +155,7 @@ fn frame(choices: &mut Choices<'_>) -> Vec<u8> {
 
 async fn frames(choices: &mut Choices<'_>) {
     let (mut near, far) = duplex(1 << 20);
-    let (builder, pool) = builder(choices);
+    let (builder, pool, _) = builder(choices);
     let serving = serve(builder, far);
     let mut bytes = PREFACE.to_vec();
     Settings::write(&[], &mut bytes);
