@@ -35,13 +35,14 @@
 //! | filling the compression table | `header_table_size`; it takes as many bytes as it has | 4,096 |
 //! | requests that are reset, refused or malformed | a budget: 10,000, and 1,000 a second; each answered call gives one back. One reset in the same read never reaches the service | |
 //! | PING, SETTINGS, empty DATA, `WINDOW_UPDATE` | a budget: 2,000, and 200 a second; each answered call and each DATA frame gives some back | |
-//! | not reading responses | beyond 64 KiB that wait for the kernel nothing is read and no handler asked; `stall_timeout` | 30 s |
+//! | not reading responses | beyond 64 KiB that wait for the kernel no handler is asked, and nothing is read once 64 KiB of answers to control frames or 1,024 events wait; `stall_timeout` | 30 s |
 //! | windows that never open | one chunk of a response is held for each stream | |
 //! | half a preface, half a frame | `preface_timeout`, `stall_timeout` | 10 s, 30 s |
 //! | keeping quiet | `max_connection_idle`, `keepalive` | off |
 //!
 //! An idle connection holds its task and its socket, and what the peer put into the compression table. At most a connection holds its
-//! window in unread content, 16 KiB of metadata and one chunk of a response for each stream, 64 KiB for the kernel, and 64 KiB of a header
+//! window in unread content, 16 KiB of metadata and one chunk of a response for each stream, 64 KiB of content and 64 KiB of answers to control
+//! frames for the kernel, 1,024 events, and 64 KiB of a header
 //! block.
 
 mod body;

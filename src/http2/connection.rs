@@ -356,6 +356,11 @@ impl<T: Default> Core<T> {
         self.active.as_ref().is_some_and(|active| !active.events.is_empty())
     }
 
+    /// How many events wait.
+    pub(crate) fn events(&self) -> usize {
+        self.active.as_ref().map_or(0, |active| active.events.len())
+    }
+
     /// Whether the peer's preface and settings have come.
     pub(crate) fn is_greeted(&self) -> bool {
         self.progress.greeting == Greeting::Settings

@@ -8,6 +8,7 @@
 //!         + max_concurrent_streams x one read           bodies that came in one read and count as read when they are handed over
 //!         + max_concurrent_streams x (max_header_list_size + about 1 KiB)
 //!         + UNSENT, and one chunk of a response for each stream
+//!         + REPLIES and EVENTS
 //!         + `HEADER_BLOCK`, or one frame of 16 KiB that is incomplete
 //! ```
 //! A payload that is handed up as a slice pins at most [`PIN_RATIO`] times its size.
@@ -33,8 +34,15 @@ pub(crate) const CONTINUATIONS: u8 = 8;
 /// A header list beyond the limit ends the stream; beyond this many times the limit, the connection.
 pub(crate) const LIST_ABUSE_RATIO: usize = 4;
 
-/// Bytes that wait for the kernel before bodies are no longer polled and nothing more is read.
+/// Bytes that wait for the kernel before bodies are no longer polled and no request is begun. Reading goes on: if both ends stopped reading
+/// until the other takes what they send, neither would ever go on.
 pub(crate) const UNSENT: usize = 64 << 10;
+/// Bytes among those that wait which answer what was read: acknowledgments, credit, resets. A peer that makes this side queue so many and
+/// takes none is not read until it does. Flow control keeps those of a peer that sends content far below it.
+pub(crate) const REPLIES: usize = 64 << 10;
+/// Events that wait in a server whose client takes nothing, before it is not read until it does. An open stream has a few at most; more of
+/// them come of requests that are reset at once.
+pub(crate) const EVENTS: usize = 1_024;
 /// The largest frame that is sent: what every peer takes, and small enough that streams alternate.
 pub(crate) const SENT_FRAME: usize = 16 << 10;
 /// Payloads of this size and above go to the kernel from where they are; smaller ones are copied behind their head.

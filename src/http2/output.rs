@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use super::limits::COPIED;
+use super::limits::{COPIED, REPLIES};
 
 /// Frames in the order in which they leave. Heads and small payloads are in one buffer; large payloads stay where they are and are
 /// written from there.
@@ -24,6 +24,8 @@ pub(crate) struct Output {
     payloads: VecDeque<(usize, Bytes)>,
     /// Bytes of `payloads`.
     outside: usize,
+    /// At most so many of the bytes that wait answer what was read.
+    replies: usize,
 }
 
 impl Output {
@@ -53,6 +55,16 @@ impl Output {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// All that was appended since [`len`](Self::len) was `before` answers what was read.
+    pub(crate) fn count_replies(&mut self, before: usize) {
+        self.replies += self.len() - before;
+    }
+
+    /// Whether so many answers wait that nothing more is to be read.
+    pub(crate) fn has_many_replies(&self) -> bool {
+        self.replies >= REPLIES
     }
 
     /// The bytes that wait, in order, as far as there is room in `slices`. Answers how many slices there are.
@@ -94,6 +106,7 @@ impl Output {
                 self.payloads.pop_front();
             }
         }
+        self.replies = self.replies.min(self.len());
         if self.is_empty() {
             self.clear();
         }
@@ -103,7 +116,7 @@ impl Output {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.payloads.clear();
-        (self.done, self.outside) = (0, 0);
+        (self.done, self.outside, self.replies) = (0, 0, 0);
     }
 
     /// Bytes of memory for frames, used or not.
@@ -117,7 +130,8 @@ impl Output {
         let mut payloads = VecDeque::with_capacity(self.payloads.len());
         payloads.extend(self.payloads.drain(..).map(|(place, payload)| (place - done, payload)));
         let bytes = self.bytes[done..].to_vec();
-        let rest = Self { bytes, done: 0, payloads, outside: self.outside };
+        let Self { outside, replies, .. } = *self;
+        let rest = Self { bytes, done: 0, payloads, outside, replies };
         self.clear();
         rest
     }

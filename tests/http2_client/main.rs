@@ -6,6 +6,7 @@ mod calls;
 mod connections;
 mod deadlines;
 mod flow;
+mod full;
 mod server;
 
 use alts::http2::client::{CallError, Client, ResponseBody, ResponseFuture};

@@ -265,8 +265,9 @@ impl Connection {
         if state.is_done() {
             return self.finish(state, cx, over);
         }
-        // A peer that takes nothing is given no opportunity to make this side queue more.
-        if state.out.len() < UNSENT {
+        // A peer that takes nothing is given no opportunity to make this side queue more. But content that waits does not keep this side
+        // from reading: the peer may be waiting for that.
+        if !state.out.has_many_replies() {
             let Some(io) = &mut state.io else { return Progress::Ended };
             match io.poll_read_on_ready(cx, &options.pool, ticket) {
                 Poll::Ready(Ok(Some(buf))) => {

@@ -25,8 +25,10 @@ impl<T: Default> Core<T> {
         received: &mut Received,
         turn: &mut Turn<'_>,
     ) -> Result<(), Error> {
+        let waiting = turn.out.len();
         let result = self.receive_frames(received, turn);
         self.announce(turn);
+        turn.out.count_replies(waiting);
         result.inspect_err(|error| self.fail(error, turn))
     }
 

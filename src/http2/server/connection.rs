@@ -16,7 +16,9 @@ use super::super::connection::{Core, Event, Turn};
 use super::super::error::{Error, Reason};
 use super::super::frame::ErrorCode;
 use super::super::input::Received;
-use super::super::limits::{DRAIN_SECONDS, LINGER_BYTES, LINGER_SECONDS, SETTINGS_SECONDS, UNSENT};
+use super::super::limits::{
+    DRAIN_SECONDS, EVENTS, LINGER_BYTES, LINGER_SECONDS, SETTINGS_SECONDS, UNSENT,
+};
 use super::super::output::Output;
 use super::super::settings::Role;
 use super::exchange::{BoxError, Driver, Exchange};
@@ -289,10 +291,11 @@ where
             if self.is_over() {
                 return Stop::Ends(Ok(()));
             }
-            if out.len() >= UNSENT {
+            let full = out.len() >= UNSENT;
+            if full && (out.has_many_replies() || self.core.events() >= EVENTS) {
                 return Stop::Waits;
             }
-            if more {
+            if more && !full {
                 continue;
             }
             if reads == READS {
