@@ -75,4 +75,6 @@ def silent_before_finished(attack):
 
 @fault("crowd/no place", "server", {"occupied": True})
 def crowd(attack):
-    attack.begin()
+    # Only a client that has spoken asks for a place.
+    side = attack.begin().side
+    attack.send(side.init_frame())
