@@ -161,6 +161,9 @@ impl Engine {
 
 /// Looks like HTTP/2 or TLS.
 fn speaks_otherwise(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"PRI ")
+    // HTTP, SSH, PROXY version 1 and any other text; PROXY version 2; TLS; an HTTP/2 server.
+    let text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t');
+    bytes.first_chunk::<4>().is_some_and(|first| first.iter().all(text))
+        || bytes.starts_with(b"\r\n\r\n\0")
         || matches!(bytes, [0x15 | 0x16, 3, ..] | [0, 0, _, 4, 0, 0, 0, 0, ..])
 }
