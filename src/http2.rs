@@ -17,7 +17,7 @@
 //!
 //! # What is supported
 //!
-//! HTTP/2 by prior knowledge (RFC 9113), in cleartext or over a transport that secures it. Trailers, flow control, cancellation, graceful
+//! HTTP/2 by prior knowledge (RFC 9113), in plaintext or over a transport that secures it. Trailers, flow control, cancellation, graceful
 //! ends, keepalive; for gRPC, `grpc-timeout` over the whole call. No server push, no CONNECT, no upgrade from HTTP/1, no priorities. Nothing
 //! is added to responses: neither `date` nor `content-length`.
 //!

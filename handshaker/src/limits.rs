@@ -65,7 +65,7 @@ impl Default for LimitOptions {
 }
 
 /// Refused connections that are told so at a time, which takes up to a round trip and a tenth of a second each. Others are closed
-/// without a word.
+/// without an answer.
 const REFUSALS: usize = 256;
 
 /// Limits that all clones share: give one to every acceptor of a process.

@@ -20,7 +20,7 @@ const MAX_CERTIFICATE_BYTES: usize = 8 * 1024;
 /// The largest chain, in bytes (`altsh1`, section 5.7): with it, the message that carries it fits a frame of 32 KiB.
 const MAX_CHAIN_BYTES: usize = 24 * 1024;
 
-/// A peer whose certificate chain is good and who has shown that it holds the leaf's key.
+/// A peer with a valid certificate chain that has proved possession of the leaf's private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedPeer {
     pub(super) peer: Arc<PeerIdentity>,

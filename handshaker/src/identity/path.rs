@@ -18,7 +18,7 @@ use super::revocation::{self, RevocationList};
 use super::validity::{Validity, seconds};
 
 /// How many signatures are verified for one chain. The longest path takes 5; the rest is for issuers that share a name and
-/// have no key identifiers. Each costs up to 0.1 ms of computing, on behalf of somebody who has proved nothing.
+/// have no key identifiers. Each costs up to 0.1 ms of computing, for a peer that is not authenticated yet.
 pub(super) const MAX_SIGNATURES: u32 = 16;
 
 /// What a path has to satisfy.

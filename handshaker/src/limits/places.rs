@@ -1,4 +1,4 @@
-//! Who waits for a place and who has one: fair by source, without a clock.
+//! Places for handshakes, and the queues for them: fair by source, without a clock.
 //!
 //! ```text
 //!  arrive ─► silent ──────── spoken ──────► queued ──── its source's turn ────► has a place ─► gone

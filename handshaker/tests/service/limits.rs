@@ -109,7 +109,7 @@ async fn limits_at_their_ends() {
     let shortest = limits(|limits| limits.handshake_timeout = Duration::from_nanos(1));
     let served = Served::new(builder().limits(shortest)).await;
     let mut call = served.open(client(client_start())).await.unwrap();
-    // What is there already may be answered.
+    // Messages that have arrived already may be answered.
     let refused = match call.answer().await {
         Ok(_) => call.answer().await.unwrap_err(),
         Err(refused) => refused,

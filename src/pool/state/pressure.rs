@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const REPORT_AFTER: Duration = Duration::from_secs(5);
 const REPORT_AGAIN: Duration = Duration::from_secs(60);
 
-/// Requests that wait in vain, and holders that could make room.
+/// Requests that wait for a buffer, and holders of partial records that could free one.
 #[derive(Default)]
 pub(super) struct Want {
     /// A request was refused, and no buffer has come back since.

@@ -85,7 +85,7 @@ pub(crate) struct Serve {
     /// Handshakes of one user that may wait for a place; twice as many in all. One more is refused.
     #[arg(long, value_name = "COUNT", default_value = "256", help_heading = "Limits")]
     queue: usize,
-    /// Connections of callers. One more closes the connection that has been unused for longest, of the user who has the most.
+    /// Connections of callers. When there are more, the user with the most connections loses the one that was unused for longest.
     #[arg(long, value_name = "COUNT", default_value = "1024", help_heading = "Limits")]
     max_connections: Count,
     /// Connections of one user; callers over TCP count as one. One more closes the one that has been unused for longest.
