@@ -18,7 +18,7 @@ use super::error::IdentityError;
 use super::snapshot::{Identity, IdentitySource};
 use super::spiffe::TrustDomain;
 use builder::Paths;
-use domains::Domains;
+use domains::{Domains, Loaded};
 use watch::{Life, Watch};
 
 /// How long a look waits, once, when it finds the files of a trust domain broken: a file that is being written in place, as
@@ -98,7 +98,8 @@ impl IdentityFiles {
     fn load(paths: Paths, now: SystemTime) -> Result<Self, IdentityError> {
         let contents = paths.read();
         let mut domains = Domains::default();
-        domains.update(&paths.trust, &contents.trust, &paths.template);
+        let loaded = domains.load_changed(&paths.trust, &contents.trust, &paths.template);
+        domains.update(loaded);
         // The settings are wrong, and no change of a file can correct that.
         let is_forbidden =
             |fault: &IdentityError| matches!(fault.fault(), IdentityError::DevelopmentDomain(_));
@@ -209,12 +210,15 @@ impl Shared {
     fn reload(&self, state: &mut State, now: SystemTime) -> bool {
         let mut contents = self.paths.read();
         let Paths { trust, template, .. } = &self.paths;
-        if state.domains.is_newly_broken(trust, &contents.trust, template) {
+        let mut loaded = state.domains.load_changed(trust, &contents.trust, template);
+        if loaded.iter().any(Loaded::is_broken) {
+            // A file may have been read while it was being written.
             thread::sleep(SETTLING_TIME);
             contents.trust = self.paths.read_trust();
+            loaded = state.domains.load_changed(trust, &contents.trust, template);
         }
         let mut next = None;
-        let trust_changed = state.domains.update(trust, &contents.trust, template);
+        let trust_changed = state.domains.update(loaded);
         let pair = contents.pair_digest();
         let mut fault = None;
         if pair.is_none() || pair != state.pair {

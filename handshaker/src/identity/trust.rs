@@ -93,7 +93,10 @@ impl TrustBundles {
         self.check_domain(domain)?;
         let mut bundle =
             self.domains.get(domain).map_or_else(Bundle::default, |bundle| Bundle::clone(bundle));
-        bundle.insert_pem(domain, pem, wanted)?;
+        let mut unused = Vec::new();
+        let result = bundle.insert_pem(pem, wanted, &mut unused);
+        unused.iter().for_each(|unused| unused.log(domain));
+        result?;
         Ok(self.insert_bundle(domain, Arc::new(bundle)))
     }
 
@@ -195,12 +198,12 @@ impl Bundle {
         self.digest.get_or_init(|| sha256_of_all(self.contents.iter().map(Digest::as_slice)))
     }
 
-    /// Adds what is in `pem`. After an error the bundle is not to be used.
+    /// Adds what is in `pem`; what cannot be used goes to `unused`. After an error the bundle is not to be used.
     pub(super) fn insert_pem(
         &mut self,
-        domain: &TrustDomain,
         pem: &[u8],
         wanted: Wanted,
+        unused: &mut Vec<Unused>,
     ) -> Result<(), IdentityError> {
         let (mut authorities, mut lists, mut first_fault) = (0, 0, None);
         let mut position = 0;
@@ -214,7 +217,7 @@ impl Bundle {
                         }
                         Err(fault) => {
                             first_fault.get_or_insert_with(|| fault.clone());
-                            warn_of_unusable(domain, position, &section.der, &fault);
+                            unused.push(Unused::certificate(position, &section.der, fault));
                         }
                     }
                     position += 1;
@@ -226,8 +229,7 @@ impl Bundle {
                     self.insert_list(&section.der, list);
                 }
                 Kind::PrivateKey | Kind::EncryptedPrivateKey | Kind::Other => {
-                    let label = section.label;
-                    tracing::warn!(%domain, label, "a section of a trust bundle is not used");
+                    unused.push(Unused::Section { label: section.label.to_owned() });
                 }
             }
         }
@@ -263,9 +265,35 @@ impl Bundle {
     }
 }
 
-fn warn_of_unusable(domain: &TrustDomain, position: usize, der: &[u8], fault: &CertificateError) {
-    let subject =
-        Certificate::parse(der, position).map(|certificate| shown_name(certificate.subject));
-    let subject = subject.unwrap_or_else(|_| "unreadable".to_owned());
-    tracing::warn!(%domain, position, subject, %fault, "a certificate of a trust bundle is not used");
+/// A part of a trust bundle that is not used.
+pub(super) enum Unused {
+    /// Neither a certificate nor a revocation list.
+    Section { label: String },
+    /// A certificate that cannot be an authority's.
+    Certificate { position: usize, subject: String, fault: CertificateError },
+}
+
+impl Unused {
+    fn certificate(position: usize, der: &[u8], fault: CertificateError) -> Self {
+        let subject =
+            Certificate::parse(der, position).map(|certificate| shown_name(certificate.subject));
+        let subject = subject.unwrap_or_else(|_| "unreadable".to_owned());
+        Self::Certificate { position, subject, fault }
+    }
+
+    /// Warns of it.
+    pub(super) fn log(&self, domain: &TrustDomain) {
+        match self {
+            Self::Section { label } => {
+                tracing::warn!(%domain, label, "a section of a trust bundle is not used");
+            }
+            Self::Certificate { position, subject, fault } => tracing::warn!(
+                %domain,
+                position,
+                subject,
+                %fault,
+                "a certificate of a trust bundle is not used",
+            ),
+        }
+    }
 }

@@ -1,15 +1,22 @@
 //! What is written to the log.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// A line for each event: level, message, and the fields as `name=value`.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<String>>);
+thread_local! {
+    /// What this thread has logged, while someone wants to know.
+    static LINES: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Writes a line for each event: level, message, and the fields as `name=value`. One for all threads of the process: whether
+/// an event is of interest is found out once, by whichever thread logs it first, and a subscriber of another thread would not
+/// be asked then.
+struct Lines;
 
 /// Fields, the message first.
 #[derive(Default)]
@@ -42,12 +49,14 @@ impl Subscriber for Lines {
     fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let Fields { message, others } = fields;
-        let level = event.metadata().level();
-        let mut lines = self.0.lock().expect("no other thread");
-        writeln!(lines, "{level} {message}{others}").expect("a string has room");
+        LINES.with_borrow_mut(|lines| {
+            let Some(lines) = lines else { return };
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            let Fields { message, others } = fields;
+            let level = event.metadata().level();
+            writeln!(lines, "{level} {message}{others}").expect("a string has room");
+        });
     }
 
     fn enter(&self, _span: &Id) {}
@@ -57,8 +66,13 @@ impl Subscriber for Lines {
 
 /// What `work` logs in this thread.
 pub(crate) fn logged(work: impl FnOnce()) -> String {
-    let lines = Lines::default();
-    tracing::subscriber::with_default(lines.clone(), work);
-    let lines = lines.0.lock().expect("no other thread");
-    lines.clone()
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        tracing::subscriber::set_global_default(Lines).expect("no other is installed");
+    });
+    // Another thread may have found an event to be of no interest while the subscriber was being installed.
+    tracing::callsite::rebuild_interest_cache();
+    LINES.set(Some(String::new()));
+    work();
+    LINES.take().expect("nobody else took them")
 }

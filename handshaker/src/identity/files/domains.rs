@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tracing::subscriber::NoSubscriber;
-
 use super::super::digest::{Digest, sha256_of_all};
 use super::super::error::IdentityError;
 use super::super::spiffe::TrustDomain;
-use super::super::trust::{Bundle, TrustBundles, Wanted};
+use super::super::trust::{Bundle, TrustBundles, Unused, Wanted};
 use super::read::FileContents;
 
 /// A file about a trust domain.
@@ -23,6 +21,32 @@ pub(super) struct TrustFile {
 
 /// What a look at a file found.
 pub(super) type Looked = Result<FileContents, IdentityError>;
+
+/// What the files of a domain contain now.
+pub(super) struct Loaded {
+    domain: TrustDomain,
+    seen: Digest,
+    bundle: Result<Bundle, IdentityError>,
+    unused: Vec<Unused>,
+}
+
+impl Loaded {
+    fn of(
+        domain: &TrustDomain,
+        files: &[(&TrustFile, &Looked)],
+        seen: Digest,
+        template: &TrustBundles,
+    ) -> Self {
+        let mut unused = Vec::new();
+        let bundle = load(domain, files, template, &mut unused);
+        Self { domain: domain.clone(), seen, bundle, unused }
+    }
+
+    /// The domain's files cannot be used as they are.
+    pub(super) fn is_broken(&self) -> bool {
+        self.bundle.is_err()
+    }
+}
 
 /// What the files of all domains said when they were last read.
 #[derive(Default)]
@@ -39,44 +63,33 @@ struct Domain {
 }
 
 impl Domains {
-    /// Whether the files of a domain have changed and cannot be used as they are.
-    pub(super) fn is_newly_broken(
+    /// Loads the files of the domains that have changed; `looked` is in the order of `files`.
+    pub(super) fn load_changed(
         &self,
         files: &[TrustFile],
         looked: &[Looked],
         template: &TrustBundles,
-    ) -> bool {
-        by_domain(files, looked).into_iter().any(|(domain, files)| {
-            let seen = digest(&files);
-            let is_new = self.0.get(domain).is_none_or(|before| before.seen != seen);
-            // What this load has to say is said by the one that counts.
-            let silent = NoSubscriber::default();
-            is_new
-                && tracing::subscriber::with_default(silent, || {
-                    load(domain, &files, template).is_err()
-                })
-        })
-    }
-
-    /// Uses what the files contain now; `looked` is in the order of `files`. Says whether any bundle is another.
-    pub(super) fn update(
-        &mut self,
-        files: &[TrustFile],
-        looked: &[Looked],
-        template: &TrustBundles,
-    ) -> bool {
-        let mut changed = false;
+    ) -> Vec<Loaded> {
+        let mut changed = Vec::new();
         for (domain, files) in by_domain(files, looked) {
             let seen = digest(&files);
-            let before = self.0.get(domain);
-            if before.is_some_and(|before| before.seen == seen) {
-                continue;
+            if self.0.get(domain).is_none_or(|before| before.seen != seen) {
+                changed.push(Loaded::of(domain, &files, seen, template));
             }
-            let loaded = load(domain, &files, template);
-            log(domain, before.and_then(|before| before.fault.as_ref()), &loaded);
+        }
+        changed
+    }
+
+    /// Uses what was loaded, and logs it. Returns whether any bundle changed.
+    pub(super) fn update(&mut self, loaded: Vec<Loaded>) -> bool {
+        let mut changed = false;
+        for Loaded { domain, seen, bundle, unused } in loaded {
+            let before = self.0.get(&domain);
+            unused.iter().for_each(|unused| unused.log(&domain));
+            log(&domain, before.and_then(|before| before.fault.as_ref()), &bundle);
             let last_good = before.and_then(|before| before.last_good.clone());
             let old = before.map(|before| *before.bundle.digest());
-            let next = match loaded {
+            let next = match bundle {
                 Ok(bundle) => {
                     let bundle = Arc::new(bundle);
                     let last_good = Some(Arc::clone(&bundle));
@@ -87,7 +100,7 @@ impl Domains {
                 }
             };
             changed |= old != Some(*next.bundle.digest());
-            self.0.insert(domain.clone(), next);
+            self.0.insert(domain, next);
         }
         changed
     }
@@ -143,13 +156,14 @@ fn load(
     domain: &TrustDomain,
     files: &[(&TrustFile, &Looked)],
     template: &TrustBundles,
+    unused: &mut Vec<Unused>,
 ) -> Result<Bundle, IdentityError> {
     let mut bundle = Bundle::default();
     for (file, looked) in files {
         template.check_domain(domain).map_err(|fault| fault.in_file(&file.path))?;
         let contents = looked.as_ref().map_err(IdentityError::clone)?;
         bundle
-            .insert_pem(domain, &contents.bytes, file.wanted)
+            .insert_pem(&contents.bytes, file.wanted, unused)
             .map_err(|fault| fault.in_file(&file.path))?;
     }
     Ok(bundle)
