@@ -88,7 +88,7 @@ flags! {
         ROTATIONAL = 1 << 4;
         /// TRIM is understood.
         TRIM = 1 << 5;
-        /// WRITE_ZEROES is understood.
+        /// `WRITE_ZEROES` is understood.
         WRITE_ZEROES = 1 << 6;
         /// READ understands the flag DF; set if and only if structured replies were agreed on.
         DF = 1 << 7;
@@ -96,7 +96,7 @@ flags! {
         CAN_MULTI_CONN = 1 << 8;
         /// CACHE is understood.
         CACHE = 1 << 10;
-        /// WRITE_ZEROES understands the flag FAST_ZERO.
+        /// `WRITE_ZEROES` understands the flag `FAST_ZERO`.
         FAST_ZERO = 1 << 11;
     }
 }
@@ -106,13 +106,13 @@ flags! {
     CommandFlags: u16 {
         /// Reply when the data are on stable storage.
         FUA = 1;
-        /// WRITE_ZEROES must not leave a hole.
+        /// `WRITE_ZEROES` must not leave a hole.
         NO_HOLE = 1 << 1;
         /// READ is to be answered by one chunk at most.
         DF = 1 << 2;
-        /// BLOCK_STATUS is to give one extent.
+        /// `BLOCK_STATUS` is to give one extent.
         REQ_ONE = 1 << 3;
-        /// WRITE_ZEROES is to be quick, or to fail with `ENOTSUP`.
+        /// `WRITE_ZEROES` is to be quick, or to fail with `ENOTSUP`.
         FAST_ZERO = 1 << 4;
     }
 }

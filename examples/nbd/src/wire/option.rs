@@ -262,10 +262,11 @@ mod tests {
 
     #[test]
     fn every_length_of_a_context_request_is_checked() {
-        let data = encode_context_request("disk", &["base:allocation", "x:"]);
         fn decode(data: &[u8]) -> Result<ClientOption<'_>, Malformed> {
             ClientOption::decode(number::SET_META_CONTEXT, data)
         }
+
+        let data = encode_context_request("disk", &["base:allocation", "x:"]);
         let Ok(ClientOption::SetMetaContext(request)) = decode(&data) else {
             panic!("{data:?} is a request")
         };

@@ -322,7 +322,7 @@ impl BlockSize {
         if !preferred.is_power_of_two() || preferred < minimum.max(512) {
             return Err(Malformed::Field("preferred block size"));
         }
-        if maximum < preferred || (maximum != u32::MAX && maximum % minimum != 0) {
+        if maximum < preferred || (maximum != u32::MAX && !maximum.is_multiple_of(minimum)) {
             return Err(Malformed::Field("maximum payload"));
         }
         Ok(Self { minimum, preferred, maximum })
