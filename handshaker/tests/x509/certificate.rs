@@ -112,7 +112,7 @@ pub(crate) struct List {
     pub(crate) damages: usize,
 }
 
-/// A DistributionPointName.
+/// A `DistributionPointName`.
 pub(crate) fn full_name(uri: &str) -> Node {
     nodes(0xA0, [nodes(0xA0, [bytes(0x86, uri.as_bytes())])])
 }

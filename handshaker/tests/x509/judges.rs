@@ -36,7 +36,7 @@ pub(crate) struct Us {
 impl Us {
     pub(crate) fn new() -> Self {
         let date = |days: i64| {
-            time::OffsetDateTime::from_unix_timestamp(NOW as i64 + days * 86_400).unwrap()
+            time::OffsetDateTime::from_unix_timestamp(NOW.cast_signed() + days * 86_400).unwrap()
         };
         let mut params = rcgen::CertificateParams::default();
         (params.not_before, params.not_after) = (date(-1), date(1));

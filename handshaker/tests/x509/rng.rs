@@ -1,4 +1,4 @@
-//! Pseudo-random choices from a seed: SplitMix64.
+//! Pseudo-random choices from a seed: `SplitMix64`.
 
 pub(crate) struct Rng(u64);
 

@@ -10,6 +10,7 @@ const SERVER_AUTH: u8 = 1;
 const CLIENT_AUTH: u8 = 2;
 
 /// What a verifier is given. All in DER.
+#[expect(clippy::struct_excessive_bools, reason = "what is strange is independent of each other")]
 pub(crate) struct Chain {
     pub(crate) leaf: Vec<u8>,
     /// In the order in which the peer sends them.
@@ -320,7 +321,7 @@ impl Maker {
                 continue;
             }
             let below = authorities.get(place + 1).unwrap_or(leaf);
-            for _ in 0..1 + usize::from(self.rng.one_in(6)) {
+            for _ in 0..=usize::from(self.rng.one_in(6)) {
                 let revoked = if self.rng.one_in(8) { below.serial } else { 101 };
                 lists.push(List {
                     issuer: authority.subject.clone(),
