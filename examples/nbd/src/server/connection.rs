@@ -205,7 +205,7 @@ where
         }
     }
 
-    /// Has the backend do something, where it is allowed to wait if it does. `bytes` tells how much there is to do.
+    /// Has the backend do something, where it is allowed to wait if it does. `bytes` tells how much it has to move.
     pub(super) async fn run<T, F>(&self, bytes: usize, call: F) -> Result<T, Errno>
     where
         T: Send + 'static,

@@ -35,21 +35,22 @@ where
 
     async fn change(&self, request: &Request) -> Result<(), Errno> {
         let range = request.offset..request.offset.saturating_add(request.len.into());
+        let len = request.len as usize;
         let flush = request.command == Command::Flush;
         if range.is_empty() && !flush {
             return Ok(());
         }
         let through = request.flags.contains(CommandFlags::FUA);
         match request.command {
-            Command::Trim => self.run(usize::MAX, move |backend| backend.trim(range)).await?,
+            Command::Trim => self.run(len, move |backend| backend.trim(range)).await?,
             Command::Cache => {
-                return self.run(usize::MAX, move |backend| backend.cache(range)).await;
+                return self.run(len, move |backend| backend.cache(range)).await;
             }
             Command::WriteZeroes => self.write_zeroes(range, request.flags).await?,
             _ => {}
         }
         if flush || through {
-            self.run(usize::MAX, Backend::flush).await?;
+            self.run(0, Backend::flush).await?;
         }
         Ok(())
     }
@@ -62,7 +63,7 @@ where
             // A quick one changes everything or nothing.
             let end = if fast { range.end } else { range.end.min(at + ZEROED_AT_ONCE) };
             let part = at..end;
-            match self.run(usize::MAX, move |backend| backend.zero(part, zeroing)).await {
+            match self.run((end - at) as usize, move |backend| backend.zero(part, zeroing)).await {
                 Err(Errno::NotSup) if !fast => return Err(Errno::Io),
                 result => result?,
             }
@@ -75,7 +76,7 @@ where
         let one = request.flags.contains(CommandFlags::REQ_ONE);
         let most = if one { 1 } else { MAX_EXTENTS };
         let range = request.offset..request.offset + u64::from(request.len);
-        let found = self.run(usize::MAX, move |backend| backend.extents(range, most)).await;
+        let found = self.run(0, move |backend| backend.extents(range, most)).await;
         let mut extents = match found {
             Ok(extents) => extents,
             Err(error) => {

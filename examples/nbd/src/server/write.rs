@@ -1,5 +1,6 @@
 //! Writes: payloads are stored piece by piece as they arrive.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alts::pool::PooledBuf;
@@ -20,6 +21,8 @@ struct Write<'conn> {
     in_flight: InFlight<'conn>,
     outstanding: Outstanding,
     failed: Mutex<Option<Errno>>,
+    /// All of it was written through.
+    stable: AtomicBool,
 }
 
 impl Write<'_> {
@@ -50,8 +53,12 @@ where
     ) -> Result<(), ConnectionError> {
         let request = in_flight.request;
         let block = self.agreed.export.block_size().minimum as usize;
-        let (outstanding, failed) = (Outstanding::new(), Mutex::default());
-        let write = Arc::new(Write { in_flight, outstanding, failed });
+        let write = Arc::new(Write {
+            in_flight,
+            outstanding: Outstanding::new(),
+            failed: Mutex::default(),
+            stable: AtomicBool::new(false),
+        });
         let mut offset = request.offset;
         let mut left = request.len as usize;
         // Bytes that arrived before the client stopped, and are not a whole block.
@@ -91,8 +98,7 @@ where
             left -= stored;
         }
         if write.outstanding.done() {
-            // The parts were quicker than this loop, so whether one of them was all of it is not known here.
-            tasks.begin(self.finish_write(write, false)).await;
+            tasks.begin(self.finish_write(write)).await;
         }
         Ok(())
     }
@@ -118,20 +124,21 @@ where
             Ok(buf) => {
                 self.shared.counters.written(len as u64);
                 self.give_back(buf);
+                write.stable.store(through, Ordering::Relaxed);
             }
             Err(error) => write.fail(error),
         }
         drop(budget);
         if write.outstanding.done() {
-            self.finish_write(write, through).await;
+            self.finish_write(write).await;
         }
     }
 
-    async fn finish_write(&self, write: Arc<Write<'_>>, stable: bool) {
+    async fn finish_write(&self, write: Arc<Write<'_>>) {
         let mut result = write.error().map_or(Ok(()), Err);
         // A write in several parts is made stable once.
-        if write.is_through() && !stable && result.is_ok() {
-            result = self.run(usize::MAX, Backend::flush).await;
+        if write.is_through() && !write.stable.load(Ordering::Relaxed) && result.is_ok() {
+            result = self.run(0, Backend::flush).await;
         }
         let _ = self.send_result(&write.in_flight.request, result).await;
     }

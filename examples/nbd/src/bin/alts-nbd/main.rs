@@ -33,13 +33,10 @@ enum Command {
     Serve(Box<serve::Serve>),
 }
 
-/// The arguments. The identity, which other programs of this workspace cannot do without, is needed only where ALTS is used.
+/// The arguments. Authorities, which other programs of this workspace cannot do without, are needed only where ALTS is used.
 fn command() -> clap::Command {
     Arguments::command().mut_subcommand("serve", |serve| {
-        serve
-            .mut_arg("cert", |arg| arg.required(false).requires("key").requires("bundle"))
-            .mut_arg("key", |arg| arg.required(false).requires("cert"))
-            .mut_arg("bundle", |arg| arg.required(false).requires("cert"))
+        serve.mut_arg("bundle", |arg| arg.required(false).requires("cert"))
     })
 }
 
