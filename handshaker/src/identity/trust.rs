@@ -18,7 +18,7 @@ pub const DEVELOPMENT_TRUST_DOMAIN: &str = "dev.local";
 
 /// Certificate authorities and revocation lists, separate for each trust domain.
 ///
-/// There is deliberately no common store: an authority is believed about its own domain only, so that a federated one cannot
+/// There is deliberately no common store: an authority is trusted for its own domain only, so that a federated one cannot
 /// issue names of another domain.
 ///
 /// A trust domain that has revocation lists needs one from each authority in a chain, intermediates included, and current ones:
@@ -95,7 +95,9 @@ impl TrustBundles {
             self.domains.get(domain).map_or_else(Bundle::default, |bundle| Bundle::clone(bundle));
         let mut unused = Vec::new();
         let result = bundle.insert_pem(pem, wanted, &mut unused);
-        unused.iter().for_each(|unused| unused.log(domain));
+        for unused in &unused {
+            unused.log(domain);
+        }
         result?;
         Ok(self.insert_bundle(domain, Arc::new(bundle)))
     }
