@@ -8,6 +8,9 @@ import threading
 import time
 
 
+LOG_SECONDS = 10
+
+
 class Failure(Exception):
     """Why something did not come about, in a line."""
 
@@ -51,6 +54,15 @@ class Process:
         """How many lines on standard error have these words in them."""
         with open(self.err, errors="replace") as file:
             return sum(words in line for line in file)
+
+    def logs(self, words, count):
+        """Whether so many lines come to have these words in them: a peer may hear of a fault before the log does."""
+        deadline = time.monotonic() + LOG_SECONDS
+        while self.logged(words) < count:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def say(self, line):
         self.popen.stdin.write(f"{line}\n".encode())
