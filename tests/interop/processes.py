@@ -38,10 +38,10 @@ class Process:
             return file.read().split("\n")[:-1]
 
     def line(self, word, seconds, count=1):
-        """Waits for the line number `count` that begins with a word."""
+        """Waits for the line number `count` that begins with a word; with any, if the word is empty."""
         deadline = time.monotonic() + seconds
         while True:
-            found = [line for line in self.lines() if line.split(maxsplit=1)[:1] == [word]]
+            found = [line for line in self.lines() if not word or line.split(maxsplit=1)[:1] == [word]]
             if len(found) >= count:
                 return found[count - 1]
             if self.popen.poll() is not None:

@@ -16,10 +16,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
 use tonic::{Code, Request, Response, Status};
 
+use crate::Common;
 use crate::channel::{self, Channel};
 use crate::raw::Raw;
 use crate::server::{MESSAGE_LIMIT, SERVICE};
-use crate::Common;
 
 /// For one call, and for making a connection.
 const PATIENCE: Duration = Duration::from_secs(20);
