@@ -66,7 +66,6 @@ impl PlainServer {
     }
 }
 
-#[expect(clippy::unused_async, reason = "a service's function is")]
 async fn answer<B: Body>(request: Request<B>) -> Result<Response<Reply<B>>, Infallible> {
     let asked = request.uri().path().strip_prefix("/bytes/").and_then(|count| count.parse().ok());
     Ok(Response::new(match asked {
