@@ -13,8 +13,6 @@
 mod clients;
 #[path = "relay/live_heap.rs"]
 mod live_heap;
-#[path = "compare/machine.rs"]
-mod machine;
 #[path = "relay/peers.rs"]
 mod peers;
 #[path = "relay/process.rs"]
@@ -24,6 +22,7 @@ mod report;
 #[path = "relay/scenarios.rs"]
 mod scenarios;
 
+use alts_benches::machine;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 

@@ -1,5 +1,6 @@
 //! Secured byte streams.
 
+mod both;
 mod channel;
 mod moving;
 mod negotiated;
@@ -24,6 +25,8 @@ use std::os::windows::io::{AsSocket, BorrowedSocket};
 use alts_handshaker::identity::PeerIdentity;
 
 use crate::pool::BufferPool;
+use receive::Receiving;
+use send::Sending;
 
 pub use negotiated::{Negotiated, SecurityLevel, StreamOptions};
 #[cfg(feature = "tokio")]
@@ -62,14 +65,31 @@ pub(crate) use negotiated::Terms;
 /// * **A peer that does not read** blocks writes for as long as the caller is patient; one batch of sealed bytes is held
 ///   meanwhile. Put a timeout around writes where that matters.
 /// * **A peer that stops inside a record** keeps a buffer only while memory is not needed: see [`StreamOptions::stall_limit`].
-/// * **Drop** sends nothing: shut down first.
+/// * **Drop** sends nothing and reads nothing, whatever `S` is: it cannot wait. Over a TCP socket in which bytes of the peer lie
+///   unread, its closing record for instance, the kernel answers a drop with a reset, and what is still on its way to the peer is
+///   lost. To end a stream so that nothing is: write, [`shutdown`](tokio::io::AsyncWriteExt::shutdown), read until the end, with a
+///   timeout if the peer may never end, and only then drop.
+///
+///   ```no_run
+///   # async fn end(mut stream: alts::AltsStream<tokio::net::TcpStream>) -> std::io::Result<()> {
+///   use alts::ready::ReadyReader;
+///   use tokio::io::AsyncWriteExt;
+///
+///   stream.write_all(b"the answer").await?;
+///   stream.shutdown().await?;
+///   let pool = stream.pool().clone();
+///   while stream.read_on_ready(&pool).await?.is_some() {}
+///   drop(stream);
+///   # Ok(())
+///   # }
+///   ```
 pub struct AltsStream<S> {
     io: S,
-    channel: Channel,
+    channel: Channel<Receiving, Sending>,
 }
 
 impl<S> AltsStream<S> {
-    pub(crate) fn new(io: S, channel: Channel) -> Self {
+    pub(crate) fn new(io: S, channel: Channel<Receiving, Sending>) -> Self {
         Self { io, channel }
     }
 

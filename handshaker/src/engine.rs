@@ -47,15 +47,19 @@ use std::time::SystemTime;
 use self::alert::Alerts;
 use self::inbox::{Expected, Inbox};
 use self::protocol::FrameKind;
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 use crate::identity::IdentityError;
-use crate::session::{HandshakeResult, HandshakeSession, Role, Step};
+use crate::role::Role;
+use crate::session::{HandshakeResult, HandshakeSession, Step};
 
 pub use self::key_share::Suite;
 
+#[cfg(feature = "remote")]
+pub(crate) use self::alert::clear_alert;
 pub(crate) use self::config::Config;
 #[cfg(feature = "remote")]
-pub(crate) use self::frame::is_part_of_a_frame;
+pub(crate) use self::frame::{begins_with_an_offer, is_part_of_a_frame};
 pub(crate) use self::key_share::{Ephemerals, SystemEphemerals};
 
 /// One `altsh1` handshake under way in this process; [`LocalHandshaker`](crate::LocalHandshaker) makes them.

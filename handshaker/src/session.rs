@@ -8,28 +8,10 @@ use std::time::SystemTime;
 
 use zeroize::Zeroize;
 
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 use crate::identity::PeerIdentity;
-
-/// A side's end of the connection. The client sends first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// The side that connects.
-    Client,
-    /// The side that accepts.
-    Server,
-}
-
-impl Role {
-    /// The other end's role.
-    #[must_use]
-    pub fn peer(self) -> Self {
-        match self {
-            Self::Client => Self::Server,
-            Self::Server => Self::Client,
-        }
-    }
-}
+use crate::role::Role;
 
 /// A record protocol of ALTS, by its name on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -265,6 +247,13 @@ pub trait HandshakeSession: Send + fmt::Debug {
         now: SystemTime,
         out: &mut Vec<u8>,
     ) -> Poll<Result<Step, Error>>;
+
+    /// To be called while the driver waits for the peer's bytes: `Ready` if the handshake has ended meanwhile, for a reason that
+    /// lies with the handshaker; the driver need not wait any longer. This default is always `Pending`.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let _ = cx;
+        Poll::Pending
+    }
 
     /// Ends the handshake for a reason of the driver, [`AlertCode::Timeout`] or [`AlertCode::Overloaded`] for
     /// instance: appends an alert that says so to `out`, if the handshaker has alerts and the peer may still get one. Every

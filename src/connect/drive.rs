@@ -9,8 +9,9 @@ use std::time::SystemTime;
 
 use alts_handshaker::{Error as Handshake, HalfOpen, HandshakeOptions, HandshakeResult, Role};
 use tokio::io::ReadBuf;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::deadline::within;
 use super::endpoint::Endpoint;
 use super::failure::{no_place, silence, too_long};
 use super::farewell::tell;
@@ -136,7 +137,11 @@ async fn drive<S: Socket>(
         let silent = handshaking.awaits_first_bytes();
         let patience = if silent { first_bytes } else { deadline };
         let receiving = poll_fn(|cx| {
-            into_poll(handshaking.receive(&mut Polled { io: &mut *io, cx }, &settings.pool))
+            let source = &mut Polled { io: &mut *io, cx };
+            match into_poll(handshaking.receive(source, &settings.pool)) {
+                Poll::Ready(received) => Poll::Ready(received.map_err(Error::from)),
+                Poll::Pending => handshaking.poll_ended(cx).map(Err),
+            }
         });
         match within(patience, receiving).await {
             Ok(received) => received?,
@@ -181,15 +186,4 @@ async fn refuse<S: Socket>(
         handshaking.fail(*code);
     }
     tell(handshaking, io, deadline).await;
-}
-
-/// The deadline came first.
-#[derive(Debug)]
-pub(super) struct Expired;
-
-pub(super) async fn within<T>(
-    deadline: Instant,
-    future: impl Future<Output = T>,
-) -> Result<T, Expired> {
-    timeout_at(deadline, future).await.map_err(|_| Expired)
 }

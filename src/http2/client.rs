@@ -20,6 +20,7 @@
 //! A connection without calls holds no buffer: about 900 bytes, with its task and tokio's registration. At most
 //! [`connection_window`](ClientBuilder::connection_window) bytes of responses are held unread, and one piece of the body of each request.
 
+mod builder;
 mod connection;
 mod driver;
 mod error;
@@ -41,9 +42,9 @@ use bytes::Bytes;
 use http::{Uri, header};
 use tower_service::Service;
 
+pub use builder::ClientBuilder;
 pub use driver::Driver;
 pub use error::{BoxError, CallError, ConnectError};
-pub use options::ClientBuilder;
 pub use response::{ResponseBody, ResponseFuture};
 pub use transport::{TcpConnector, Transport};
 

@@ -2,7 +2,8 @@
 
 use super::protocol::{FrameKind, HEADER_LEN, MAX_ALERT, MAX_CLIENT_INIT, MAX_FRAME, TAG_LEN};
 use super::seal::MessageKey;
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 
 impl FrameKind {
     pub(super) const ALL: [Self; 6] = [
@@ -87,6 +88,15 @@ pub(crate) fn is_part_of_a_frame(bytes: &[u8]) -> bool {
         1 => usize::from(*byte) <= MAX_FRAME >> 8,
         4 => FrameKind::ALL.into_iter().any(|kind| kind as u32 == u32::from(*byte)),
         _ => *byte == 0,
+    })
+}
+
+/// Whether `bytes` begin with a client's whole first message.
+#[cfg(feature = "remote")]
+pub(crate) fn begins_with_an_offer(bytes: &[u8]) -> bool {
+    let header = bytes.first_chunk().and_then(|header| Header::load(*header).ok());
+    header.is_some_and(|header| {
+        header.kind == FrameKind::ClientInit && bytes.len() >= header.frame_len
     })
 }
 
