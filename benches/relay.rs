@@ -80,12 +80,10 @@ fn main() {
             &mut samples,
         );
     }
-    let mut table = machine::description(None).join("\n");
-    table.push_str(&format!(
-        "\nrounds: {}, {} MiB, {} pairs\n\n",
-        arguments.rounds, arguments.mib, arguments.pairs
-    ));
-    table.push_str(&report::table(&mut samples));
+    let mut head = machine::description(None);
+    let Arguments { rounds, mib, pairs, handshakes, .. } = arguments;
+    head.push(format!("rounds: {rounds}; {mib} MiB, {pairs} pairs, {handshakes} handshakes"));
+    let table = format!("{}\n\n{}", head.join("\n"), report::table(&mut samples));
     print!("{table}");
     if arguments.save {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/results/relay.txt");
