@@ -58,6 +58,7 @@ mod input;
 mod limits;
 mod link;
 mod output;
+mod pins;
 pub mod server;
 mod settings;
 mod stream;

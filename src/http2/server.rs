@@ -65,7 +65,11 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     preface: Tick,
+    settings: Tick,
     stall: Tick,
+    window: Tick,
+    drain: Tick,
+    linger: Tick,
     keepalive: Option<Keepalive>,
     idle: Option<Tick>,
     age: Option<Tick>,

@@ -5,6 +5,8 @@ mod bulk;
 mod claims;
 mod crowd;
 mod flood;
+#[cfg(feature = "http2")]
+mod http2;
 mod live;
 mod loris;
 mod mute;
@@ -74,6 +76,10 @@ pub(crate) fn run(words: &[String]) {
             "bulk" => bulk::run(work).await,
             "trickle" => trickle::run(work).await,
             "crowd" => crowd::run(work).await,
+            #[cfg(feature = "http2")]
+            "http2" => http2::run(work).await,
+            #[cfg(feature = "http2")]
+            "http2_honest" => http2::honest::run(work).await,
             #[cfg(feature = "yamux")]
             "yamux" => yamux::run(work).await,
             name => panic!("{name} is no helper"),

@@ -269,7 +269,7 @@ fn content_of_two_streams_alternates() {
     let ids = [pair.open(false), pair.open(false)];
     pair.exchange();
     for id in ids {
-        pair.client.core.send(id, vec![0; 40_000].into(), true);
+        pair.client.core.send(id, vec![0; 40_000].into(), true, 0);
     }
     pair.client.settle();
     let sent: Vec<_> = frames(&mut pair.client).iter().map(|(head, _)| head.stream).collect();
@@ -280,7 +280,7 @@ fn content_of_two_streams_alternates() {
 fn a_window_that_grows_after_the_end_changes_nothing() {
     let mut pair = Pair::ready();
     let id = pair.open(false);
-    pair.client.core.send(id, vec![0; 10].into(), true);
+    pair.client.core.send(id, vec![0; 10].into(), true, 0);
     pair.exchange();
     let update = WindowUpdate { stream: id, increment: 10 };
     update.write(pair.server.out.frames());
