@@ -95,7 +95,9 @@ impl TrustBundles {
             self.domains.get(domain).map_or_else(Bundle::default, |bundle| Bundle::clone(bundle));
         let mut unused = Vec::new();
         let result = bundle.insert_pem(pem, wanted, &mut unused);
-        unused.iter().for_each(|unused| unused.log(domain));
+        for unused in &unused {
+            unused.log(domain);
+        }
         result?;
         Ok(self.insert_bundle(domain, Arc::new(bundle)))
     }

@@ -85,7 +85,9 @@ impl Domains {
         let mut changed = false;
         for Loaded { domain, seen, bundle, unused } in loaded {
             let before = self.0.get(&domain);
-            unused.iter().for_each(|unused| unused.log(&domain));
+            for unused in &unused {
+                unused.log(&domain);
+            }
             log(&domain, before.and_then(|before| before.fault.as_ref()), &bundle);
             let last_good = before.and_then(|before| before.last_good.clone());
             let old = before.map(|before| *before.bundle.digest());

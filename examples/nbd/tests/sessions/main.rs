@@ -1,0 +1,4 @@
+//! Captured sessions of widespread clients and servers.
+
+mod captured;
+mod wire;
