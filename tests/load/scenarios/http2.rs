@@ -97,7 +97,7 @@ impl Attack {
                 row.require_count(end, target.tally.ended(end), 0);
             }
         }
-        row.left_within(&left, THREADS as i64);
+        row.left_within(&left, THREADS.cast_signed());
     }
 }
 
@@ -289,7 +289,7 @@ fn honest(row: &mut Row, kind: &str, count: u64) {
         Tally::get(&target.tally.ended) - target.tally.ended(CLOSED),
         1,
     );
-    row.left_within(&left, THREADS as i64);
+    row.left_within(&left, THREADS.cast_signed());
 }
 
 /// Calls begun in earnest and canceled, one after the other.

@@ -207,7 +207,7 @@ impl Attack {
         let indexed = |bytes: &mut Vec<u8>| {
             insert(bytes, b"bomb", &[b'x'; 4_000]);
             // The first entry after the static ones.
-            bytes.resize(FRAME - 100, 0x80 | 62);
+            bytes.resize(FRAME - 100, 0x80 + 62);
         };
         request_with(self.new_stream(), "/quick", indexed, true)
     }

@@ -135,7 +135,7 @@ async fn small(server: SocketAddr, count: u64) -> u64 {
     received
 }
 
-/// One response of so many small frames. For each there are a WINDOW_UPDATE for the stream, one for the connection, and a PING.
+/// One response of so many small frames. For each there are a `WINDOW_UPDATE` for the stream, one for the connection, and a PING.
 async fn eager(server: SocketAddr, count: u64) -> u64 {
     let (reader, mut writer) = TcpStream::connect(server).await.expect("a connection").into_split();
     let mut incoming = Incoming::new(reader);
