@@ -79,10 +79,10 @@ fn rapid_resets_end_the_connection() {
             break error;
         }
         id += 2;
-        assert!(id < 3 * u32::from(RESETS.size));
+        assert!(id < 3 * RESETS.size);
     };
     assert_eq!(error.code(), ErrorCode::ENHANCE_YOUR_CALM);
-    assert!(id / 2 >= u32::from(RESETS.size));
+    assert!(id / 2 >= RESETS.size);
     let (head, payload) = frames(&mut server).pop().unwrap();
     assert_eq!(head.kind, Kind::GoAway);
     let go_away = GoAway::parse(&head, &payload).unwrap();
