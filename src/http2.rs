@@ -67,6 +67,7 @@ mod pins;
 pub mod server;
 mod settings;
 mod stream;
+mod transport;
 mod window;
 
 pub use body::Body;

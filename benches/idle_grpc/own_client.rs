@@ -78,8 +78,10 @@ async fn connect(
     count: usize,
     clients: &mut Vec<EchoClient<Channel>>,
 ) {
+    // Clients of many servers are made so: clones of a builder share what it says.
+    let builder = Client::builder(target.parse().expect("a URI")).pool(pool.clone());
     for _ in 0..count {
-        let builder = Client::builder(target.parse().expect("a URI")).pool(pool.clone());
+        let builder = builder.clone().target(target.parse().expect("a URI"));
         let client = builder.connect().await.expect("a connection");
         let mut client = EchoClient::new(Channel::from(client));
         let message = Message { payload: vec![0x5A; 1024].into() };

@@ -1,5 +1,7 @@
 //! How much a peer may ask of this side that leads nowhere.
 
+use std::time::Duration;
+
 use super::frame::Violation;
 use super::limits::{Bucket, CALM, CONTROL, RESETS};
 
@@ -7,6 +9,12 @@ use super::limits::{Bucket, CALM, CONTROL, RESETS};
 pub(crate) type Tick = u32;
 /// Ticks in a second.
 pub(crate) const SECOND: Tick = 10;
+
+/// A limit of time in ticks, rounded up.
+pub(crate) fn ticks(duration: Duration) -> Tick {
+    let tick = 1_000 / u128::from(SECOND);
+    Tick::try_from(duration.as_millis().div_ceil(tick)).unwrap_or(Tick::MAX / 2)
+}
 
 /// The two buckets of a connection.
 #[derive(Clone, Debug)]

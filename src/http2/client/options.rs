@@ -1,4 +1,4 @@
-//! How a client is made.
+//! What a client was told when it was made.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,29 +6,13 @@ use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
-use tower_service::Service;
 
 use super::error::{BoxError, CallError, ConnectError};
-use super::reconnect::Shared;
-use super::transport::{Dial, TcpConnector, Transport};
-use super::{Client, Driver, connection::Connection};
-use crate::http2::budget::SECOND;
+use crate::http2::budget::ticks;
 use crate::http2::error::Error;
 use crate::http2::limits::CALM;
 use crate::http2::settings::Config;
 use crate::pool::BufferPool;
-
-/// How long a connection may take to be made, with its handshake; what gRPC's implementations wait.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// PINGs more often than that end the connection at most servers.
-const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(10);
-/// How long the answer to a PING may take; gRPC's default.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Bytes of a stream that the server may send ahead: a message of 1 MiB without waiting. hyper's client has 2 MiB.
-const STREAM_WINDOW: u32 = 1 << 20;
-/// Of all streams of a connection.
-const CONNECTION_WINDOW: u32 = 4 << 20;
-const USER_AGENT: &str = concat!("tonic-compatible alts/", env!("CARGO_PKG_VERSION"));
 
 /// The pause between attempts to connect, which grows from the first to the longest by 1.6 each time; a fifth of it is chance. As
 /// gRPC's document on connection backoff has it.
@@ -45,23 +29,42 @@ pub(super) struct Keepalive {
     pub(super) while_idle: bool,
 }
 
-/// What holds for all connections of a client.
-pub(super) struct Options {
-    pub(super) target: Uri,
-    pub(super) scheme: Scheme,
-    pub(super) authority: Authority,
+/// What clients have in common whose builders are clones of one.
+#[derive(Clone, Debug)]
+pub(super) struct Behavior {
     pub(super) user_agent: HeaderValue,
     pub(super) timeout: Option<Duration>,
     pub(super) connect_timeout: Duration,
+    pub(super) settings_timeout: Duration,
     pub(super) keepalive: Option<Keepalive>,
-    /// By how much the interval of keepalive grew because a server complained.
-    patience: AtomicU32,
     pub(super) backoff: Backoff,
     pub(super) config: Config,
     pub(super) pool: BufferPool,
 }
 
+/// What holds for all connections of a client.
+pub(super) struct Options {
+    pub(super) target: Uri,
+    pub(super) scheme: Scheme,
+    pub(super) authority: Authority,
+    pub(super) behavior: Arc<Behavior>,
+    /// By how much the interval of keepalive grew because a server complained.
+    patience: AtomicU32,
+    /// Calls that are open.
+    pub(super) in_flight: AtomicU32,
+}
+
 impl Options {
+    pub(super) fn new(
+        target: Uri,
+        scheme: Scheme,
+        authority: Authority,
+        behavior: Arc<Behavior>,
+    ) -> Arc<Self> {
+        let (patience, in_flight) = (AtomicU32::new(1), AtomicU32::new(0));
+        Arc::new(Self { target, scheme, authority, behavior, patience, in_flight })
+    }
+
     /// A server that is pinged too often ends the connection, and the next one is pinged half as often.
     pub(super) fn heed(&self, error: &Error) {
         if error.code() == CALM && error.to_string().contains("too_many_pings") {
@@ -72,232 +75,16 @@ impl Options {
 
     /// In ticks: between the last word of the server's and a PING, and until its answer.
     pub(super) fn keepalive_ticks(&self) -> Option<(u32, u32)> {
-        let keepalive = self.keepalive?;
-        let ticks = |duration: Duration| (duration.as_millis() as u32 * SECOND / 1_000).max(1);
+        let keepalive = self.behavior.keepalive?;
         let patience = self.patience.load(Ordering::Relaxed);
         Some((ticks(keepalive.interval).saturating_mul(patience), ticks(keepalive.timeout)))
     }
-}
 
-/// What a [`Client`] is to be like.
-///
-/// ```no_run
-/// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
-/// use std::time::Duration;
-/// use alts::http2::client::Client;
-///
-/// let client = Client::builder("http://[::1]:7000".parse()?)
-///     .timeout(Duration::from_secs(5))
-///     .user_agent("inventory/1.4")?
-///     .connect()
-///     .await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-#[must_use]
-pub struct ClientBuilder {
-    target: Uri,
-    origin: Option<Uri>,
-    user_agent: HeaderValue,
-    timeout: Option<Duration>,
-    connect_timeout: Duration,
-    keepalive: Option<Keepalive>,
-    backoff: Backoff,
-    config: Config,
-    pool: BufferPool,
-}
-
-impl ClientBuilder {
-    pub(super) fn new(target: Uri) -> Self {
-        Self {
-            target,
-            origin: None,
-            user_agent: HeaderValue::from_static(USER_AGENT),
-            timeout: None,
-            connect_timeout: CONNECT_TIMEOUT,
-            keepalive: None,
-            backoff: Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(120) },
-            config: Config {
-                stream_window: STREAM_WINDOW,
-                connection_window: CONNECTION_WINDOW,
-                ..Config::default()
-            },
-            pool: BufferPool::new(),
-        }
+    /// In ticks: until the server has acknowledged the settings of a connection.
+    pub(super) fn settings_ticks(&self) -> u32 {
+        ticks(self.behavior.settings_timeout)
     }
 
-    /// The scheme and the authority that requests name, where they differ from the target's.
-    pub fn origin(mut self, origin: Uri) -> Self {
-        self.origin = Some(origin);
-        self
-    }
-
-    /// What goes before this crate's own words in the field `user-agent` of requests that have none.
-    ///
-    /// # Errors
-    /// It has characters that no field may have.
-    pub fn user_agent(mut self, user_agent: &str) -> Result<Self, CallError> {
-        let value = HeaderValue::try_from(format!("{user_agent} {USER_AGENT}"));
-        let wrong = "the user agent has characters that a header field must not have";
-        self.user_agent = value.map_err(|_| Error::misuse(wrong))?;
-        Ok(self)
-    }
-
-    /// How long a call may take from its beginning to the end of its response, where the request says nothing shorter in `grpc-timeout`. The
-    /// server is told. There is no limit by default.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// How long it may take to make a connection, its handshake included; 20 s by default.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// Sends a PING when nothing has come for `interval` while calls are open, and ends the connection if there is no answer within `timeout`
-    /// (gRPC's implementations wait 20 s). Off by default.
-    ///
-    /// Servers count PINGs: those of gRPC end the connection at more than one in five minutes, unless they were told otherwise. An interval
-    /// below 10 s counts as 10 s. If a server complains the interval is doubled.
-    pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
-        let while_idle = self.keepalive.is_some_and(|keepalive| keepalive.while_idle);
-        let interval = interval.max(SHORTEST_KEEPALIVE);
-        self.keepalive = Some(Keepalive { interval, timeout, while_idle });
-        self
-    }
-
-    /// Whether keepalive also watches over a connection without calls. Turns it on with an interval of five minutes if it is off.
-    pub fn keepalive_while_idle(mut self, while_idle: bool) -> Self {
-        let interval = Duration::from_secs(300);
-        let off = Keepalive { interval, timeout: KEEPALIVE_TIMEOUT, while_idle };
-        self.keepalive = Some(Keepalive { while_idle, ..self.keepalive.unwrap_or(off) });
-        self
-    }
-
-    /// The first and the longest pause between attempts to connect; 1 s and 120 s by default, as in gRPC.
-    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
-        self.backoff = Backoff { first, longest: longest.max(first) };
-        self
-    }
-
-    /// How many bytes of one response the server may send before they are read; 1 MiB by default.
-    pub fn stream_window(mut self, bytes: u32) -> Self {
-        self.config.stream_window = bytes;
-        self
-    }
-
-    /// How many bytes of all responses of a connection the server may send before they are read; 4 MiB by default. At most so much unread
-    /// payload is held for a connection.
-    pub fn connection_window(mut self, bytes: u32) -> Self {
-        self.config.connection_window = bytes;
-        self
-    }
-
-    /// The largest header list of a response, in bytes of names and values and 32 for each field; 16 KiB by default.
-    pub fn max_header_list_size(mut self, bytes: u32) -> Self {
-        self.config.max_header_list_size = bytes;
-        self
-    }
-
-    /// The size of the table that the server's header compression may use, in bytes; 4,096 by default.
-    pub fn header_table_size(mut self, bytes: u32) -> Self {
-        self.config.header_table_size = bytes;
-        self
-    }
-
-    /// Where reads take their memory from; a pool of the client's own by default.
-    pub fn pool(mut self, pool: BufferPool) -> Self {
-        self.pool = pool;
-        self
-    }
-
-    fn options(self) -> Result<Arc<Options>, Error> {
-        self.config.check()?;
-        let origin = self.origin.unwrap_or_else(|| self.target.clone()).into_parts();
-        let authority = origin.authority.ok_or_else(|| {
-            Error::misuse("the target's URI has no authority: http://host:port is one; see ClientBuilder::origin")
-        })?;
-        Ok(Arc::new(Options {
-            target: self.target,
-            scheme: origin.scheme.unwrap_or(Scheme::HTTP),
-            authority,
-            user_agent: self.user_agent,
-            timeout: self.timeout,
-            connect_timeout: self.connect_timeout,
-            keepalive: self.keepalive,
-            patience: AtomicU32::new(1),
-            backoff: self.backoff,
-            config: self.config,
-            pool: self.pool,
-        }))
-    }
-
-    /// Connects over TCP, in plaintext.
-    ///
-    /// # Errors
-    /// A setting cannot be, or there is no connection. Later ones are made when there are calls.
-    pub async fn connect(self) -> Result<Client, CallError> {
-        self.connect_with(TcpConnector).await
-    }
-
-    /// Connects with a connector: `AltsConnector` is one, and any service is that takes a URI and gives a byte stream.
-    ///
-    /// # Errors
-    /// As for [`connect`](Self::connect).
-    pub async fn connect_with<C, IO>(self, connector: C) -> Result<Client, CallError>
-    where
-        C: Service<Uri, Response = IO> + Clone + Send + 'static,
-        C::Error: Into<BoxError>,
-        C::Future: Send,
-        IO: Transport,
-    {
-        let client = self.connect_lazy_with(connector)?;
-        client.connected().await?;
-        Ok(client)
-    }
-
-    /// A client that connects over TCP with its first call.
-    ///
-    /// # Errors
-    /// A setting cannot be.
-    pub fn connect_lazy(self) -> Result<Client, CallError> {
-        self.connect_lazy_with(TcpConnector)
-    }
-
-    /// A client that connects with its first call.
-    ///
-    /// # Errors
-    /// A setting cannot be.
-    pub fn connect_lazy_with<C, IO>(self, connector: C) -> Result<Client, CallError>
-    where
-        C: Service<Uri, Response = IO> + Clone + Send + 'static,
-        C::Error: Into<BoxError>,
-        C::Future: Send,
-        IO: Transport,
-    {
-        let dial: Box<dyn Dial> = Box::new(connector);
-        Ok(Client::new(Shared::new(self.options()?, Some(dial))))
-    }
-
-    /// A client over a connection that is there. When it ends, calls fail: there is no other.
-    ///
-    /// The [`Driver`] is what reads and writes; it has to be polled, best by a task of its own.
-    ///
-    /// # Errors
-    /// A setting cannot be.
-    pub fn over(self, io: impl Transport) -> Result<(Client, Driver), CallError> {
-        let options = self.options()?;
-        let connection = Connection::new(Box::new(io), Arc::clone(&options));
-        let shared = Shared::new(options, None);
-        shared.connected(&connection);
-        Ok((Client::new(shared), Driver::new(connection)))
-    }
-}
-
-impl Options {
     pub(super) fn connect_error(&self, source: BoxError) -> CallError {
         CallError::Connect(Arc::new(ConnectError::new(self.target.to_string(), source)))
     }

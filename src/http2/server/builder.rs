@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::super::budget::ticks;
 use super::super::error::Error;
 use super::super::limits;
 use super::super::settings::Config;
 use super::registry::Registry;
-use super::{Counts, Handlers, Keepalive, Server, Shared, Times, ticks};
+use super::{Counts, Handlers, Keepalive, Server, Shared, Times};
 use crate::pool::BufferPool;
 
 /// The least time between two PINGs of keepalive: less costs more than it tells.

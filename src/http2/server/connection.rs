@@ -24,9 +24,9 @@ use super::super::limits::{EVENTS, UNSENT};
 use super::super::output::Output;
 use super::super::pins::Pins;
 use super::super::settings::Role;
+use super::super::transport::{poll_write, return_scratch, take_scratch};
 use super::exchange::{BoxError, Driver, Exchange};
 use super::registry::{Key, NEVER};
-use super::transport::{poll_write, return_scratch, take_scratch};
 use super::{Connected, Shared};
 use crate::pool::Ticket;
 use crate::ready::ReadyReader;
@@ -64,7 +64,7 @@ pub struct Connection<IO, S: Service<Request<Body>>, B> {
 /// What there is only while something is open, or about to end.
 #[derive(Default)]
 struct Active {
-    unsent: Option<Output>,
+    unsent: Option<Box<Output>>,
     ticket: Option<Ticket>,
     /// Since when bytes wait of which the peer took none.
     stalled: Option<Tick>,
@@ -344,7 +344,7 @@ where
         let this = self.get_mut();
         let now = this.shared.registry.now();
         let unsent = this.active.as_mut().and_then(|active| active.unsent.take());
-        let mut out = unsent.unwrap_or_else(take_scratch);
+        let mut out = unsent.or_else(take_scratch).unwrap_or_default();
         let result = this.poll_turn(cx, now, &mut out);
         let rest = return_scratch(out);
         if result.is_pending() {

@@ -7,13 +7,13 @@ use http::Request;
 use tokio::io::AsyncWrite;
 use tower_service::Service;
 
-use super::super::transport::poll_write;
 use super::Connection;
 use crate::http2::body::Body;
 use crate::http2::budget::Tick;
 use crate::http2::error::Error;
 use crate::http2::limits::LINGER_BYTES;
 use crate::http2::output::Output;
+use crate::http2::transport::poll_write;
 use crate::ready::ReadyReader;
 
 /// How a connection ends.
