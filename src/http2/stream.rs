@@ -101,6 +101,11 @@ impl<T> Stream<T> {
         result
     }
 
+    /// Whether somebody waits for more of what is received.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.inbox().waker.is_some())
+    }
+
     /// Looks at what has been received.
     pub(super) fn peek_inbox<R>(&self, look: impl FnOnce(&Inbox) -> R) -> R {
         match &self.link {

@@ -30,6 +30,11 @@ impl<T: Default> Core<T> {
         }
     }
 
+    /// Whether more content of a stream may come to a body that was taken.
+    pub(crate) fn is_live(&mut self, id: u32) -> bool {
+        self.stream(id).is_some_and(|stream| stream.link.is_some())
+    }
+
     /// What wakes the connection for a stream.
     pub(crate) fn link(&mut self, id: u32, config: &Config) -> Option<Arc<Link>> {
         let active = self.active.as_mut()?;
