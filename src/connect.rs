@@ -14,8 +14,9 @@
 //! running meanwhile, which keeps the clock from jumping. A finished [`AltsStream`](crate::AltsStream) uses no timer of tokio's.
 
 #[cfg(feature = "tokio")]
-mod dial;
+mod deadline;
 #[cfg(feature = "tokio")]
+mod dial;
 mod drive;
 mod endpoint;
 mod failure;

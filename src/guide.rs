@@ -5,6 +5,9 @@
 //! | [`architecture`] | which layers there are, and what none of them may know |
 //! | [`security`] | what is promised to whom, and what is not |
 //! | [`buffers`] | what in a stack holds memory for idle connections, and what to use instead |
+//! | [`grpc`] | tonic's services and clients, and gRPC's own ALTS peers |
+//! | [`streams`] | many streams in one connection |
+//! | [`tunnel`] | how to secure a program that cannot do it itself |
 //! | [`migration`] | what to change in a program that uses tokio-rustls |
 //! | [`identities`] | certificates from SPIRE, cert-manager, Vault, or a development authority |
 //! | [`deployment`] | file permissions, limits, rotation, shutdown, what to watch |
@@ -18,6 +21,15 @@ pub mod security {}
 
 #[doc = include_str!("guide/buffers.md")]
 pub mod buffers {}
+
+#[doc = include_str!("guide/grpc.md")]
+pub mod grpc {}
+
+#[doc = include_str!("guide/streams.md")]
+pub mod streams {}
+
+#[doc = include_str!("guide/tunnel.md")]
+pub mod tunnel {}
 
 #[doc = include_str!("guide/migration.md")]
 pub mod migration {}

@@ -55,7 +55,7 @@
 //! The system has limits too. A refused mapping counts as reaching the cap: idle buffers are
 //! unmapped, and if the system still refuses, `poll_take` waits as long as a buffer is out that
 //! may come back.
-//! Linux allows a process 65,530 mappings (`vm.max_map_count`). Neighbouring buffers share one, but
+//! Linux allows a process 65,530 mappings (`vm.max_map_count`). Neighboring buffers share one, but
 //! buffers freed in random order leave holes, and in the worst case each buffer that remains is a
 //! mapping of its own. The default cap stays below that limit even when filled with the smallest
 //! class. A program that has more than 65,530 buffers live, after a peak of twice as many, should

@@ -21,13 +21,14 @@ mod counter;
 mod error;
 mod frame;
 mod keys;
+mod layout;
 mod opener;
 mod sealer;
 
 pub use aead::AeadProvider;
 pub use counter::Counter;
 pub use error::RecordError;
-pub use frame::{HEADER_LEN, MAX_LENGTH, MIN_LENGTH, OVERHEAD, RECORD_TYPE, TAG_LEN};
+pub use layout::{HEADER_LEN, MAX_LENGTH, MIN_LENGTH, OVERHEAD, RECORD_TYPE, TAG_LEN};
 pub use opener::{Opened, Opener};
 pub use sealer::Sealer;
 

@@ -1,5 +1,6 @@
 //! Secured byte streams.
 
+mod both;
 mod channel;
 mod moving;
 mod negotiated;
@@ -24,6 +25,8 @@ use std::os::windows::io::{AsSocket, BorrowedSocket};
 use alts_handshaker::identity::PeerIdentity;
 
 use crate::pool::BufferPool;
+use receive::Receiving;
+use send::Sending;
 
 pub use negotiated::{Negotiated, SecurityLevel, StreamOptions};
 #[cfg(feature = "tokio")]
@@ -65,11 +68,11 @@ pub(crate) use negotiated::Terms;
 /// * **Drop** sends nothing: shut down first.
 pub struct AltsStream<S> {
     io: S,
-    channel: Channel,
+    channel: Channel<Receiving, Sending>,
 }
 
 impl<S> AltsStream<S> {
-    pub(crate) fn new(io: S, channel: Channel) -> Self {
+    pub(crate) fn new(io: S, channel: Channel<Receiving, Sending>) -> Self {
         Self { io, channel }
     }
 

@@ -215,7 +215,7 @@ async fn a_stalled_part_fails_while_others_wait_and_not_otherwise() {
     assert_eq!(pool.stats().waited, 1);
 }
 
-/// That bytes arrive is not enough: a byte now and then would keep the buffer for ever.
+/// That bytes arrive is not enough: a byte now and then would keep the buffer forever.
 #[tokio::test]
 async fn a_part_that_trickles_gives_way_to_others() {
     let world = World::new();

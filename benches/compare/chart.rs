@@ -1,4 +1,4 @@
-//! Charts for the README, from the figures in the file. No colour of theirs assumes a light or a dark background.
+//! Charts for the README, from the figures in the file. No color of theirs assumes a light or a dark background.
 
 use crate::csv::Medians;
 use crate::report::{number, put};
@@ -16,7 +16,7 @@ const LONGEST: f64 = 410.0;
 /// Readable on white and on black.
 const TEXT: &str = "#7a828c";
 
-/// The peers, as they are named in the file and in charts, and their colours.
+/// The peers, as they are named in the file and in charts, and their colors.
 const PEERS: [(&str, &str, &str); 5] = [
     ("tcp", "plain TCP", "#98a1ab"),
     ("alts", "alts", "#e8680c"),
@@ -27,7 +27,7 @@ const PEERS: [(&str, &str, &str); 5] = [
 
 struct Bar {
     label: String,
-    colour: &'static str,
+    color: &'static str,
     value: f64,
     shown: String,
 }
@@ -40,10 +40,10 @@ pub(crate) fn idle(medians: &Medians) -> String {
         ("mio, after 1 KiB", "mio"),
     ];
     let groups = servers.map(|(variant, name)| {
-        let bar = |(peer, label, colour): (&str, &str, &'static str)| {
+        let bar = |(peer, label, color): (&str, &str, &'static str)| {
             let value = medians.get("idle", peer, variant, "heap")?;
             let shown = format!("{value:.0} B");
-            Some(Bar { label: label.to_owned(), colour, value, shown })
+            Some(Bar { label: label.to_owned(), color, value, shown })
         };
         // What C allocates is not counted.
         let peers = PEERS.into_iter().filter(|(peer, ..)| !peer.ends_with("-aws-lc"));
@@ -63,11 +63,11 @@ pub(crate) fn bulk(medians: &Medians) -> String {
     ];
     let groups = writes.map(|(variant, name)| {
         let throughput = |peer: &str| medians.get("bulk", peer, variant, "throughput");
-        let bar = |(peer, label, colour): (&str, &str, &'static str)| {
+        let bar = |(peer, label, color): (&str, &str, &'static str)| {
             let (own, rival) = (throughput(peer)?, throughput("rustls-ring")?);
             let value = own / rival;
             let shown = format!("{} ({} GB/s)", number(value), number(own));
-            Some(Bar { label: label.to_owned(), colour, value, shown })
+            Some(Bar { label: label.to_owned(), color, value, shown })
         };
         (name, PEERS.into_iter().filter_map(bar).collect())
     });
@@ -86,12 +86,12 @@ fn draw(title: &str, subtitle: &str, groups: &[(&str, Vec<Bar>)]) -> String {
         for bar in bars {
             let width = (bar.value / most * LONGEST).max(1.0);
             text(&mut body, LEFT - 10, y + 13, "text-anchor=\"end\"", &bar.label);
-            let colour = bar.colour;
+            let color = bar.color;
             put(
                 &mut body,
                 format_args!(
                     "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\" \
-                     fill=\"{colour}\"/>\n"
+                     fill=\"{color}\"/>\n"
                 ),
             );
             let end = f64::from(LEFT) + width + 8.0;

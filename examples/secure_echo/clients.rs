@@ -132,7 +132,7 @@ pub(crate) fn run(
     })
 }
 
-/// Makes connections, a few at a time, has `message` echoed on each, and then holds them all for ever.
+/// Makes connections, a few at a time, has `message` echoed on each, and then holds them all forever.
 async fn hold<S, F, E>(
     to: SocketAddr,
     connections: usize,

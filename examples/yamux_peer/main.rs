@@ -110,7 +110,7 @@ async fn run(arguments: &Arc<Arguments>, counts: &Arc<Counts>) -> Result<(), Fai
     let done = actions::run(action, &session, arguments, counts).await;
     serving.abort();
     let patience = std::time::Duration::from_secs(5);
-    // The other side may be one that holds its streams for ever.
+    // The other side may be one that holds its streams forever.
     let _ = session.shutdown(patience.min(arguments.grace.0)).await;
     let _ = timeout(patience, driver).await;
     done

@@ -47,9 +47,11 @@ use std::time::SystemTime;
 use self::alert::Alerts;
 use self::inbox::{Expected, Inbox};
 use self::protocol::FrameKind;
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 use crate::identity::IdentityError;
-use crate::session::{HandshakeResult, HandshakeSession, Role, Step};
+use crate::role::Role;
+use crate::session::{HandshakeResult, HandshakeSession, Step};
 
 pub use self::key_share::Suite;
 

@@ -9,7 +9,7 @@
 //! # This side
 //!
 //! An [`Identity`] is a certificate chain, the private key of its leaf, and [`TrustBundles`]: for each trust domain the
-//! authorities that are believed about it. It never changes. Handshakes take theirs from an [`IdentitySource`], one each:
+//! authorities that are trusted for it. It never changes. Handshakes take theirs from an [`IdentitySource`], one each:
 //!
 //! * `Arc<Identity>` itself, from PEM ([`Identity::from_pem`]) or with a key that lives elsewhere ([`Signer`]);
 //! * [`IdentityFiles`], which reads PEM files again when they change, as cert-manager, spiffe-helper and Vault write them;
@@ -82,6 +82,7 @@ mod verify;
 
 #[cfg(feature = "dev-ca")]
 pub(crate) use certificate::authority_of;
+pub(crate) use chain::claims;
 
 pub use cache::CacheStats;
 pub use chain::VerifiedPeer;

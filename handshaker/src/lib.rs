@@ -50,6 +50,7 @@
 //! ```
 
 pub mod accept;
+mod alert;
 #[cfg(feature = "cli")]
 pub mod cli;
 /// The examples of the README are compiled.
@@ -70,21 +71,24 @@ mod local;
 pub mod proto;
 #[cfg(feature = "remote")]
 pub mod remote;
+mod role;
 #[cfg(feature = "_grpc")]
 mod rpc_status;
 #[cfg(feature = "service")]
 pub mod service;
 mod session;
 
+pub use alert::AlertCode;
 pub use engine::{Handshake, Suite};
-pub use error::{AlertCode, Error};
+pub use error::Error;
 pub use foreign::ForeignProtocol;
 #[cfg(feature = "tokio")]
 pub use limits::{Arrival, CorePermit, HalfOpen, HandshakeLimits, LimitOptions, RefusalPermit};
 pub use local::{LocalHandshaker, LocalHandshakerBuilder};
 #[cfg(feature = "remote")]
 pub use remote::{RemoteHandshaker, RemoteHandshakerBuilder};
+pub use role::Role;
 pub use session::{
     HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, KeyData, LateAlert,
-    RecordProtocol, Role, RpcVersion, RpcVersions, Step,
+    RecordProtocol, RpcVersion, RpcVersions, Step,
 };

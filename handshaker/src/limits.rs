@@ -25,7 +25,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::places::{Bounds, Id, Places, Verdict};
 use self::rates::Rates;
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 
 /// Settings of [`HandshakeLimits`]. Every value of every field is accepted; where at least one is needed, 0 counts as 1.
 #[derive(Clone, Debug, PartialEq, Eq)]

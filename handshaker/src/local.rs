@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::engine::{Config, Ephemerals, Handshake, Suite, SystemEphemerals};
 use crate::error::Error;
 use crate::identity::{ChainVerifier, Identity, IdentitySource, Policy};
-use crate::session::{HandshakeOptions, HandshakeSession, Handshaker, Role};
+use crate::role::Role;
+use crate::session::{HandshakeOptions, HandshakeSession, Handshaker};
 
 /// Makes handshakes that need no service: this process holds the identity and verifies peers. Cheap to clone; clones share
 /// the cache of verified chains.

@@ -27,7 +27,8 @@ use tonic::transport::{Channel, Endpoint};
 use self::session::{Call, RemoteSession};
 use self::turns::Turns;
 use crate::error::Error;
-use crate::session::{HandshakeOptions, HandshakeSession, Handshaker, Role};
+use crate::role::Role;
+use crate::session::{HandshakeOptions, HandshakeSession, Handshaker};
 
 /// Where gRPC's ALTS looks for its service on Google Cloud. The dot at the end of the name keeps resolvers from trying it in
 /// the domains of their search lists.

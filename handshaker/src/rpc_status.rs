@@ -31,7 +31,8 @@ mod tests {
 
     use super::codes::of_alert;
     use super::*;
-    use crate::error::{AlertCode, Error};
+    use crate::alert::AlertCode;
+    use crate::error::Error;
     use crate::foreign::ForeignProtocol;
     use crate::identity::IdentityError;
 

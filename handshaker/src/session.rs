@@ -8,28 +8,10 @@ use std::time::SystemTime;
 
 use zeroize::Zeroize;
 
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 use crate::identity::PeerIdentity;
-
-/// A side's end of the connection. The client sends first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// The side that connects.
-    Client,
-    /// The side that accepts.
-    Server,
-}
-
-impl Role {
-    /// The other end's role.
-    #[must_use]
-    pub fn peer(self) -> Self {
-        match self {
-            Self::Client => Self::Server,
-            Self::Server => Self::Client,
-        }
-    }
-}
+use crate::role::Role;
 
 /// A record protocol of ALTS, by its name on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -68,7 +68,7 @@ fn names_are_checked() {
 }
 
 #[test]
-fn other_authorities_of_the_same_name_are_not_believed() {
+fn other_authorities_of_the_same_name_are_not_trusted() {
     let (ours, theirs) = (DevCa::new(now()).unwrap(), DevCa::new(now()).unwrap());
     let us = ours.issue("spiffe://dev.local/us", now()).unwrap().identity(now()).unwrap();
     let them = theirs.issue("spiffe://dev.local/them", now()).unwrap().identity(now()).unwrap();

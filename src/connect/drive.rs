@@ -9,8 +9,9 @@ use std::time::SystemTime;
 
 use alts_handshaker::{Error as Handshake, HalfOpen, HandshakeOptions, HandshakeResult, Role};
 use tokio::io::ReadBuf;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::deadline::within;
 use super::endpoint::Endpoint;
 use super::failure::{no_place, silence, too_long};
 use super::farewell::tell;
@@ -181,15 +182,4 @@ async fn refuse<S: Socket>(
         handshaking.fail(*code);
     }
     tell(handshaking, io, deadline).await;
-}
-
-/// The deadline came first.
-#[derive(Debug)]
-pub(super) struct Expired;
-
-pub(super) async fn within<T>(
-    deadline: Instant,
-    future: impl Future<Output = T>,
-) -> Result<T, Expired> {
-    timeout_at(deadline, future).await.map_err(|_| Expired)
 }

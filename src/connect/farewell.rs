@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
-use super::drive::within;
+use super::deadline::within;
 use super::handshaking::Handshaking;
 use super::socket::Socket;
 use crate::ready::{Polled, into_poll};

@@ -16,7 +16,7 @@ pub(super) struct Slab {
 impl Slab {
     pub(super) fn map(class: Class) -> io::Result<Self> {
         let memory = MmapMut::map_anon(class.capacity())?;
-        // Neighbouring mappings merge, and where huge pages are always on, the first byte of one
+        // Neighboring mappings merge, and where huge pages are always on, the first byte of one
         // buffer would then back 2 MiB, which unmapping that buffer alone does not give back. A
         // kernel without huge pages refuses the advice, and needs none.
         #[cfg(target_os = "linux")]

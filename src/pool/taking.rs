@@ -18,7 +18,7 @@ impl Inner {
     #[inline]
     pub(super) fn take(self: &Arc<Self>, class: Class, line: Line) -> Result<PooledBuf, PoolError> {
         self.change(|state, after| state.claim_at_once(class, line, after))
-            .map_or(Err(PoolError::AtCap), |claim| self.honour_or_refund(claim))
+            .map_or(Err(PoolError::AtCap), |claim| self.honor_or_refund(claim))
     }
 
     /// Takes on an account that the cap does not limit.
@@ -28,12 +28,12 @@ impl Inner {
         charge: Charge,
     ) -> Result<PooledBuf, PoolError> {
         let claim = self.change(|state, after| state.claim(class, charge, after));
-        self.honour_or_refund(claim)
+        self.honor_or_refund(claim)
     }
 
     #[inline]
-    fn honour_or_refund(self: &Arc<Self>, claim: Claim) -> Result<PooledBuf, PoolError> {
-        self.honour(claim).map_err(|(claim, kind)| {
+    fn honor_or_refund(self: &Arc<Self>, claim: Claim) -> Result<PooledBuf, PoolError> {
+        self.honor(claim).map_err(|(claim, kind)| {
             self.change(|state, after| state.refund(claim, after));
             PoolError::Map(kind)
         })
@@ -41,7 +41,7 @@ impl Inner {
 
     /// Turns a claim into a buffer, with a new mapping if need be.
     #[inline]
-    fn honour(self: &Arc<Self>, claim: Claim) -> Result<PooledBuf, (Claim, io::ErrorKind)> {
+    fn honor(self: &Arc<Self>, claim: Claim) -> Result<PooledBuf, (Claim, io::ErrorKind)> {
         let (class, charge) = (claim.class, claim.charge);
         let slab = match claim.slab {
             Some(slab) => slab,
@@ -97,7 +97,7 @@ impl Inner {
         };
         let spent = ticket.take();
         let to_be_mapped = claim.slab.is_none();
-        match self.honour(claim) {
+        match self.honor(claim) {
             Ok(buffer) => {
                 if to_be_mapped && let Some(ticket) = &spent {
                     self.change(|state, after| state.mapping_succeeded(ticket.id(), after));

@@ -6,7 +6,7 @@ use ring::error::Unspecified;
 #[cfg(feature = "aws-lc-rs")]
 use aws_lc_rs::aead as by_aws_lc;
 
-use super::frame::TAG_LEN;
+use super::layout::TAG_LEN;
 
 /// Length of an AES-128 key in bytes.
 pub(super) const AES_KEY_LEN: usize = 16;

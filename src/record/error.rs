@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::frame::{MAX_LENGTH, MIN_LENGTH, RECORD_TYPE};
+use super::layout::{MAX_LENGTH, MIN_LENGTH, RECORD_TYPE};
 
 /// The frame type of a sealed alert in the handshake `altsh1`. Who has no key for it cannot know that the peer wrote it.
 const SEALED_ALERT: u32 = 0x4E;

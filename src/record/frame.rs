@@ -1,20 +1,7 @@
-//! The frame around a record: a length and a type.
+//! The header of a record: a length and a type.
 
-use super::RecordError;
-
-/// Length and type, in bytes on the wire.
-pub const HEADER_LEN: usize = 8;
-/// The AES-GCM tag, in bytes.
-pub const TAG_LEN: usize = 16;
-/// What a record adds to its plaintext, in bytes.
-pub const OVERHEAD: usize = HEADER_LEN + TAG_LEN;
-/// The type word of every record (ALTS knows no other).
-pub const RECORD_TYPE: u32 = 6;
-/// The least length field: a type word and a tag, for an empty record.
-pub const MIN_LENGTH: u32 = 4 + TAG_LEN as u32;
-/// The greatest length field that is accepted: 1 MiB, as grpc-go has it. It is independent of what was negotiated, because
-/// peers exceed that by a few bytes.
-pub const MAX_LENGTH: u32 = 1 << 20;
+use super::error::RecordError;
+use super::layout::{HEADER_LEN, MAX_LENGTH, MIN_LENGTH, RECORD_TYPE, TAG_LEN};
 
 /// What the first bytes of a frame say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

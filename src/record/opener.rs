@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use alts_handshaker::{RecordProtocol, Role};
 
-use super::frame::{HEADER_LEN, Head, OVERHEAD};
+use super::frame::Head;
+use super::layout::{HEADER_LEN, OVERHEAD};
 use super::{AeadProvider, Counter, KeySlot, RecordError, TrafficKeys};
 
 /// Opens the records of one direction.

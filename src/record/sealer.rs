@@ -2,7 +2,8 @@
 
 use alts_handshaker::{RecordProtocol, Role};
 
-use super::frame::{HEADER_LEN, Head, MAX_LENGTH, OVERHEAD, TAG_LEN};
+use super::frame::Head;
+use super::layout::{HEADER_LEN, MAX_LENGTH, OVERHEAD, TAG_LEN};
 use super::{AeadProvider, Counter, KeySlot, RecordError, TrafficKeys};
 
 /// Seals the records of one direction.

@@ -8,7 +8,7 @@ use super::pipe::PipePool;
 use crate::pool::BufferPool;
 
 /// Long enough for an answer that takes a while to compute, short enough that a peer which never ends its direction does not
-/// keep a connection for ever. stunnel and ghostunnel wait as long.
+/// keep a connection forever. stunnel and ghostunnel wait as long.
 const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a relay moves bytes and when it gives up. Start from the default and change fields; clones share the pools.

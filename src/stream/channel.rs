@@ -4,13 +4,9 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use alts_handshaker::{HandshakeResult, Role};
-
 use super::moving::Moving;
 use super::negotiated::Terms;
-use super::receive::{Arrived, Receiving};
-use super::send::{Sending, Unsent};
-use crate::record::{RecordError, TrafficKeys};
+use crate::record::TrafficKeys;
 
 /// A secured connection, or one direction of it.
 ///
@@ -29,13 +25,13 @@ use crate::record::{RecordError, TrafficKeys};
 /// half that receives has no counter to seal with, nor the other one to open with.
 ///
 /// While nothing moves both boxes are gone, and a channel with both directions is 120 bytes.
-pub(crate) struct Channel<R = Receiving, S = Sending> {
+pub(crate) struct Channel<R: Direction, S: Direction> {
     pub(super) keys: ConnectionKeys,
     pub(super) receiving: R,
     pub(super) sending: S,
     pub(super) terms: Arc<Terms>,
     pub(super) moving: Option<Box<Moving>>,
-    pub(super) held: Option<Box<Held>>,
+    pub(super) held: Option<Box<Held<R::Rare, S::Rare>>>,
 }
 
 /// Records per direction under the one key of `ALTSRP_GCM_AES128`: 2^24 over both, at which AES-GCM's confidentiality margin
@@ -44,82 +40,38 @@ pub(super) const MAX_PLAIN_RECORDS: u64 = 1 << 23;
 
 /// What a connection holds in rare states.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    pub(super) arrived: Arrived,
-    pub(super) unsent: Unsent,
+pub(super) struct Held<R, S> {
+    pub(super) arrived: R,
+    pub(super) unsent: S,
 }
 
-impl Channel {
-    /// Makes a channel from what the handshake negotiated. `terms` was made from `result` too.
-    pub(crate) fn new(
-        role: Role,
-        result: &mut HandshakeResult,
-        terms: Arc<Terms>,
-    ) -> Result<Self, RecordError> {
-        let keys = TrafficKeys::new(result.record_protocol, result.key_data.as_bytes())?;
-        let held = result.late_alert.take().map(|key| {
-            Box::new(Held { arrived: Arrived::awaiting_alert(key), unsent: Unsent::default() })
-        });
-        Ok(Self {
-            keys: ConnectionKeys(keys),
-            receiving: Receiving::new(role),
-            sending: Sending::new(role),
-            terms,
-            moving: None,
-            held,
-        })
-    }
+/// What one direction keeps: at all times the value itself, in rare states its [`Rare`](Self::Rare). `()` stands for a direction that the
+/// other half of a split stream has.
+pub(crate) trait Direction {
+    type Rare: Rare;
+}
 
-    /// Takes the channel apart: each direction by itself.
-    #[cfg(feature = "tokio")]
-    pub(super) fn split(self) -> (Channel<Receiving, ()>, Channel<(), Sending>) {
-        let Self { keys, receiving, sending, terms, moving, held } = self;
-        let Held { arrived, unsent } = held.map_or_else(Held::default, |held| *held);
-        let mut receiver = Channel {
-            keys: keys.clone(),
-            receiving,
-            sending: (),
-            terms: Arc::clone(&terms),
-            moving,
-            held: Some(Box::new(Held { arrived, unsent: Unsent::default() })),
-        };
-        let mut sender = Channel {
-            keys,
-            receiving: (),
-            sending,
-            terms,
-            moving: None,
-            held: Some(Box::new(Held { arrived: Arrived::default(), unsent })),
-        };
-        receiver.tidy();
-        sender.tidy();
-        (receiver, sender)
-    }
+/// What a direction holds in rare states.
+pub(crate) trait Rare: Default {
+    fn is_empty(&self) -> bool;
+}
 
-    /// Undoes [`split`](Self::split).
-    #[cfg(feature = "tokio")]
-    pub(super) fn join(receiver: Channel<Receiving, ()>, sender: Channel<(), Sending>) -> Self {
-        let arrived = receiver.held.map_or_else(Arrived::default, |held| held.arrived);
-        let unsent = sender.held.map_or_else(Unsent::default, |held| held.unsent);
-        let mut whole = Self {
-            keys: receiver.keys,
-            receiving: receiver.receiving,
-            sending: sender.sending,
-            terms: receiver.terms,
-            moving: receiver.moving,
-            held: Some(Box::new(Held { arrived, unsent })),
-        };
-        whole.tidy();
-        whole
+impl Direction for () {
+    type Rare = ();
+}
+
+impl Rare for () {
+    fn is_empty(&self) -> bool {
+        true
     }
 }
 
-impl<R, S> Channel<R, S> {
+impl<R: Direction, S: Direction> Channel<R, S> {
     pub(crate) fn terms(&self) -> &Arc<Terms> {
         &self.terms
     }
 
-    pub(super) fn held(&mut self) -> &mut Held {
+    pub(super) fn held(&mut self) -> &mut Held<R::Rare, S::Rare> {
         self.held.get_or_insert_default()
     }
 
@@ -149,7 +101,7 @@ impl<R, S> Channel<R, S> {
     }
 }
 
-impl Held {
+impl<R: Rare, S: Rare> Held<R, S> {
     fn is_empty(&self) -> bool {
         self.arrived.is_empty() && self.unsent.is_empty()
     }
@@ -157,7 +109,7 @@ impl Held {
 
 /// The keys of a connection. What the thread has kept expanded of them goes with them.
 #[derive(Clone, Debug)]
-pub(super) struct ConnectionKeys(TrafficKeys);
+pub(super) struct ConnectionKeys(pub(super) TrafficKeys);
 
 impl Drop for ConnectionKeys {
     fn drop(&mut self) {
@@ -181,7 +133,7 @@ impl DerefMut for ConnectionKeys {
     }
 }
 
-impl<R: fmt::Debug, S: fmt::Debug> fmt::Debug for Channel<R, S> {
+impl<R: Direction + fmt::Debug, S: Direction + fmt::Debug> fmt::Debug for Channel<R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel")
             .field("negotiated", &self.terms.negotiated)

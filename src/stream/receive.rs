@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use alts_handshaker::{LateAlert, Role};
 
-use super::channel::Channel;
+use super::channel::{Channel, Direction, Rare};
 use super::stall::{RecordSource, Stall};
 use super::window::Window;
 use crate::error::Error;
@@ -45,7 +45,7 @@ enum State {
 
 /// What the receiving direction holds in rare states.
 #[derive(Debug, Default)]
-pub(super) struct Arrived {
+pub(crate) struct Arrived {
     /// Part of a record, exactly as long as what has arrived.
     partial: Box<[u8]>,
     /// The ticket of a read that waits for a buffer.
@@ -98,8 +98,14 @@ impl Arrived {
     pub(super) fn partial_len(&self) -> usize {
         self.partial.len()
     }
+}
 
-    pub(super) fn is_empty(&self) -> bool {
+impl Direction for Receiving {
+    type Rare = Arrived;
+}
+
+impl Rare for Arrived {
+    fn is_empty(&self) -> bool {
         self.partial.is_empty()
             && self.ticket.is_none()
             && self.stall.is_none()
@@ -108,7 +114,7 @@ impl Arrived {
     }
 }
 
-impl<S> Channel<Receiving, S> {
+impl<S: Direction> Channel<Receiving, S> {
     /// Uses what the peer sent right after the handshake: few bytes exactly, more in the buffer they came in.
     pub(crate) fn preload(&mut self, received: PooledBuf) {
         if received.len() > MAX_EXACT_PARTIAL {

@@ -7,7 +7,7 @@ use std::io;
 
 use alts_handshaker::{RecordProtocol, Role};
 
-use super::channel::{Channel, MAX_PLAIN_RECORDS};
+use super::channel::{Channel, Direction, MAX_PLAIN_RECORDS, Rare};
 use super::moving::Moving;
 use super::window::LEAD_IN;
 use crate::error::Error;
@@ -43,7 +43,7 @@ enum State {
 
 /// What the sending direction holds in rare states.
 #[derive(Debug, Default)]
-pub(super) struct Unsent {
+pub(crate) struct Unsent {
     /// Sealed bytes that the kernel did not take yet.
     outbound: Option<Outbound>,
     /// The task that waits until the kernel has taken them, where it may be another one than the reader's.
@@ -66,13 +66,17 @@ impl Sending {
     }
 }
 
-impl Unsent {
-    pub(super) fn is_empty(&self) -> bool {
+impl Direction for Sending {
+    type Rare = Unsent;
+}
+
+impl Rare for Unsent {
+    fn is_empty(&self) -> bool {
         self.outbound.is_none() && self.failure.is_none()
     }
 }
 
-impl<R> Channel<R, Sending> {
+impl<R: Direction> Channel<R, Sending> {
     /// Seals as much of `payload` as one batch takes and hands it to the socket. Returns how much that was; bytes that the
     /// kernel refused are kept, and the next call sends them first.
     ///

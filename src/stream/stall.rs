@@ -27,7 +27,7 @@ pub(crate) trait RecordSource: Source {
 /// The time for which part of a record has been in a pooled buffer.
 ///
 /// The whole record has to arrive within a limit while others wait for memory. Progress alone is not enough, or a peer that
-/// sends a byte now and then would keep the buffer for ever. The time in which this side waits for memory does not count.
+/// sends a byte now and then would keep the buffer forever. The time in which this side waits for memory does not count.
 #[derive(Debug)]
 pub(crate) struct Stall {
     since: Instant,

@@ -132,7 +132,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// How long the connection may take no byte before the session ends. 30 s unless set; `None` is for ever.
+    /// How long the connection may take no byte before the session ends. 30 s unless set; `None` is forever.
     pub fn write_timeout(mut self, time: Option<Duration>) -> Self {
         self.0.write_timeout = time;
         self

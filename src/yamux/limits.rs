@@ -63,7 +63,7 @@ pub(super) const MAX_HELD: usize = 32 << 20;
 /// How long the body of a frame waits for a buffer at the pool's cap, before its stream is reset so that the frames behind it can be
 /// read: 1 s.
 pub(super) const MEMORY_PATIENCE: Duration = Duration::from_secs(1);
-/// How often credit that was withheld for want of memory is looked at again: every 50 ms.
+/// How often credit that was withheld for lack of memory is looked at again: every 50 ms.
 pub(super) const WITHHELD_AGAIN: Duration = Duration::from_millis(50);
 
 /// A ping is sent when nothing was received for so long: 30 s, as by the other implementations.

@@ -133,7 +133,7 @@ pub(super) struct Core {
     due: List,
     batch: Batch,
     blocked: List,
-    /// Credit was not granted for want of memory.
+    /// Credit was not granted for lack of memory.
     withheld: Option<Moment>,
 
     // Streams.

@@ -28,7 +28,7 @@ pub use split::{ReadHalf, WriteHalf};
 ///   was read, so a stream that is not read holds up its sender after a window (512 KiB unless set), and nobody else.
 /// * **Writing** hands bytes to the session, which sends them by itself: many small writes become one frame, and flushing does
 ///   nothing. A write waits while the peer grants no credit, or while 128 KiB of the session wait to be sent; streams take turns then.
-/// * Both sides writing more than a window each before they read wait for one another for ever: an application's mistake that no
+/// * Both sides writing more than a window each before they read wait for one another forever: an application's mistake that no
 ///   protocol of this kind can repair.
 /// * **Cancellation**: any read or write may be dropped; nothing is lost.
 /// * **End**: [`close_write`](Self::close_write), or `shutdown` of `AsyncWrite`, ends this side's direction in order, and the peer may go
@@ -122,7 +122,7 @@ impl Stream {
         self.handle.reset(code);
     }
 
-    /// Until when a read may wait; `None`, as at first, is for ever. A read that is over its deadline fails with `TimedOut`. Nothing is lost,
+    /// Until when a read may wait; `None`, as at first, is forever. A read that is over its deadline fails with `TimedOut`. Nothing is lost,
     /// and with a later deadline reading goes on.
     pub fn set_read_deadline(&mut self, deadline: Option<Instant>) {
         self.deadlines.get_or_insert_default().read.set(deadline);

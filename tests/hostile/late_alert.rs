@@ -70,7 +70,7 @@ async fn an_alert_after_the_first_record_is_none() {
         assert_eq!(error, Some(not_a_record.clone()), "together: {together}");
     }
 
-    // In the first record's place the same alert is believed.
+    // In the first record's place the same alert is accepted.
     let Refused { mut stream, control, alert, _far, .. } = refused(&world, &pool).await;
     control.inject(&alert);
     let (received, error) = read_until_error(&mut stream).await;

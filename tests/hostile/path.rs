@@ -215,7 +215,7 @@ async fn flipped_bits() {
 
 /// An alert that nobody with keys has sealed, where a client awaits the first record.
 #[tokio::test]
-async fn a_forged_alert_is_not_believed() {
+async fn a_forged_alert_is_not_accepted() {
     let world = World::new();
     let forged = |len: usize| {
         move |_: &Tapped| {

@@ -47,7 +47,7 @@ pub(crate) fn allow_descriptors(most: u64) {
     setrlimit(Resource::RLIMIT_NOFILE, most.min(hard), hard).expect("the limit can be set");
 }
 
-/// Waits until `holds`. A scenario that waits for ever is ended from outside.
+/// Waits until `holds`. A scenario that waits forever is ended from outside.
 pub(crate) fn wait_until(holds: impl Fn() -> bool) {
     while !holds() {
         std::thread::sleep(Duration::from_millis(5));

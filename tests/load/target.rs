@@ -126,7 +126,7 @@ fn listen() -> io::Result<TcpListener> {
     socket.listen(4_096)
 }
 
-/// Accepts for ever.
+/// Accepts forever.
 pub(crate) async fn accept<F, S>(
     listener: TcpListener,
     acceptor: Acceptor,

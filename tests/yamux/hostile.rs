@@ -88,7 +88,7 @@ async fn floods(frame: Vec<u8>) -> usize {
     let (mut raw, server) = server();
     let flood = frame.repeat(1_000);
     let mut sent = 0;
-    // Only a flood that is taken without end would go on for ever; the session would end it, but at 1.5 MB.
+    // Only a flood that is taken without end would go on forever; the session would end it, but at 1.5 MB.
     while sent < 64 << 20 {
         match timeout(Duration::from_secs(2), raw.0.write_all(&flood)).await {
             Ok(Ok(())) => sent += flood.len(),

@@ -32,7 +32,7 @@ pub struct Init {
     /// it is for development.
     #[arg(long, value_name = "NAME", default_value = DEVELOPMENT_TRUST_DOMAIN)]
     trust_domain: TrustDomain,
-    /// Replace an authority that is there already. Nothing it issued will be believed any more.
+    /// Replace an authority that is there already. Certificates that it issued are no longer trusted.
     #[arg(long)]
     force: bool,
 }

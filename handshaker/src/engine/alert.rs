@@ -8,8 +8,10 @@ use super::frame::{self, Frame, Header};
 use super::protocol::{FrameKind, HEADER_LEN, MAX_REASON};
 use super::schedule::Secrets;
 use super::seal::MessageKey;
-use crate::error::{AlertCode, Error};
-use crate::session::{LateAlert, Role};
+use crate::alert::AlertCode;
+use crate::error::Error;
+use crate::role::Role;
+use crate::session::LateAlert;
 
 /// `u16 code | reason<u8>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +126,9 @@ impl Alerts {
             Alert { code: code.number(), reason: "" }.encode(out);
         };
         match self.voice {
-            Voice::Clear => frame::write(out, FrameKind::Alert, |out| body(code.in_clear(), out)),
+            Voice::Clear => {
+                frame::write(out, FrameKind::Alert, |out| body(code.in_plaintext(), out));
+            }
             Voice::Sealed(key) => {
                 let mut plaintext = Vec::new();
                 body(code, &mut plaintext);
@@ -134,7 +138,7 @@ impl Alerts {
         }
     }
 
-    /// The content of the peer's alert, or its fault. Codes that must not be sent in plaintext are not believed there.
+    /// The content of the peer's alert, or its fault. Codes that must not be sent in plaintext read as `handshake_failure` there.
     pub(super) fn receive(&self, frame: &mut Frame) -> Error {
         let result = match (&self.peer, frame.kind()) {
             (Some(key), FrameKind::SealedAlert) => {
@@ -142,7 +146,7 @@ impl Alerts {
             }
             _ => Alert::load(frame.body()).map(|alert| {
                 let (code, reason) = alert.code_and_words();
-                (code.in_clear(), reason, false)
+                (code.in_plaintext(), reason, false)
             }),
         };
         match result {
@@ -174,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn in_clear_only_what_anybody_may_know() {
+    fn plaintext_says_only_what_anybody_may_know() {
         for number in 0..21 {
             let code = AlertCode::from_number(number);
             let mut out = Vec::new();
@@ -183,7 +187,7 @@ mod tests {
             assert_eq!(out, [7, 0, 0, 0, 0x4f, 0, 0, 0, 0, told, 0]);
             assert_eq!(
                 Alerts::clear().receive(&mut frame(&out)),
-                Error::Alert { code: code.in_clear(), reason: String::new(), sealed: false }
+                Error::Alert { code: code.in_plaintext(), reason: String::new(), sealed: false }
             );
         }
     }

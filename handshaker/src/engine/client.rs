@@ -15,7 +15,8 @@ use super::protocol::{FrameKind, Stage, Th0, Th1, Transcript, VERSION};
 use super::schedule::Secrets;
 use super::server_init::ServerInit;
 use crate::error::Error;
-use crate::session::{HandshakeResult, Role};
+use crate::role::Role;
+use crate::session::HandshakeResult;
 
 /// Nothing has been sent.
 pub(super) struct Start {

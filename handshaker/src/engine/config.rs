@@ -10,7 +10,8 @@ use super::protocol::{Hash, MAX_CHAIN_BYTES, MAX_SHARES};
 use super::schedule::MasterSecret;
 use crate::error::Error;
 use crate::identity::{ChainVerifier, Identity, Policy, VerifiedPeer};
-use crate::session::{HandshakeOptions, HandshakeResult, Role};
+use crate::role::Role;
+use crate::session::{HandshakeOptions, HandshakeResult};
 
 /// Everything that a side brings to a handshake. Checked once, then used throughout.
 pub(crate) struct Config {

@@ -2,7 +2,8 @@
 
 use super::codec::{Reader, put_u16, vector16};
 use super::protocol::{EXTENSION_CLOSE_NOTIFY, EXTENSION_CRITICAL};
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 
 /// `extensions<u16>: {u16 type, data<u16>}*`, strictly ascending by type; the critical bit is part of the type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

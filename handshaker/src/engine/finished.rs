@@ -5,7 +5,8 @@ use super::codec::{Reader, put_u16, put_u32, vector16};
 use super::extensions::Extensions;
 use super::names;
 use super::protocol::{HASH_LEN, MAX_CERTIFICATE, MAX_CHAIN, MAX_CHAIN_BYTES, PADDING_UNIT};
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 use crate::session::RpcVersions;
 
 /// What a side states at the front of its message.

@@ -2,7 +2,8 @@
 
 use super::protocol::{FrameKind, HEADER_LEN, MAX_ALERT, MAX_CLIENT_INIT, MAX_FRAME, TAG_LEN};
 use super::seal::MessageKey;
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 
 impl FrameKind {
     pub(super) const ALL: [Self; 6] = [

@@ -2,7 +2,8 @@
 
 use super::frame::{Frame, Header};
 use super::protocol::{FrameKind, HEADER_LEN};
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 use crate::foreign::ForeignProtocol;
 
 /// What may come next.

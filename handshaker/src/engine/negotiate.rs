@@ -5,7 +5,8 @@ use super::client_init::ClientInit;
 use super::finished::ServerParameters;
 use super::key_share::Suite;
 use super::protocol::VERSION;
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 use crate::session::{HandshakeOptions, RecordProtocol, RpcVersions};
 
 /// What goes into the result besides keys and identities.

@@ -3,7 +3,8 @@
 use super::names::{refuse_duplicates, valid_name};
 use super::protocol::MAX_APP_PROTOCOLS;
 use crate::error::Error;
-use crate::session::{HandshakeOptions, Role};
+use crate::role::Role;
+use crate::session::HandshakeOptions;
 
 /// Refuses options that cannot be put into messages or that would be ignored.
 pub(super) fn validate(role: Role, options: &HandshakeOptions) -> Result<(), Error> {

@@ -8,9 +8,10 @@ use super::config::Config;
 use super::finished::Finished;
 use super::protocol::{Hash, MAX_SIGNATURE, SIGNATURE_PAD, signature_context};
 use super::schedule::DirectionSecret;
-use crate::error::{AlertCode, Error};
-use crate::identity::{Identity, SignatureScheme, VerifiedPeer};
-use crate::session::Role;
+use crate::alert::AlertCode;
+use crate::error::Error;
+use crate::identity::{Identity, SignatureScheme, VerifiedPeer, claims};
+use crate::role::Role;
 
 /// The schemes that this side verifies, which it tells the peer.
 pub(super) fn offered_schemes() -> Vec<u16> {
@@ -65,10 +66,9 @@ pub(super) fn verify<P>(
     secret: &DirectionSecret,
     now: SystemTime,
 ) -> Result<Arc<VerifiedPeer>, Error> {
-    let claimed = config
-        .verifier
-        .verify(&config.identity, &finished.chain, signer, now)
-        .map_err(|error| Error::peer(error.code(), error.describe(&finished.chain)))?;
+    let claimed = config.verifier.verify(&config.identity, &finished.chain, signer, now).map_err(
+        |error| Error::peer(error.code(), format!("{error}{}", claims(&finished.chain))),
+    )?;
     let scheme = SignatureScheme(finished.scheme);
     if !SignatureScheme::ALL.contains(&scheme) {
         return Err(Error::illegal(format!("signature scheme {scheme:?} was not offered")));

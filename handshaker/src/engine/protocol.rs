@@ -3,7 +3,8 @@
 
 use ring::digest;
 
-use crate::session::{RecordProtocol, Role};
+use crate::role::Role;
+use crate::session::RecordProtocol;
 
 /// The only version so far.
 pub(super) const VERSION: u16 = 0x0001;

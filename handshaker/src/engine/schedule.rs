@@ -22,7 +22,8 @@ use super::protocol::{
 };
 use super::seal::MessageKey;
 use crate::error::Error;
-use crate::session::{KeyData, RecordProtocol, Role};
+use crate::role::Role;
+use crate::session::{KeyData, RecordProtocol};
 
 /// SHA-256 of nothing.
 const EMPTY_HASH: Hash = [

@@ -14,7 +14,8 @@ use super::protocol::{FrameKind, Stage, Th4, Transcript, VERSION};
 use super::schedule::{DirectionSecret, MasterSecret, Secrets};
 use super::server_init::ServerInit;
 use crate::error::Error;
-use crate::session::{HandshakeResult, Role};
+use crate::role::Role;
+use crate::session::HandshakeResult;
 
 /// Nothing has been received.
 pub(super) struct AwaitClientInit {

@@ -12,9 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Config, Handshake, State, Suite, SystemEphemerals};
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 use crate::identity::{ChainVerifier, Identity, Policy, TrustBundles};
-use crate::session::{HandshakeOptions, HandshakeResult, Role};
+use crate::role::Role;
+use crate::session::{HandshakeOptions, HandshakeResult};
 
 /// In 2027; the test identities are valid from 2025 to 2045.
 fn now() -> SystemTime {

@@ -1,4 +1,4 @@
-//! An authority that is believed.
+//! A trusted authority.
 
 use std::ops::Range;
 

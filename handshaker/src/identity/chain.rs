@@ -154,7 +154,7 @@ pub(super) fn verify(
 
 /// What a chain that was refused says about itself, for a log: who the leaf claims to be, who would have issued it, and until when it
 /// would be valid. Empty if it cannot be read.
-pub(super) fn claims(chain: &[impl AsRef<[u8]>]) -> String {
+pub(crate) fn claims(chain: &[impl AsRef<[u8]>]) -> String {
     let leaf = chain.first().and_then(|der| Certificate::parse(der.as_ref(), 0).ok());
     leaf.map_or_else(String::new, |leaf| {
         let id = match leaf.leaf_id() {

@@ -5,7 +5,6 @@
 
 use std::net::Ipv4Addr;
 
-use super::certificate::Certificate;
 use super::der::{Reader, tag};
 use super::error::CertificateError;
 
@@ -65,17 +64,18 @@ impl Comparisons {
     }
 }
 
-/// Checks all names of `certificate`, which stands below an issuer with these constraints.
+/// Checks the subject and the alternative names of a certificate that stands below an issuer with these constraints.
 pub(super) fn check(
     constraints: NameConstraints<'_>,
-    certificate: &Certificate<'_>,
+    subject: &[u8],
+    alternative_names: &[u8],
     comparisons: &mut Comparisons,
 ) -> Result<(), CertificateError> {
     // A subject is a name of the form directoryName, unless it is empty.
-    if !certificate.subject.is_empty() {
-        check_name(constraints, form::DIRECTORY, certificate.subject, comparisons)?;
+    if !subject.is_empty() {
+        check_name(constraints, form::DIRECTORY, subject, comparisons)?;
     }
-    let mut names = Reader::new(certificate.names);
+    let mut names = Reader::new(alternative_names);
     while !names.is_empty() {
         let name = names.element().ok_or(UNREADABLE_NAME)?;
         check_name(constraints, name.tag, name.contents, comparisons)?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::AlertCode;
+use crate::alert::AlertCode;
 
 use super::spiffe::{SpiffeIdError, TrustDomain};
 
@@ -242,13 +242,6 @@ impl CertificateError {
             Self::UnknownTrustDomain(_) => AlertCode::UnknownTrustDomain,
             _ => AlertCode::BadCertificate,
         }
-    }
-}
-
-impl CertificateError {
-    /// The fault, and what the chain claims, for the log of the side that refuses it.
-    pub(crate) fn describe(&self, chain: &[&[u8]]) -> String {
-        format!("{self}{}", super::chain::claims(chain))
     }
 }
 

@@ -218,7 +218,8 @@ impl<'a> Search<'a> {
         for (place, issuer) in issuers.iter().enumerate() {
             let Some(constraints) = issuer.name_constraints else { continue };
             for below in &certificates[..=place] {
-                constraints::check(constraints, below, &mut self.comparisons)?;
+                let (subject, names) = (below.subject, below.names);
+                constraints::check(constraints, subject, names, &mut self.comparisons)?;
             }
         }
         let lists = self.rules.revocation_lists;

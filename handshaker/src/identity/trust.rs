@@ -18,7 +18,7 @@ pub const DEVELOPMENT_TRUST_DOMAIN: &str = "dev.local";
 
 /// Certificate authorities and revocation lists, separate for each trust domain.
 ///
-/// There is deliberately no common store: an authority is believed about its own domain only, so that a federated one cannot
+/// There is deliberately no common store: an authority is trusted for its own domain only, so that a federated one cannot
 /// issue names of another domain.
 ///
 /// A trust domain that has revocation lists needs one from each authority in a chain, intermediates included, and current ones:

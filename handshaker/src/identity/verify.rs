@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::session::Role;
+use crate::role::Role;
 
 use super::cache::{CacheStats, ChainCache, Key};
 use super::certificate::Purpose;

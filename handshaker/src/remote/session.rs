@@ -16,16 +16,18 @@ use tonic::{Status, Streaming};
 use super::Shared;
 use super::answer::{self, broken, check_status};
 use super::turns::{Parked, Turn};
+use crate::alert::AlertCode;
 use crate::engine::is_part_of_a_frame;
-use crate::error::{AlertCode, Error};
+use crate::error::Error;
 use crate::proto::handshaker_req::ReqOneof;
 use crate::proto::handshaker_service_client::HandshakerServiceClient;
 use crate::proto::{
     HandshakeProtocol, HandshakerReq, HandshakerResp, Identity, NextHandshakeMessageReq,
     ServerHandshakeParameters, StartClientHandshakeReq, StartServerHandshakeReq,
 };
+use crate::role::Role;
 use crate::rpc_status::from_status;
-use crate::session::{HandshakeOptions, HandshakeSession, Role, Step};
+use crate::session::{HandshakeOptions, HandshakeSession, Step};
 
 /// The largest response that is read, in bytes: more than ALTS's largest frame with its result.
 const MAX_RESPONSE_BYTES: usize = 2 << 20;

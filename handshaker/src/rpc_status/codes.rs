@@ -15,7 +15,8 @@
 
 use tonic::Code;
 
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 
 /// The code for a finding with this handshake error code, this side's or the peer's: the table in `PROTOCOL.md`.
 pub(super) fn of_alert(alert: AlertCode) -> Code {

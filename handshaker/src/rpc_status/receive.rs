@@ -3,7 +3,8 @@
 use tonic::{Code, Status};
 
 use super::{DETAIL, FAULT, MAX_DETAIL};
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 use crate::foreign::ForeignProtocol;
 
 /// What a service's refusal means for the handshake.

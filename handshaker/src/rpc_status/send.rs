@@ -5,7 +5,8 @@ use tonic::metadata::MetadataMap;
 
 use super::codes::of_error;
 use super::{DETAIL, FAULT, MAX_DETAIL};
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 
 /// The status that ends the call of a handshake that failed with `error`.
 pub(crate) fn to_status(error: &Error) -> Status {

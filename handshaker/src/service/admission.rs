@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::{Caller, ServiceLimits};
-use crate::error::{AlertCode, Error};
+use crate::alert::AlertCode;
+use crate::error::Error;
 use crate::limits::{HandshakeLimits, LimitOptions};
 
 #[derive(Clone, Debug)]

@@ -17,12 +17,14 @@ use super::observer::Finished;
 use super::rejection::Rejection;
 use super::start::Start;
 use super::{Caller, Shared};
+use crate::alert::AlertCode;
 use crate::engine::Handshake;
-use crate::error::{AlertCode, Error};
+use crate::error::Error;
 use crate::proto::handshaker_req::ReqOneof;
 use crate::proto::{HandshakerReq, HandshakerResp, HandshakerResult, HandshakerStatus, Identity};
+use crate::role::Role;
 use crate::rpc_status::Refusal;
-use crate::session::{HandshakeResult, Role};
+use crate::session::HandshakeResult;
 
 /// Messages without a byte that are answered. Callers send one when they have only waited; more would be a loop.
 const MAX_EMPTY_MESSAGES: u32 = 16;
@@ -97,7 +99,7 @@ impl Call {
     }
 
     /// Starts to serve the caller. There is one response to each request. The stream ends with the result, since gRPC C++ uses no
-    /// result before it has; or with a status alone, since grpc-go waits for ever for what follows a response that reports a
+    /// result before it has; or with a status alone, since grpc-go waits forever for what follows a response that reports a
     /// failure.
     pub(super) fn start(self, open: OpenStream) -> Answers {
         let (sender, answers) = channel(ANSWERS);

@@ -9,8 +9,9 @@ use crate::engine::Handshake;
 use crate::error::Error;
 use crate::identity::{Identity, IdentitySource};
 use crate::local::LocalHandshaker;
+use crate::role::Role;
 use crate::rpc_status::Refusal;
-use crate::session::{HandshakeOptions, Role};
+use crate::session::HandshakeOptions;
 
 /// One identity with the policies under which it is used.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::session::Role;
+use crate::role::Role;
 
 /// Counts handshakes, for metrics. It is called from the tasks that serve callers, so it should be quick.
 pub trait Observer: Send + Sync + fmt::Debug + 'static {

@@ -5,8 +5,9 @@ use crate::proto::{
     self, HandshakeProtocol, RpcProtocolVersions, StartClientHandshakeReq, StartServerHandshakeReq,
     identity::IdentityOneof,
 };
+use crate::role::Role;
 use crate::rpc_status::Refusal;
-use crate::session::{HandshakeOptions, RecordProtocol, Role, RpcVersions};
+use crate::session::{HandshakeOptions, RecordProtocol, RpcVersions};
 
 /// Names of identities that a message may hold. Callers name a handful; each is compared.
 const MAX_IDENTITIES: usize = 64;

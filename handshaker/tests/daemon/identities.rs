@@ -39,7 +39,7 @@ async fn new_files_are_taken_over() {
     let (client, server) = begun_before.finish().await.unwrap();
     assert_eq!((&*client.local, server.peer.name()), (CART, CART));
 
-    // What is no good leaves the old one in place.
+    // Files that cannot be used leave the old identity in place.
     fs::write(files.path("cart/chain.pem"), "nonsense").unwrap();
     eventually(|| counted(&daemon, "alts_handshaker_identity_reload_failures_total") > 0).await;
     assert_eq!(name(&daemon).await, RENAMED);

@@ -5,7 +5,7 @@ use alts_handshaker::{AlertCode, Error};
 use crate::peers::{self, Pair, frame, frames, refuses, waiting_for};
 
 #[test]
-fn alerts_in_clear_are_accepted_until_the_end_and_believed_little() {
+fn plaintext_alerts_are_accepted_until_the_end_but_carry_no_secret_codes() {
     for awaited in 0x41..=0x44 {
         for code in 0..=20 {
             let mut side = waiting_for(awaited);
@@ -92,7 +92,7 @@ fn a_driver_gives_up() {
 }
 
 #[test]
-fn what_is_secret_is_not_said_in_clear_by_drivers_either() {
+fn what_is_secret_is_not_said_in_plaintext_by_drivers_either() {
     let mut side = waiting_for(0x42);
     assert_eq!(side.fail(AlertCode::AccessDenied), peers::clear_alert(0));
 }

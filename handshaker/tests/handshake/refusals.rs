@@ -299,7 +299,7 @@ fn a_signer_that_fails() {
     let pair = Pair::of(failing("client", Err(gone.clone())), usual.server.clone());
     assert_eq!(client_refuses(&pair, code), Error::Identity(gone.clone()));
 
-    // The client has no keys yet, so it is told in clear.
+    // The client has no keys yet, so it is told in plaintext.
     let pair = Pair::of(usual.client.clone(), failing("server", Err(gone.clone())));
     let Outcome { client, server } = pair.run();
     assert_eq!(*server.error(), Error::Identity(gone));

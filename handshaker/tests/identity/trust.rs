@@ -50,7 +50,7 @@ fn a_bundle_has_authorities() {
     assert_eq!(nothing.authorities(&domain("example.org")), 0);
 }
 
-/// Every authority that is in a file is believed, however it stands there.
+/// Every authority in a file is trusted, wherever it stands there.
 #[test]
 fn all_authorities_of_a_file_are_loaded() {
     let (one, other) = (Authority::root("home"), Authority::root("home"));
@@ -191,7 +191,7 @@ fn development_certificates_are_refused_unless_allowed() {
     let identity = |trust: TrustBundles| {
         Identity::from_pem(leaf.pem.as_bytes(), leaf.key_pem.as_bytes(), trust, now()).map(drop)
     };
-    // As the own domain, and beside a real one.
+    // As this side's domain, and beside a real one.
     assert_eq!(
         TrustBundles::new().insert_pem(&dev, root.pem.as_bytes()).map(drop),
         Err(refused.clone())

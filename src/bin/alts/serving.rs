@@ -245,7 +245,7 @@ impl ServingArguments {
             });
         }
 
-        stop.signalled().await;
+        stop.signaled().await;
         draining.store(true, Ordering::Relaxed);
         notify::stopping();
         accepting.shutdown().await;
@@ -257,7 +257,7 @@ impl ServingArguments {
         };
         let drained = tokio::select! {
             finished = timeout(self.shutdown_timeout.0, drained) => finished.is_ok(),
-            () = stop.signalled() => false,
+            () = stop.signaled() => false,
         };
         if !drained {
             let open = most - places.available_permits() as u32;
@@ -347,7 +347,7 @@ impl Stop {
         })
     }
 
-    async fn signalled(&mut self) {
+    async fn signaled(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -1,4 +1,4 @@
-//! What a client was told when it was made.
+//! What holds for all connections of a client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -227,8 +227,8 @@ pub(super) mod tests {
     #[test]
     fn each_symbol_between_each_two_others() {
         for symbol in 0..=255 {
-            for neighbour in [b'0', b'a', b'Z', b'&', b'!', 0, 10, 255] {
-                let text = [neighbour, symbol, symbol, neighbour, neighbour, symbol];
+            for neighbor in [b'0', b'a', b'Z', b'&', b'!', 0, 10, 255] {
+                let text = [neighbor, symbol, symbol, neighbor, neighbor, symbol];
                 let code = encode(text.iter().map(|&b| b.into()));
                 assert_eq!(decoded(&code).unwrap(), text);
             }

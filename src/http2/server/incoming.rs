@@ -16,7 +16,7 @@ use super::exchange::BoxError;
 use super::{Connected, Server};
 use crate::ready::ReadyReader;
 
-/// When accepting fails for want of descriptors or memory the next attempt fails too, until something is given back.
+/// When accepting fails for lack of descriptors or memory the next attempt fails too, until something is given back.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Server {

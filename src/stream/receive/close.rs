@@ -3,34 +3,19 @@
 use std::io;
 
 use super::{Receiving, State};
-use crate::ready::{Sink, Source};
+use crate::ready::Source;
 use crate::record::{HEADER_LEN, Head, OVERHEAD, open_record};
-use crate::stream::channel::Channel;
+use crate::stream::channel::{Channel, Direction};
 use crate::stream::moving::Moving;
 
-impl Channel {
-    /// [`shutdown`](Self::shutdown), then [`take_close`](Self::take_close). After the peer's authenticated end it is no error
-    /// if the close cannot be sent any more.
-    pub(crate) fn close(&mut self, io: &mut (impl Source + Sink)) -> io::Result<()> {
-        let shut = self.shutdown(io);
-        if self.is_closed() {
-            self.take_close(io);
-            if self.peer_closed_authenticated() && self.forgive_lost_close() {
-                return Ok(());
-            }
-        }
-        shut
-    }
-}
-
-impl<S> Channel<Receiving, S> {
+impl<S: Direction> Channel<Receiving, S> {
     /// Takes the peer's closing record out of the socket, if it is next and has arrived. A TCP socket that is dropped over
     /// unread bytes resets the connection, and what the peer has not received by then is lost. Without ALTS, the peer's end
     /// leaves nothing to read.
     ///
     /// It reads the 24 bytes of such a record and no more. If they are something else, they wait for the next read as any part
     /// of a record does. A task that waits in a read does this itself, and its waker stays with the socket.
-    fn take_close(&mut self, source: &mut impl Source) {
+    pub(in crate::stream) fn take_close(&mut self, source: &mut impl Source) {
         let idle = !self.receiving.turn.is_awaited() && !self.has_plaintext();
         if !idle || !self.terms.negotiated.close_notify {
             return;

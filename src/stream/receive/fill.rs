@@ -7,7 +7,7 @@ use super::{MAX_EXACT_PARTIAL, Receiving};
 use crate::error::Error;
 use crate::pool::{BufferPool, Ticket};
 use crate::record::Head;
-use crate::stream::channel::Channel;
+use crate::stream::channel::{Channel, Direction};
 use crate::stream::stall::{RecordSource, Stall};
 use crate::stream::window::{LEAD_IN, Window};
 
@@ -43,7 +43,7 @@ impl Turn {
     }
 }
 
-impl<S> Channel<Receiving, S> {
+impl<S: Direction> Channel<Receiving, S> {
     /// Waits for the socket, then reads once, and notes the end of the stream.
     pub(super) fn fill(
         &mut self,
@@ -131,7 +131,7 @@ impl<S> Channel<Receiving, S> {
     }
 
     /// The reader waits now. The window is dropped, except for part of a record in it, which moves to the smallest memory that
-    /// holds it. If the reader waits for the peer (`idle`), a large part may not stay for ever while others wait for buffers;
+    /// holds it. If the reader waits for the peer (`idle`), a large part may not stay forever while others wait for buffers;
     /// otherwise it waits for memory, and the peer is not to blame.
     fn park(&mut self, source: &mut impl RecordSource, idle: bool) -> io::Result<()> {
         self.receiving.turn = Turn::AWAITED;

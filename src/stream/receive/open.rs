@@ -7,10 +7,10 @@ use alts_handshaker::RecordProtocol;
 use super::{Receiving, State};
 use crate::error::{Error, Truncation};
 use crate::record::{Head, RecordError, open_record};
-use crate::stream::channel::{Channel, MAX_PLAIN_RECORDS};
+use crate::stream::channel::{Channel, Direction, MAX_PLAIN_RECORDS};
 use crate::stream::window::Window;
 
-impl<S> Channel<Receiving, S> {
+impl<S: Direction> Channel<Receiving, S> {
     /// Opens the next record, if all of it has arrived. An empty one is the peer's close if that was negotiated; otherwise it
     /// is skipped, and the result is `true` as well.
     #[inline]

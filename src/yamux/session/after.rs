@@ -38,7 +38,7 @@ impl After {
         }
     }
 
-    /// Notes who waits. The task that waited before has lost interest.
+    /// Notes the waiting task. The one that waited before has lost interest.
     pub(super) fn park(&mut self, place: &mut Option<Waker>, waker: &Waker) {
         if place.as_ref().is_none_or(|parked| !parked.will_wake(waker))
             && let Some(old) = place.replace(waker.clone())
@@ -47,7 +47,7 @@ impl After {
         }
     }
 
-    /// Forgets who waits.
+    /// Forgets the waiting task.
     pub(super) fn unpark(&mut self, place: &mut Option<Waker>) {
         self.wakers.extend(place.take());
     }

@@ -10,8 +10,10 @@
 //! read into, at least a quarter of it full.
 
 use super::after::After;
-use super::table::NONE;
 use crate::pool::PooledBuf;
+
+/// No node.
+const NONE: u32 = u32::MAX;
 
 /// Places in lists that are kept while streams are open: 640 bytes.
 const KEPT_NODES: usize = 16;

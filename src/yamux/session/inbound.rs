@@ -61,7 +61,7 @@ impl Core {
         self.steady.heard_at = now;
     }
 
-    /// Takes in what was read. What cannot go on for want of a buffer comes back.
+    /// Takes in what was read. What cannot go on for lack of a buffer comes back.
     pub(in crate::yamux) fn receive(
         &mut self,
         rest: Rest,

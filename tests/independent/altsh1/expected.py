@@ -286,7 +286,7 @@ Finished/record protocol before extensions       | client | peer illegal_paramet
 Finished/extensions before RPC versions          | client | incompatible unsupported_extension | sealed unsupported_extension | critical extension 0xff00 is unknown
 Finished/RPC versions before access              | client | incompatible rpc_version_mismatch | sealed rpc_version_mismatch | the peer's RPC versions are 1.0 to 1.0
 Finished/extensions before access                | server | incompatible unsupported_extension | sealed unsupported_extension | critical extension 0xff00 is unknown
-Finished/access before the own scheme            | client | denied spiffe://example.org/theirs | sealed access_denied      | no rule allows it
+Finished/access before its own scheme            | client | denied spiffe://example.org/theirs | sealed access_denied      | no rule allows it
 
 # 15.2. Time
 chain/expired leaf                               | both   | peer certificate_expired        | sealed certificate_expired | expired

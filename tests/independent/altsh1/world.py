@@ -64,7 +64,7 @@ class World:
         }
 
     def trust_with(self, name, *revocation_lists):
-        """As `trust`, with revocation lists for the own domain."""
+        """As `trust`, with revocation lists for this side's domain."""
         return {**self.trust, DOMAIN: self.file(name, self.root.pem(), *revocation_lists)}
 
     def ask(self):

@@ -155,7 +155,7 @@ pub(crate) fn echo_server(row: &mut Row, scale: Scale) {
     let base = descriptors_of(&process);
     visitors.tell(&format!("hold {count}"));
     wait_until(|| descriptors_of(&process) as u64 >= 20 + ROOM);
-    // Handshakes still keep it busy at first. A loop that spins does so for ever, with all of a core.
+    // Handshakes still keep it busy at first. A loop that spins does so forever, with all of a core.
     let (mut busy, mut passed) = (u64::MAX, 0);
     for _ in 0..LOOKS {
         let (start, before) = (Instant::now(), ticks(&process).unwrap_or(0));

@@ -1,4 +1,4 @@
-//! More buffers than the system allows mappings: each buffer is one, where its neighbours are gone. At the limit the system refuses both to
+//! More buffers than the system allows mappings: each buffer is one, where its neighbors are gone. At the limit the system refuses both to
 //! map and to cut holes.
 
 use std::fs::File;
@@ -45,7 +45,7 @@ pub(crate) fn run(row: &mut Row, _: Scale) {
     let mut refused = Vec::with_capacity(1_000);
     let (base_resident, base_mappings) = (resident(), mappings());
     for _ in 0..count {
-        buffers.push(Some(touched(&pool).expect("neighbours share a mapping")));
+        buffers.push(Some(touched(&pool).expect("neighbors share a mapping")));
     }
     row.thrown(0, (count * 4_608) as u64, count as u64);
     row.note("vm.max_map_count", max_map_count());

@@ -15,7 +15,7 @@ pub(in crate::roles) enum Request {
     Download = b'd',
     /// Take so many bytes, then send one.
     Upload = b'u',
-    /// Send back what comes, for ever.
+    /// Send back what comes, forever.
     Echo = b'e',
 }
 

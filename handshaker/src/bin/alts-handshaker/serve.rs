@@ -30,7 +30,7 @@ use self::health::Health;
 use self::identities::DaemonIdentities;
 use self::incoming::Listeners;
 use self::metrics::Metrics;
-use self::places::Places;
+use self::places::{PlaceLimits, Places};
 
 pub(crate) use self::arguments::Serve;
 
@@ -53,6 +53,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a call may take that is not a handshake.
 const OTHER_CALLS: Duration = Duration::from_secs(10);
+
+/// What the last answer of a call gets to be read, beyond the time that the call may take.
+const UNREAD: Duration = Duration::from_secs(5);
 
 /// How long the last responses have to reach their callers after all handshakes have finished.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -128,7 +131,7 @@ impl Serve {
         let mut server = tokio::spawn(server);
 
         tokio::select! {
-            () = stop.signalled() => {}
+            () = stop.signaled() => {}
             ended = &mut server => return Ok(ended??),
         }
         tracing::info!(in_flight = service.in_flight(), "shutting down");
@@ -154,9 +157,19 @@ impl Serve {
                     "handshakes that have not finished within --shutdown-timeout are dropped"
                 ),
             },
-            () = stop.signalled() => tracing::warn!("a second signal: handshakes in progress are dropped"),
+            () = stop.signaled() => tracing::warn!("a second signal: handshakes in progress are dropped"),
         }
         Ok(())
+    }
+
+    fn place_limits(&self) -> PlaceLimits {
+        PlaceLimits {
+            all: self.max_connections.0,
+            per_caller: self.max_connections_per_caller.0,
+            first_call: self.first_call_timeout.0,
+            idle: self.connection_idle_timeout.0,
+            call: self.handshake_timeout.0.max(OTHER_CALLS) + UNREAD,
+        }
     }
 
     /// Warns about settings that are allowed but often wrong.
@@ -208,7 +221,7 @@ impl Stop {
         })
     }
 
-    async fn signalled(&mut self) {
+    async fn signaled(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

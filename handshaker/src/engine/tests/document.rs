@@ -2,11 +2,13 @@
 
 use ring::digest;
 
+use crate::alert::AlertCode;
 use crate::engine::alert::Alerts;
 use crate::engine::frame::{Frame, Header};
 use crate::engine::protocol::{self, FrameKind, Stage, Transcript};
-use crate::error::{AlertCode, Error};
-use crate::session::{RecordProtocol, Role};
+use crate::error::Error;
+use crate::role::Role;
+use crate::session::RecordProtocol;
 
 const DOCUMENT: &str = include_str!("../../../PROTOCOL.md");
 
@@ -127,7 +129,7 @@ fn th1_is_over_whole_frames() {
 }
 
 #[test]
-fn alerts_in_clear() {
+fn alerts_in_plaintext() {
     let mut out = Vec::new();
     Alerts::clear().send(AlertCode::NoCommonSuite, &mut out);
     assert_eq!(out, known("Alert frame, code 4"));

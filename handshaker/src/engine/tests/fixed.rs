@@ -6,11 +6,13 @@ use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
 
 use super::document::unhex;
 use super::{config, now, step};
+use crate::alert::AlertCode;
 use crate::engine::key_share::KeyShare;
 use crate::engine::schedule::SharedSecret;
 use crate::engine::{Config, Ephemerals, Handshake, Suite, SystemEphemerals};
-use crate::error::{AlertCode, Error};
-use crate::session::{HandshakeOptions, RecordProtocol, Role, RpcVersion, RpcVersions};
+use crate::error::Error;
+use crate::role::Role;
+use crate::session::{HandshakeOptions, RecordProtocol, RpcVersion, RpcVersions};
 
 /// Always the same key and the same random.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ mod offers;
 use std::sync::Arc;
 
 use super::{honest, identity, step};
+use crate::alert::AlertCode;
 use crate::engine::alert::Alerts;
 use crate::engine::client_init::{ClientInit, OfferedShare};
 use crate::engine::extensions::Extensions;
@@ -19,9 +20,10 @@ use crate::engine::protocol::{FrameKind, Hash, Stage, Th0, Th4, Transcript};
 use crate::engine::schedule::{DirectionSecret, Secrets};
 use crate::engine::server_init::ServerInit;
 use crate::engine::{Ephemerals, Suite, SystemEphemerals};
-use crate::error::{AlertCode, Error};
+use crate::error::Error;
 use crate::identity::{Identity, SignatureScheme};
-use crate::session::{HandshakeOptions, Role, RpcVersion, RpcVersions};
+use crate::role::Role;
+use crate::session::{HandshakeOptions, RpcVersion, RpcVersions};
 
 /// How a Finished message is to differ from a good one.
 struct Forgery<P> {
@@ -182,7 +184,7 @@ impl ForgingServer {
         (first, second, secrets)
     }
 
-    /// An honest client's judgement of `ServerInit`, when it refuses it.
+    /// An honest client's judgment of `ServerInit`, when it refuses it.
     #[track_caller]
     fn init_refused(&self) -> AlertCode {
         let mut client = honest(Role::Client, HandshakeOptions::default());
@@ -194,7 +196,7 @@ impl ForgingServer {
         code
     }
 
-    /// An honest client's judgement of `ServerFinished`.
+    /// An honest client's judgment of `ServerFinished`.
     fn judged(&self, options: HandshakeOptions) -> Result<(), AlertCode> {
         let mut client = honest(Role::Client, options);
         let (offer, _) = step(&mut client, &[]);
@@ -270,7 +272,7 @@ impl ForgingClient {
         (own, secrets)
     }
 
-    /// An honest server's judgement of `ClientFinished`.
+    /// An honest server's judgment of `ClientFinished`.
     fn judged(forgery: &Forgery<ClientParameters<'static>>) -> Result<(), AlertCode> {
         let client = Self::new();
         let mut server = honest(Role::Server, HandshakeOptions::default());

@@ -3,7 +3,8 @@
 
 use super::document::rows;
 use crate::engine::protocol::{self, FrameKind};
-use crate::session::{RecordProtocol, Role};
+use crate::role::Role;
+use crate::session::RecordProtocol;
 
 const MODELS: [(&str, &str); 6] = [
     ("altsh1-auth.pv", include_str!("../../../models/altsh1-auth.pv")),
@@ -78,18 +79,18 @@ impl Model {
 #[test]
 fn messages() {
     let kinds: Vec<_> = FrameKind::ALL.iter().map(|kind| format!("{kind:?}")).collect();
-    let mut modelled = vec![false; kinds.len()];
+    let mut modeled = vec![false; kinds.len()];
     for model in Model::all() {
         let rows = model.rows_of("frame");
         assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), kinds, "{}", model.name);
-        for (row, modelled) in rows.iter().zip(&mut modelled) {
+        for (row, modeled) in rows.iter().zip(&mut modeled) {
             if row[1] != LEFT_OUT {
                 model.assert_has(row[1]);
-                *modelled = true;
+                *modeled = true;
             }
         }
     }
-    assert!(!modelled.contains(&false), "each message is in some model: {modelled:?}");
+    assert!(!modeled.contains(&false), "each message is in some model: {modeled:?}");
 }
 
 #[test]
@@ -150,12 +151,11 @@ fn signatures() -> Vec<(String, String)> {
 fn keys_and_signatures() {
     assert_eq!(signatures().len(), 2);
     for (kind, expected) in [("label", labels()), ("signature", signatures())] {
-        let mut modelled = vec![false; expected.len()];
+        let mut modeled = vec![false; expected.len()];
         for model in Model::all() {
             let rows = model.rows_of(kind);
             assert_eq!(rows.len(), expected.len(), "{}", model.name);
-            for ((row, (label, context)), modelled) in rows.iter().zip(&expected).zip(&mut modelled)
-            {
+            for ((row, (label, context)), modeled) in rows.iter().zip(&expected).zip(&mut modeled) {
                 let [name, found, term] = row[..] else { panic!("{}: {row:?}", model.name) };
                 assert_eq!((name, found), (&**label, &**context), "{}", model.name);
                 if term == LEFT_OUT {
@@ -166,13 +166,13 @@ fn keys_and_signatures() {
                     let hash = model.hash(context);
                     assert!(term.contains(hash), "{}: {term} is not over {hash}", model.name);
                 }
-                *modelled = true;
+                *modeled = true;
             }
         }
-        for ((label, _), modelled) in expected.iter().zip(modelled) {
+        for ((label, _), modeled) in expected.iter().zip(modeled) {
             // Nonces go with their keys, the early secret is known to everybody, and the log's name is no secret.
             let is_plain = ["derived", "iv", "alert iv", "log id"].contains(&&**label);
-            assert_eq!(modelled, !is_plain, "{label}");
+            assert_eq!(modeled, !is_plain, "{label}");
         }
     }
 }

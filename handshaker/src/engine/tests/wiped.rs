@@ -31,7 +31,8 @@ use crate::engine::protocol::{Stage, Transcript};
 use crate::engine::schedule::{Secret, Secrets, SharedSecret};
 use crate::engine::{Config, Ephemerals, Handshake, Suite, SystemEphemerals};
 use crate::error::Error;
-use crate::session::{HandshakeOptions, HandshakeResult, Role};
+use crate::role::Role;
+use crate::session::{HandshakeOptions, HandshakeResult};
 use memory::{Memory, Named, Names};
 
 /// Where the child finds its parent.

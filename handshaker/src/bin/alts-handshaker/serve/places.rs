@@ -158,7 +158,7 @@ impl Places {
         (place, Via { places: self.clone(), number, caller })
     }
 
-    /// Closes connections that are of no use, for ever.
+    /// Closes connections that are of no use, forever.
     pub(super) async fn watch(self) {
         loop {
             let next = self.close_due(Instant::now());
@@ -260,7 +260,7 @@ impl Open {
 }
 
 impl Via {
-    /// Notes that a call has begun. It has to end in time unless it is one that may last for ever.
+    /// Notes that a call has begun. It has to end in time unless it is one that may last forever.
     pub(super) fn call(&self, for_ever: bool) -> OpenCall {
         let ends = (!for_ever).then(|| Instant::now() + self.places.0.limits.call);
         let mut state = self.places.lock();

@@ -4,6 +4,7 @@ use super::{
     CLOSE_NOTIFY, CRITICAL, CRITICAL_CLOSE_NOTIFY, Forgery, ForgingClient, ForgingServer, PLAIN,
     extensions, frame_of, rpc,
 };
+use crate::alert::AlertCode;
 use crate::engine::client_init::ClientInit;
 use crate::engine::extensions::Extensions;
 use crate::engine::finished::{ClientParameters, ServerParameters};
@@ -12,8 +13,8 @@ use crate::engine::protocol::FrameKind;
 use crate::engine::server_init::ServerInit;
 use crate::engine::tests::{config, identity, step};
 use crate::engine::{Config, Handshake, Suite};
-use crate::error::AlertCode;
-use crate::session::{HandshakeOptions, Role};
+use crate::role::Role;
+use crate::session::HandshakeOptions;
 
 #[test]
 fn without_a_forgery_nothing_is_refused() {

@@ -3,16 +3,17 @@
 use super::{
     CRITICAL, CRITICAL_CLOSE_NOTIFY, ForgingServer, PLAIN, extensions, frame_of, offer, rpc, told,
 };
+use crate::alert::AlertCode;
 use crate::engine::client_init::{ClientInit, OfferedShare};
 use crate::engine::frame::{self, Header};
 use crate::engine::key_share::Suite;
 use crate::engine::protocol::FrameKind;
 use crate::engine::tests::{honest, step};
 use crate::engine::{Ephemerals, SystemEphemerals};
-use crate::error::AlertCode;
-use crate::session::{HandshakeOptions, Role};
+use crate::role::Role;
+use crate::session::HandshakeOptions;
 
-/// An honest server's judgement of an offer.
+/// An honest server's judgment of an offer.
 fn judged(offer: &[u8]) -> Result<(), AlertCode> {
     let mut server = honest(Role::Server, HandshakeOptions::default());
     let (out, end) = step(&mut server, offer);
