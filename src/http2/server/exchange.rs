@@ -145,10 +145,9 @@ where
         }
         loop {
             match self.step(id) {
-                Step::Goes => {}
                 Step::Sent => break,
                 Step::Waits if !self.wait(id) => break,
-                Step::Waits => {}
+                Step::Goes | Step::Waits => {}
             }
         }
         if self.has_deadline(id) {
