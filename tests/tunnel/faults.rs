@@ -62,7 +62,8 @@ fn a_relay_outlives_targets_that_reset() {
     let relay = Running::start(&[&relay[..], &[&resetting.address]].concat(), &[], &files);
     for _ in 0..20 {
         let mut stream = relay.connect();
-        while stream.write_all(&[7; 100_000]).is_ok() {}
+        let piece = vec![7; 100_000];
+        while stream.write_all(&piece).is_ok() {}
     }
     relay.wait_for_metric("alts_tunnel_connections_ended_total{reason=\"cut\"}", 20.0);
 }
@@ -124,12 +125,12 @@ fn denied_and_unknown_clients_are_counted_apart_from_faults() {
 fn clients_that_do_not_read_hold_up_nobody_else() {
     let files = Files::new();
     let endless = Plain::serve(|mut stream| {
-        let mut asked = [0];
+        let (mut asked, piece) = ([0], vec![7; 1 << 16]);
         if stream.read_exact(&mut asked).is_err() {
             return;
         }
         match asked[0] {
-            b'e' => while stream.write_all(&[7; 1 << 16]).is_ok() {},
+            b'e' => while stream.write_all(&piece).is_ok() {},
             _ => drop(stream.write_all(b"here")),
         }
     });
