@@ -12,6 +12,7 @@ mod http2;
 mod identities;
 mod insider;
 mod insider_records;
+mod nbd;
 mod path;
 mod pool;
 mod record_opener;
