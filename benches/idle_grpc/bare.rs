@@ -5,6 +5,7 @@
 use std::io::BufRead;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 
 use alts::pool::BufferPool;
 use alts::ready::{Probed, ReadyReader};
@@ -58,6 +59,10 @@ where
         left -= received.len();
     }
     stream.flush().await.expect("room");
+    // An idle connection waits for more: TLS frees memory when it finds nothing. It is not the task that waits, which would then be kept
+    // as long as the socket.
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(stream.poll_readable(&mut cx).is_pending(), "the client sends no more");
     Box::new(stream)
 }
 

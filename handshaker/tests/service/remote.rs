@@ -310,6 +310,24 @@ async fn silent_peers_stop_nobody() {
     eventually(|| service.in_flight() == 0).await;
 }
 
+/// Whoever drives it is told at once, and not when the peer speaks again.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_loses_its_turn_is_woken() {
+    let served = Served::new(builder()).await;
+    let handshaker = RemoteHandshaker::builder(&served.address).max_concurrent(1).build().unwrap();
+    let mut first = start(&handshaker, Role::Client);
+    let mut offer = Vec::new();
+    step(&mut *first, &[], &mut offer).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let error = poll_fn(|cx| first.poll_ended(cx)).await;
+        (error, step(&mut *first, &[0], &mut Vec::new()).await.unwrap_err())
+    });
+    step(&mut *start(&handshaker, Role::Client), &[], &mut Vec::new()).await.unwrap();
+    let (ended, later) = waiting.await.unwrap();
+    assert!(ended.to_string().contains("said nothing for 2s"), "{ended}");
+    assert_eq!(later, ended);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_turn_in_time() {
     let served = Served::new(builder()).await;

@@ -2,9 +2,15 @@
 //! and ends with it.
 
 mod bulk;
+#[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+mod callers;
+#[cfg(feature = "tonic")]
+mod channels;
 mod claims;
 mod crowd;
 mod flood;
+#[cfg(feature = "http2")]
+mod http2;
 mod live;
 mod loris;
 mod mute;
@@ -74,6 +80,14 @@ pub(crate) fn run(words: &[String]) {
             "bulk" => bulk::run(work).await,
             "trickle" => trickle::run(work).await,
             "crowd" => crowd::run(work).await,
+            #[cfg(feature = "http2")]
+            "http2" => http2::run(work).await,
+            #[cfg(feature = "http2")]
+            "http2_honest" => http2::honest::run(work).await,
+            #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+            "callers" => callers::run(work).await,
+            #[cfg(feature = "tonic")]
+            "channels" => channels::run(work).await,
             #[cfg(feature = "yamux")]
             "yamux" => yamux::run(work).await,
             name => panic!("{name} is no helper"),
@@ -92,6 +106,11 @@ impl Work {
     /// A word from the command line.
     pub(crate) fn word(&self, at: usize) -> &str {
         &self.words[at]
+    }
+
+    /// Whether the command line has this word.
+    pub(crate) fn has_word(&self, word: &str) -> bool {
+        self.words.iter().any(|found| found == word)
     }
 
     /// A number from the command line.
