@@ -151,8 +151,8 @@ class Matrix:
         name = f"client-{next(self.names)}-{kind.replace('/', '-')}-{cases[0]}"
         return self.processes.start(name, command, stdin)
 
-    def client(self, *arguments, **more):
-        return outcomes(self.start_client(*arguments, **more))
+    def client(self, kind, address, cases, **more):
+        return outcomes(self.start_client(kind, address, cases, **more), cases)
 
     # What they do.
 
@@ -216,7 +216,7 @@ class Matrix:
         for pair in alive:
             waiting[pair].say("they are back")
         for pair in alive:
-            self.results[pair].update(outcomes(waiting[pair]))
+            self.results[pair].update(outcomes(waiting[pair], ["restart"]))
             cell = self.results[pair]["restart"]
             wanted = "connected" if set(pair) <= set(LOCAL) else "refused"
             if cell.word == "ok" and not cell.detail.startswith(wanted):
@@ -230,7 +230,7 @@ class Matrix:
                 process.line("paused", CLIENT_SECONDS, count)
                 alive.append(pair)
             except Failure:
-                self.results[pair].update(outcomes(process))
+                self.results[pair].update(outcomes(process, ["restart"]))
         return alive
 
     def rekey(self):
@@ -340,7 +340,7 @@ class Matrix:
         return 2 if skipped and self.options.strict else 0
 
 
-def outcomes(process):
+def outcomes(process, cases):
     """What a client reports."""
     found = {}
     try:
@@ -353,8 +353,7 @@ def outcomes(process):
         if len(fields) == 5:
             case, word, count, ms, detail = fields
             found[case] = Cell(word, int(count), int(ms), detail)
-    command = process.popen.args
-    for case in command[command.index("--cases") + 1].split(","):
+    for case in cases:
         ended = f"the client ended with {process.popen.returncode}: {process.last_words()}"
         found.setdefault(case, Cell("failed", detail=ended))
     return found

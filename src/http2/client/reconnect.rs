@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Driver;
 use super::connection::Connection;
 use super::error::CallError;
 use super::options::{Backoff, Options};
 use super::transport::Dial;
+use super::{Availability, Driver};
 use crate::http2::error::Error;
 
 /// What all clones of a client share.
@@ -46,6 +46,14 @@ impl Shared {
 
     fn link(&self) -> MutexGuard<'_, Link> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn availability(&self) -> Availability {
+        match &self.link().state {
+            State::Connecting(_) => Availability::Connecting,
+            State::Failed { until, .. } if Instant::now() < *until => Availability::Failing,
+            _ => Availability::Usable,
+        }
     }
 
     /// Uses a connection from now on.
