@@ -44,6 +44,11 @@ REKEY_PAIRS = [
     for pair in ((own, other), (other, own))
 ]
 
+CROWD_PROCESSES, CROWD_EACH = 5, 80
+"""All at once, through one daemon: more than it makes handshakes at a time, and than a RemoteHandshaker has turns. One process of
+grpc-go drops what it has more than 100 of."""
+CROWD_SERVERS = ["tonic", "tonic/daemon", "grpc-go"]
+
 CLIENT_SECONDS = 90
 START_SECONDS = 20
 WHOLE_SECONDS = 540
@@ -74,7 +79,7 @@ class Matrix:
             if reason or options.no_sandbox:
                 self.skipped[kind] = reason or options.no_sandbox
         self.results = {}
-        self.rekeys = {}
+        self.rekeys, self.crowds = {}, {}
         self.daemons = {}
         self.servers = {}
         self.names = itertools.count(1)
@@ -223,6 +228,27 @@ class Matrix:
                 cell.fail(f"wanted was: {wanted} without it")
         say("daemons stopped and started again, %d clients waiting" % len(waiting))
 
+    def crowd(self):
+        """Connections of grpc-go at the same time. None is turned away where a server does not drop any itself, as grpc-go's does."""
+        for server in CROWD_SERVERS:
+            if "grpc-go" in self.skipped or server in self.skipped:
+                continue
+            address = self.servers[server][1]
+            more = ["--crowd", str(CROWD_EACH)] + (["--wait"] if server == "grpc-go" else [])
+            clients = [
+                self.start_client("grpc-go", address, ["crowd"], more=more)
+                for _ in range(CROWD_PROCESSES)
+            ]
+            cells = [outcomes(client)["crowd"] for client in clients]
+            failed = [cell.detail for cell in cells if cell.word != "ok"]
+            self.crowds[server] = Cell(
+                "failed" if failed else "ok",
+                sum(cell.count for cell in cells),
+                max(cell.ms for cell in cells),
+                "; ".join(failed),
+            )
+            say(f"at once: grpc-go > {server}")
+
     def paused(self, waiting, count):
         alive = []
         for pair, process in waiting.items():
@@ -279,6 +305,7 @@ class Matrix:
         say("running: %d daemons and %d servers" % (len(self.daemons), len(self.servers)))
         self.pairs()
         self.restart()
+        self.crowd()
         self.rekey()
 
     def columns(self, pair):
@@ -316,6 +343,17 @@ class Matrix:
                 if cell.word == "failed":
                     failures.append(f"{client} > {server}, rekey, {case}: {cell.detail}")
             rows.append([f"{client} > {server}", *cells])
+        print()
+        table(rows)
+
+        connections = CROWD_PROCESSES * CROWD_EACH
+        rows = [[f"{connections} connections of grpc-go at once", "served"]]
+        for server in CROWD_SERVERS:
+            cell = self.crowds.get(server) or Cell("skipped")
+            words.append(cell.word)
+            rows.append([f"grpc-go > {server}", str(cell)])
+            if cell.word == "failed":
+                failures.append(f"grpc-go > {server}, at once: {cell.detail}")
         print()
         table(rows)
         print()

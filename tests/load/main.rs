@@ -12,7 +12,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the scenario")]
 
+#[cfg(feature = "tonic")]
+#[path = "../../examples/grpc/echo.rs"]
+mod echo;
 mod gauges;
+#[cfg(feature = "tonic")]
+mod grpc;
 mod helper;
 mod helpers;
 mod identities;
