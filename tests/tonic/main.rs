@@ -20,5 +20,6 @@ mod fixture;
 mod handshakers;
 mod identity;
 mod interruptions;
+mod services;
 mod shutdown;
 mod statuses;

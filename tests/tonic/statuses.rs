@@ -87,8 +87,8 @@ impl Call {
         }
     }
 
-    /// Answers with a head, of which the client has learned when the next request comes.
-    async fn head(&mut self) -> h2::SendStream<bytes::Bytes> {
+    /// Answers with a head, and no more.
+    fn head(&mut self) -> h2::SendStream<bytes::Bytes> {
         let response = Response::builder().header("content-type", "application/grpc");
         self.respond.send_response(response.body(()).unwrap(), false).unwrap()
     }
@@ -198,7 +198,7 @@ async fn the_server_is_gone() {
     assert_eq!(ours, Code::Unavailable);
 
     let after = |mut call: Call| async move {
-        let stream = call.head().await;
+        let stream = call.head();
         // Until the client closes its side the head can leave.
         let leave = async { while call.connection.accept().await.is_some() {} };
         drop(tokio::time::timeout(Duration::from_millis(50), leave).await);
