@@ -28,7 +28,6 @@ mod options;
 mod reconnect;
 mod request;
 mod response;
-mod scratch;
 mod slot;
 mod transport;
 
@@ -45,6 +44,7 @@ use tower_service::Service;
 pub use builder::ClientBuilder;
 pub use driver::Driver;
 pub use error::{BoxError, CallError, ConnectError};
+
 pub use response::{ResponseBody, ResponseFuture};
 pub use transport::{TcpConnector, Transport};
 
@@ -95,7 +95,7 @@ impl Client {
 
     /// How many calls are open: a measure of load for balancers.
     pub fn in_flight(&self) -> usize {
-        self.shared.in_flight.load(Ordering::Relaxed)
+        self.shared.options.in_flight.load(Ordering::Relaxed) as usize
     }
 }
 
@@ -127,10 +127,10 @@ where
         }
         let headers = &mut parts.headers;
         if !headers.contains_key(header::USER_AGENT) {
-            headers.insert(header::USER_AGENT, options.user_agent.clone());
+            headers.insert(header::USER_AGENT, options.behavior.user_agent.clone());
         }
         let asked = grpc_timeout::of(headers);
-        let timeout = match (asked, options.timeout) {
+        let timeout = match (asked, options.behavior.timeout) {
             (Some(asked), Some(own)) => Some(asked.min(own)),
             (asked, own) => asked.or(own),
         };

@@ -14,3 +14,4 @@ mod fixture;
 mod limits;
 mod orderly;
 mod raw;
+mod waiting;

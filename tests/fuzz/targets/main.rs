@@ -9,6 +9,7 @@ mod choices;
 mod edits;
 mod hpack;
 mod http2;
+mod http2_client;
 mod identities;
 mod insider;
 mod insider_records;
