@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Availability;
 use super::connection::Connection;
 use super::driver::Driver;
 use super::error::CallError;
 use super::options::{Backoff, Options};
 use super::transport::Dial;
-use super::{Availability, Driver};
 use crate::http2::error::Error;
 
 /// What all clones of a client share.
@@ -55,7 +55,7 @@ impl Shared {
     pub(super) fn availability(&self) -> Availability {
         match &self.link().state {
             State::Connecting(_) => Availability::Connecting,
-            State::Failed { until, .. } if Instant::now() < *until => Availability::Failing,
+            State::Failed(failure) if Instant::now() < failure.until => Availability::Failing,
             _ => Availability::Usable,
         }
     }
