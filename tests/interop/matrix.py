@@ -239,7 +239,7 @@ class Matrix:
                 self.start_client("grpc-go", address, ["crowd"], more=more)
                 for _ in range(CROWD_PROCESSES)
             ]
-            cells = [outcomes(client)["crowd"] for client in clients]
+            cells = [outcomes(client, ["crowd"])["crowd"] for client in clients]
             failed = [cell.detail for cell in cells if cell.word != "ok"]
             self.crowds[server] = Cell(
                 "failed" if failed else "ok",

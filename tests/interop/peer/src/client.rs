@@ -66,7 +66,7 @@ impl Client {
         let mut channel = None;
         for case in &self.cases {
             let start = Instant::now();
-            let outcome = Box::pin(self.case(case, &connector, &mut channel)).await;
+            let outcome = Box::pin(self.case(case, connector.as_ref(), &mut channel)).await;
             let (word, count, detail) = match outcome {
                 Ok((count, detail)) => ("ok", count, detail),
                 Err(failure) => ("failed", 0, explain(&*failure)),
@@ -87,14 +87,14 @@ impl Client {
         Ok(Some(AltsConnector::new(connector).options(options)))
     }
 
-    async fn connect(&self, connector: &Option<AltsConnector>) -> Result<Channel, Failure> {
-        channel::connect(self.common.stack, &self.address, connector.clone(), PATIENCE).await
+    async fn connect(&self, connector: Option<&AltsConnector>) -> Result<Channel, Failure> {
+        channel::connect(self.common.stack, &self.address, connector.cloned(), PATIENCE).await
     }
 
     async fn case(
         &self,
         case: &str,
-        connector: &Option<AltsConnector>,
+        connector: Option<&AltsConnector>,
         channel: &mut Option<Channel>,
     ) -> Outcome {
         if case == "refused" {
@@ -189,7 +189,7 @@ impl Client {
         Ok(word("x-alts-from").to_owned())
     }
 
-    async fn connections(&self, connector: &Option<AltsConnector>) -> Outcome {
+    async fn connections(&self, connector: Option<&AltsConnector>) -> Outcome {
         let one = async || {
             let channel = self.connect(connector).await?;
             let mut from = self.unary(&channel, 0).await?;
@@ -236,7 +236,7 @@ impl Client {
     }
 
     /// No connection, for whatever reason; and soon.
-    async fn refused(&self, connector: &Option<AltsConnector>) -> Outcome {
+    async fn refused(&self, connector: Option<&AltsConnector>) -> Outcome {
         match self.connect(connector).await {
             Ok(_) => Err("connected".into()),
             Err(failure) => {
@@ -247,7 +247,7 @@ impl Client {
     }
 
     /// The handshaker service goes away and comes back. Connections do not care; new ones wait for it.
-    async fn restart(&self, connector: &Option<AltsConnector>, channel: &Channel) -> Outcome {
+    async fn restart(&self, connector: Option<&AltsConnector>, channel: &Channel) -> Outcome {
         let mut input = BufReader::new(stdin()).lines();
         let before = self.unary(channel, 1 << 10).await?;
         println!("paused");
