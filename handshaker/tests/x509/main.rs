@@ -2,8 +2,8 @@
 //!
 //! Each chain is made from a number: a root or two, up to three intermediates, a leaf, other certificates beside the path, name
 //! constraints, revocation lists, and faults in any of them, down to damaged DER that is signed all the same. Where the verdicts
-//! differ, `differences.rs` has to know why. In particular nothing may be accepted here that openssl refuses, save for the
-//! three reasons that are given there.
+//! differ, `differences.rs` has to know why. In particular nothing may be accepted here that openssl refuses, save for the few
+//! reasons that are given there.
 //!
 //! ```text
 //! cargo test -p alts-handshaker --test x509                  the first 250 chains; without openssl, against rustls-webpki only

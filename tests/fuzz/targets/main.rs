@@ -13,6 +13,7 @@ mod http2_client;
 mod identities;
 mod insider;
 mod insider_records;
+mod nbd;
 mod path;
 mod pool;
 mod record_opener;
