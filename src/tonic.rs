@@ -35,6 +35,7 @@
 mod authorization;
 mod balance;
 mod channel;
+mod channels;
 mod client_stream;
 mod codec;
 mod connect_info;
@@ -46,6 +47,7 @@ mod server;
 pub use authorization::{Access, Authorization, Authorized};
 pub use balance::BalancedChannel;
 pub use channel::{Channel, ChannelBody, ChannelFuture};
+pub use channels::Channels;
 pub use client_stream::ClientStream;
 pub use codec::{SmallBufferCodec, SmallBufferEncoder};
 pub use connect_info::{AltsConnectInfo, RequestExt};

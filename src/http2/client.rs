@@ -59,6 +59,18 @@ pub struct Client {
     shared: Arc<Shared>,
 }
 
+/// What a call can expect of a [`Client`]'s connection, from what to prefer to what to avoid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Availability {
+    /// There is a connection, or the next call makes one.
+    Usable,
+    /// One is being made; calls wait for it.
+    Connecting,
+    /// The last attempt failed, and back-off does not let the next begin: calls fail at once.
+    Failing,
+}
+
 impl Client {
     /// Describes a client of the server at `target`: `http://host:port`.
     pub fn builder(target: Uri) -> ClientBuilder {
@@ -75,6 +87,11 @@ impl Client {
     /// The attempt failed, or the last one did and back-off does not let the next begin.
     pub async fn connected(&self) -> Result<(), CallError> {
         poll_fn(|cx| self.shared.poll_connection(cx)).await.map(drop)
+    }
+
+    /// What the next call can expect: for balancers.
+    pub fn availability(&self) -> Availability {
+        self.shared.availability()
     }
 
     /// How many calls are open: a measure of load for balancers.

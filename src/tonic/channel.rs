@@ -37,7 +37,8 @@ use crate::http2::{Error, Reason};
 /// What goes wrong is a [`Status`], with the codes of gRPC's document on statuses and HTTP/2 errors; its sources lead to the cause, which
 /// [`cause_of`](super::cause_of) finds. A deadline holds for the whole call, and its status is `DEADLINE_EXCEEDED`.
 ///
-/// Cheap to clone; all clones use one connection. It is a [`Load`], so that tower's balancers choose between several.
+/// Cheap to clone; all clones use one connection. It is a [`Load`], so that tower's balancers choose between several;
+/// [`Channels`](super::Channels) does without them.
 #[derive(Clone, Debug)]
 pub struct Channel(Client);
 
@@ -91,7 +92,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ChannelFuture {
-        ChannelFuture(self.0.call(request))
+        ChannelFuture(Ok(self.0.call(request)))
     }
 }
 
@@ -107,13 +108,23 @@ impl Load for Channel {
 /// The response to come.
 #[derive(Debug)]
 #[must_use = "a call begins when it is polled"]
-pub struct ChannelFuture(ResponseFuture);
+pub struct ChannelFuture(Result<ResponseFuture, Status>);
+
+impl ChannelFuture {
+    /// Of a call that has failed before it began.
+    pub(super) fn failed(status: Status) -> Self {
+        Self(Err(status))
+    }
+}
 
 impl Future for ChannelFuture {
     type Output = Result<Response<ChannelBody>, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(Pin::new(&mut self.0).poll(cx));
+        let response = match &mut self.0 {
+            Ok(response) => ready!(Pin::new(response).poll(cx)),
+            Err(status) => return Poll::Ready(Err(status.clone())),
+        };
         Poll::Ready(response.map(|response| response.map(ChannelBody)).map_err(status))
     }
 }

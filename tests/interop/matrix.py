@@ -156,8 +156,8 @@ class Matrix:
         name = f"client-{next(self.names)}-{kind.replace('/', '-')}-{cases[0]}"
         return self.processes.start(name, command, stdin)
 
-    def client(self, *arguments, **more):
-        return outcomes(self.start_client(*arguments, **more))
+    def client(self, kind, address, cases, **more):
+        return outcomes(self.start_client(kind, address, cases, **more), cases)
 
     # What they do.
 
@@ -221,7 +221,7 @@ class Matrix:
         for pair in alive:
             waiting[pair].say("they are back")
         for pair in alive:
-            self.results[pair].update(outcomes(waiting[pair]))
+            self.results[pair].update(outcomes(waiting[pair], ["restart"]))
             cell = self.results[pair]["restart"]
             wanted = "connected" if set(pair) <= set(LOCAL) else "refused"
             if cell.word == "ok" and not cell.detail.startswith(wanted):
@@ -239,7 +239,7 @@ class Matrix:
                 self.start_client("grpc-go", address, ["crowd"], more=more)
                 for _ in range(CROWD_PROCESSES)
             ]
-            cells = [outcomes(client)["crowd"] for client in clients]
+            cells = [outcomes(client, ["crowd"])["crowd"] for client in clients]
             failed = [cell.detail for cell in cells if cell.word != "ok"]
             self.crowds[server] = Cell(
                 "failed" if failed else "ok",
@@ -256,7 +256,7 @@ class Matrix:
                 process.line("paused", CLIENT_SECONDS, count)
                 alive.append(pair)
             except Failure:
-                self.results[pair].update(outcomes(process))
+                self.results[pair].update(outcomes(process, ["restart"]))
         return alive
 
     def rekey(self):
@@ -378,7 +378,7 @@ class Matrix:
         return 2 if skipped and self.options.strict else 0
 
 
-def outcomes(process):
+def outcomes(process, cases):
     """What a client reports."""
     found = {}
     try:
@@ -391,8 +391,7 @@ def outcomes(process):
         if len(fields) == 5:
             case, word, count, ms, detail = fields
             found[case] = Cell(word, int(count), int(ms), detail)
-    command = process.popen.args
-    for case in command[command.index("--cases") + 1].split(","):
+    for case in cases:
         ended = f"the client ended with {process.popen.returncode}: {process.last_words()}"
         found.setdefault(case, Cell("failed", detail=ended))
     return found

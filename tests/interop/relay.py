@@ -1,4 +1,4 @@
-"""TCP relays between a client and a server: one makes single bytes of everything, both count ALTS records."""
+"""TCP relays between a client and a server: one makes single bytes of everything, both count bytes and ALTS records."""
 
 import socket
 import struct
@@ -13,12 +13,14 @@ class Counter:
     """Finds the frames in a stream of bytes: a length without itself, a type, the rest."""
 
     def __init__(self):
+        self.bytes = 0
         self.records = 0
         self.header = b""
         self.rest = 0
 
     def feed(self, data):
         position, end = 0, len(data)
+        self.bytes += end
         while position < end:
             if self.rest:
                 step = min(self.rest, end - position)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Availability;
 use super::connection::Connection;
 use super::driver::Driver;
 use super::error::CallError;
@@ -49,6 +50,14 @@ impl Shared {
 
     fn link(&self) -> MutexGuard<'_, Link> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn availability(&self) -> Availability {
+        match &self.link().state {
+            State::Connecting(_) => Availability::Connecting,
+            State::Failed(failure) if Instant::now() < failure.until => Availability::Failing,
+            _ => Availability::Usable,
+        }
     }
 
     /// Uses a connection from now on.

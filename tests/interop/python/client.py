@@ -32,7 +32,7 @@ class Client:
         self.arguments = arguments
         self.channel = None
 
-    def connect(self, own=True):
+    def connect(self, compression=None):
         options = [
             ("grpc.max_receive_message_length", LIMIT),
             ("grpc.max_send_message_length", LIMIT),
@@ -40,6 +40,9 @@ class Client:
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.initial_reconnect_backoff_ms", 200),
         ]
+        if self.arguments.plain:
+            address = self.arguments.address
+            return grpc.insecure_channel(address, options=options, compression=compression)
         credentials = grpc.alts_channel_credentials(self.arguments.target)
         return grpc.secure_channel(self.arguments.address, credentials, options=options)
 
@@ -89,6 +92,39 @@ class Client:
     def case_stream(self, channel):
         self.talk(channel, STREAM_MESSAGES)
         return STREAM_MESSAGES, ""
+
+    def case_parallel(self, channel):
+        calls = [channel.unary_unary(f"/{SERVICE}/Unary").future(pattern(size), timeout=PATIENCE) for size in range(10_000, 10_200)]
+        for call, size in zip(calls, range(10_000, 10_200)):
+            expect(call.result() == pattern(size), f"{size} bytes came back changed")
+        return len(calls), ""
+
+    def case_metadata(self, channel):
+        sent = [("x-echo-repeated", value) for value in ("one", "two", "three")]
+        sent += [("x-echo-long", "l" * 6000), ("x-echo-bytes-bin", bytes(range(256)))]
+        call = channel.unary_unary(f"/{SERVICE}/Unary").future(b"", timeout=PATIENCE, metadata=sent)
+        call.result()
+        seen = [(key, value) for key, value in call.initial_metadata() if key.startswith("x-echo-")]
+        # Values of one key may come joined.
+        seen = [(key, part) for key, value in seen for part in (value.split(", ") if key == "x-echo-repeated" else [value])]
+        expect(sorted(seen) == sorted(sent), f"the metadata came back as {seen}")
+        order = [value for key, value in seen if key == "x-echo-repeated"]
+        expect(order == ["one", "two", "three"], f"repeated metadata came back as {order}")
+        return len(sent), ""
+
+    def case_unknown(self, channel):
+        try:
+            self.call(channel, "Nothing")
+        except grpc.RpcError as error:
+            expect(error.code() == grpc.StatusCode.UNIMPLEMENTED, error.code())
+            return 1, ""
+        raise RuntimeError("an answer")
+
+    def case_compressed(self, _):
+        with self.connect(grpc.Compression.Gzip) as channel:
+            for size in UNARY_SIZES:
+                self.unary(channel, size)
+        return len(UNARY_SIZES), ""
 
     def case_connections(self, _):
         results = queue.Queue()
@@ -216,7 +252,7 @@ class Client:
     def run(self, case):
         start = time.monotonic()
         try:
-            if self.channel is None and case not in ("connections", "refused"):
+            if self.channel is None and case not in ("connections", "refused", "compressed"):
                 self.channel = self.connect()
             count, detail = getattr(self, f"case_{case}")(self.channel)
             word = "ok"
@@ -237,6 +273,7 @@ def main():
     parser.add_argument("--expect-caller", required=True)
     parser.add_argument("--expect-server", required=True)
     parser.add_argument("--bytes", type=int, default=0)
+    parser.add_argument("--plain", action="store_true", help="without ALTS")
     arguments = parser.parse_args()
     client = Client(arguments)
     for case in arguments.cases.split(","):

@@ -37,7 +37,11 @@ class Peer(grpc.GenericRpcHandler):
         """Tells the caller what it looks like from here."""
         auth = context.auth_context()
         name = auth.get("service_account", [b"?"])[0].decode()
-        context.send_initial_metadata((("x-alts-peer", name), ("x-alts-from", context.peer())))
+        # It would compress for clients that do not accept it.
+        if ("x-compress", "gzip") in context.invocation_metadata():
+            context.set_compression(grpc.Compression.Gzip)
+        echo = [(key, value) for key, value in context.invocation_metadata() if key.startswith("x-echo-")]
+        context.send_initial_metadata([("x-alts-peer", name), ("x-alts-from", context.peer()), *echo])
         with self.lock:
             if name not in self.callers:
                 self.callers.add(name)
@@ -57,7 +61,7 @@ class Peer(grpc.GenericRpcHandler):
 
 
 def main():
-    address = sys.argv[1]
+    plain, address = "--plain" in sys.argv, sys.argv[-1]
     options = [
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", LIMIT),
@@ -65,7 +69,10 @@ def main():
     ]
     server = grpc.server(futures.ThreadPoolExecutor(32), options=options)
     server.add_generic_rpc_handlers((Peer(),))
-    port = server.add_secure_port(address, grpc.alts_server_credentials())
+    if plain:
+        port = server.add_insecure_port(address)
+    else:
+        port = server.add_secure_port(address, grpc.alts_server_credentials())
     server.start()
     print(f"ready {address.rpartition(':')[0]}:{port}", flush=True)
     server.wait_for_termination()

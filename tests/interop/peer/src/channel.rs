@@ -16,11 +16,11 @@ use crate::Stack;
 /// A channel, whosever HTTP/2 it is on.
 pub(crate) type Channel = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
-/// Connects to `address`. Making the connection takes `patience` at most, and each call.
+/// Connects to `address`, over plain TCP without a connector. Making the connection takes `patience` at most, and each call.
 pub(crate) async fn connect(
     stack: Stack,
     address: &str,
-    connector: AltsConnector,
+    connector: Option<AltsConnector>,
     patience: Duration,
 ) -> Result<Channel, Box<dyn Error>> {
     let uri = format!("http://{address}");
@@ -29,7 +29,10 @@ pub(crate) async fn connect(
             let builder = alts::tonic::Channel::builder(uri.parse()?)
                 .connect_timeout(patience)
                 .timeout(patience);
-            let client = builder.connect_with(connector.on_ready()).await?;
+            let client = match connector {
+                Some(connector) => builder.connect_with(connector.on_ready()).await?,
+                None => builder.connect().await?,
+            };
             BoxCloneSyncService::new(
                 ServiceBuilder::new()
                     .map_response(|response: Response<ChannelBody>| response.map(Body::new))
@@ -38,7 +41,10 @@ pub(crate) async fn connect(
         }
         Stack::Hyper => {
             let endpoint = Endpoint::from_shared(uri)?.connect_timeout(patience).timeout(patience);
-            let channel = endpoint.connect_with_connector(connector).await?;
+            let channel = match connector {
+                Some(connector) => endpoint.connect_with_connector(connector).await?,
+                None => endpoint.connect().await?,
+            };
             BoxCloneSyncService::new(
                 ServiceBuilder::new()
                     .map_err(|error: tonic::transport::Error| Status::from_error(error.into()))

@@ -10,10 +10,13 @@ use clap::Args;
 use http::uri::PathAndQuery;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
+use tonic::codec::CompressionEncoding;
+use tonic::metadata::BinaryMetadataValue;
 use tonic::{Code, Request, Response, Status};
 
 use crate::Common;
@@ -63,7 +66,7 @@ impl Client {
         let mut channel = None;
         for case in &self.cases {
             let start = Instant::now();
-            let outcome = Box::pin(self.case(case, &connector, &mut channel)).await;
+            let outcome = Box::pin(self.case(case, connector.as_ref(), &mut channel)).await;
             let (word, count, detail) = match outcome {
                 Ok((count, detail)) => ("ok", count, detail),
                 Err(failure) => ("failed", 0, explain(&*failure)),
@@ -74,21 +77,24 @@ impl Client {
         Ok(())
     }
 
-    fn connector(&self) -> Result<AltsConnector, Failure> {
+    fn connector(&self) -> Result<Option<AltsConnector>, Failure> {
+        if self.common.is_plain() {
+            return Ok(None);
+        }
         let connector = self.common.connector()?;
         let mut options = connector.settings().handshake.clone();
         options.target_identities.clone_from(&self.target);
-        Ok(AltsConnector::new(connector).options(options))
+        Ok(Some(AltsConnector::new(connector).options(options)))
     }
 
-    async fn connect(&self, connector: &AltsConnector) -> Result<Channel, Failure> {
-        channel::connect(self.common.stack, &self.address, connector.clone(), PATIENCE).await
+    async fn connect(&self, connector: Option<&AltsConnector>) -> Result<Channel, Failure> {
+        channel::connect(self.common.stack, &self.address, connector.cloned(), PATIENCE).await
     }
 
     async fn case(
         &self,
         case: &str,
-        connector: &AltsConnector,
+        connector: Option<&AltsConnector>,
         channel: &mut Option<Channel>,
     ) -> Outcome {
         if case == "refused" {
@@ -116,6 +122,28 @@ impl Client {
             "stream" => {
                 stream(&channel, STREAM_MESSAGES).await?;
                 Ok((STREAM_MESSAGES, String::new()))
+            }
+            "parallel" => parallel(&channel).await,
+            "metadata" => metadata(&channel).await,
+            "compressed" => {
+                for size in UNARY_SIZES {
+                    let sent = pattern(size);
+                    let mut grpc = grpc(&channel)
+                        .accept_compressed(CompressionEncoding::Gzip)
+                        .send_compressed(CompressionEncoding::Gzip);
+                    grpc.ready().await?;
+                    let mut request = Request::new(sent.clone());
+                    request.metadata_mut().insert("x-compress", "gzip".parse()?);
+                    let answer = grpc.unary(request, path("Unary")?, Raw).await?;
+                    expect(*answer.get_ref() == sent, || format!("{size} bytes changed"))?;
+                }
+                Ok((UNARY_SIZES.len(), String::new()))
+            }
+            "unknown" => {
+                let unknown = call(&channel, "Nothing", Bytes::new()).await;
+                let code = unknown.map_or_else(|status| status.code(), |_| Code::Ok);
+                expect(code == Code::Unimplemented, || format!("{code:?}"))?;
+                Ok((1, String::new()))
             }
             "deadline" => self.deadline(&channel).await,
             "cancel" => self.cancel(&channel).await,
@@ -161,7 +189,7 @@ impl Client {
         Ok(word("x-alts-from").to_owned())
     }
 
-    async fn connections(&self, connector: &AltsConnector) -> Outcome {
+    async fn connections(&self, connector: Option<&AltsConnector>) -> Outcome {
         let one = async || {
             let channel = self.connect(connector).await?;
             let mut from = self.unary(&channel, 0).await?;
@@ -208,7 +236,7 @@ impl Client {
     }
 
     /// No connection, for whatever reason; and soon.
-    async fn refused(&self, connector: &AltsConnector) -> Outcome {
+    async fn refused(&self, connector: Option<&AltsConnector>) -> Outcome {
         match self.connect(connector).await {
             Ok(_) => Err("connected".into()),
             Err(failure) => {
@@ -219,7 +247,7 @@ impl Client {
     }
 
     /// The handshaker service goes away and comes back. Connections do not care; new ones wait for it.
-    async fn restart(&self, connector: &AltsConnector, channel: &Channel) -> Outcome {
+    async fn restart(&self, connector: Option<&AltsConnector>, channel: &Channel) -> Outcome {
         let mut input = BufReader::new(stdin()).lines();
         let before = self.unary(channel, 1 << 10).await?;
         println!("paused");
@@ -246,6 +274,47 @@ impl Client {
         expect(after != before, || "the same connection".to_owned())?;
         Ok((3, format!("{without} without the service, {attempts} attempts with it")))
     }
+}
+
+async fn parallel(channel: &Channel) -> Outcome {
+    let mut calls = JoinSet::new();
+    for size in 10_000..10_200 {
+        let channel = channel.clone();
+        calls.spawn(async move {
+            let answer = call(&channel, "Unary", pattern(size)).await?;
+            Ok::<_, Status>(*answer.get_ref() == pattern(size))
+        });
+    }
+    let count = calls.len();
+    while let Some(same) = calls.join_next().await {
+        expect(same??, || "bytes came back changed".to_owned())?;
+    }
+    Ok((count, String::new()))
+}
+
+async fn metadata(channel: &Channel) -> Outcome {
+    let values = ["one", "two", "three"];
+    let long = "l".repeat(6_000);
+    let bytes: Vec<u8> = (0..=255).collect();
+    let mut request = Request::new(Bytes::new());
+    let sent = request.metadata_mut();
+    for value in values {
+        sent.append("x-echo-repeated", value.parse()?);
+    }
+    sent.insert("x-echo-long", long.parse()?);
+    sent.insert_bin("x-echo-bytes-bin", BinaryMetadataValue::from_bytes(&bytes));
+    let answer = call_with(channel, "Unary", request).await?;
+    let came = answer.metadata();
+    // Values of one key may come joined.
+    let mut repeated = Vec::new();
+    for value in came.get_all("x-echo-repeated") {
+        repeated.extend(value.to_str()?.split(", "));
+    }
+    expect(repeated == values, || format!("{repeated:?}"))?;
+    expect(came.get("x-echo-long").is_some_and(|value| *value == *long), || "long".to_owned())?;
+    let binary = came.get_bin("x-echo-bytes-bin").ok_or("no binary metadata")?.to_bytes()?;
+    expect(binary == bytes, || format!("{binary:?}"))?;
+    Ok((5, String::new()))
 }
 
 fn grpc(channel: &Channel) -> Grpc<Channel> {

@@ -37,7 +37,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// Who does the handshakes: `local`, which is this process; `google`, the service that gRPC looks for; or a service's URL.
+    /// Who does the handshakes: `local`, which is this process; `google`, the service that gRPC looks for; a service's URL; or `none`,
+    /// and then it is plain TCP.
     #[arg(long)]
     handshaker: Who,
     /// The directory of this side's identity, where the handshaker is `local`.
@@ -62,6 +63,7 @@ enum Who {
     Local,
     Google,
     Service(String),
+    Nobody,
 }
 
 impl FromStr for Who {
@@ -71,12 +73,17 @@ impl FromStr for Who {
         Ok(match text {
             "local" => Self::Local,
             "google" => Self::Google,
+            "none" => Self::Nobody,
             url => Self::Service(url.to_owned()),
         })
     }
 }
 
 impl Common {
+    fn is_plain(&self) -> bool {
+        matches!(self.handshaker, Who::Nobody)
+    }
+
     fn settings(&self) -> Settings {
         let mut settings = Settings::default();
         if let Some(size) = self.max_frame {
