@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::BufferPool;
 use super::buffer::PooledBuf;
 use super::inner::Inner;
 
@@ -23,8 +22,9 @@ impl Lease {
     }
 
     /// As [`new`](Self::new), for any number of buffers of `pool`.
+    #[cfg(feature = "http2")]
     pub(crate) fn within(
-        pool: &BufferPool,
+        pool: &super::BufferPool,
         since: Instant,
         limit: Duration,
         waker: &Waker,
