@@ -12,6 +12,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the scenario")]
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
+#[path = "../support/double.rs"]
+mod double;
+#[path = "../support/files.rs"]
+mod files;
 mod gauges;
 mod helper;
 mod helpers;
