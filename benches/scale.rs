@@ -19,7 +19,7 @@ mod held;
 mod hold;
 #[path = "scale/identity.rs"]
 mod identity;
-#[path = "../examples/arguments/mod.rs"]
+#[path = "scale/identity_arguments.rs"]
 mod identity_arguments;
 #[path = "scale/kernel.rs"]
 mod kernel;
