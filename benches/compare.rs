@@ -10,16 +10,12 @@
 
 #[path = "compare/arguments.rs"]
 mod arguments;
-#[path = "idle_grpc/certificates.rs"]
-mod certificates;
 #[path = "compare/chart.rs"]
 mod chart;
 #[path = "compare/csv.rs"]
 mod csv;
 #[path = "compare/lab.rs"]
 mod lab;
-#[path = "compare/machine.rs"]
-mod machine;
 #[path = "compare/process.rs"]
 mod process;
 #[path = "compare/report.rs"]
@@ -37,6 +33,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use alts_benches::machine;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 

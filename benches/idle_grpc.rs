@@ -1,178 +1,212 @@
-//! What an idle gRPC connection holds: tonic on hyper over plain TCP, over ALTS, and over mutual TLS; and tonic's services on alts'
-//! HTTP/2, over plain TCP and over ALTS, with the same clients. The last row is the client's end of a connection, on alts' HTTP/2.
+//! What an idle gRPC connection holds: tonic's services on hyper's HTTP/2 and on alts', over plain TCP, ALTS and mutual TLS, with the
+//! same clients; then the client's end; then what a socket, and one with TLS, holds by itself.
 //!
 //! ```text
 //! cargo bench -p alts-benches --features grpc --bench idle_grpc
+//! cargo bench -p alts-benches --features grpc --bench idle_grpc -- --quick            # 500 connections
+//! cargo bench -p alts-benches --features grpc --bench idle_grpc -- --connections N
+//! cargo bench -p alts-benches --features grpc --bench idle_grpc -- --scale 1000,10000,100000
 //! ```
 //!
 //! Each row is measured in a process of its own, and the clients of each row live in another, so that a row sees nothing but
-//! its server: live heap from a counting allocator, and resident memory, per connection, after one unary call of 1 KiB on each
-//! of 8,000 connections; then what one quiet bidirectional stream adds to each. `-- --connections N` makes it fewer. Messages are
-//! encoded by `SmallBufferCodec` in all rows.
+//! its end: live heap from a counting allocator, and resident memory, per connection, after one unary call of 1 KiB on each
+//! of 8,000 connections; then what one quiet bidirectional stream adds to each, with messages encoded by `SmallBufferCodec`, and what
+//! another adds with tonic's own codec. Of grpcio's server, whose allocator does not count, there is the resident memory only.
+//!
+//! `--scale` measures the server on alts' HTTP/2 over plain TCP with as many connections as it says, one number after the other.
 
-#[path = "idle_grpc/certificates.rs"]
-mod certificates;
+#[path = "idle_grpc/bare.rs"]
+mod bare;
+#[path = "idle_grpc/client.rs"]
+mod client;
 #[path = "idle_grpc/clients.rs"]
 mod clients;
 #[path = "../examples/grpc/echo.rs"]
 mod echo;
-#[path = "idle_grpc/memory.rs"]
-mod memory;
-#[path = "idle_grpc/own_client.rs"]
-mod own_client;
+#[path = "idle_grpc/figures.rs"]
+mod figures;
+#[path = "idle_grpc/row.rs"]
+mod row;
+#[path = "idle_grpc/scale.rs"]
+mod scale;
 #[path = "idle_grpc/server.rs"]
 mod server;
+#[path = "idle_grpc/service.rs"]
+mod service;
 
+use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use alts_benches::child::Child;
+use alts_benches::memory::{at_rest, resident};
+use alts_benches::verdicts::{self, Verdict};
+use alts_benches::{descriptors, grpcio, identity, machine};
 
-use memory::Figures;
+use figures::{Figures, column};
+use row::{End, ROWS, Row};
 
 /// Connections to measure, if descriptors allow.
 const CONNECTIONS: usize = 8_000;
+/// With `--quick`.
+const FEW: usize = 500;
 /// Descriptors that are not connections of the measurement.
 const OTHER_DESCRIPTORS: usize = 200;
-
-/// Whose HTTP/2 it is, and what is under it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transport {
-    Tcp,
-    Alts,
-    Tls,
-    /// alts' own HTTP/2, as the next two.
-    OwnTcp,
-    OwnAlts,
-    /// The client's end.
-    OwnClient,
-}
-
-/// What is to be reached: a row, which of its figures, and at most how many bytes.
-const TARGETS: [(Transport, &str, f64, f64); 4] = [
-    (Transport::OwnTcp, "heap", 1_000.0, 800.0),
-    (Transport::OwnAlts, "heap", 1_100.0, 900.0),
-    (Transport::OwnClient, "heap", 1_200.0, 900.0),
-    (Transport::OwnTcp, "quiet stream", 5_000.0, 2_500.0),
-];
-
-impl Transport {
-    const ALL: [Self; 6] =
-        [Self::Tcp, Self::Alts, Self::Tls, Self::OwnTcp, Self::OwnAlts, Self::OwnClient];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "hyper, plain TCP",
-            Self::Alts => "hyper, ALTS",
-            Self::Tls => "hyper, mutual TLS",
-            Self::OwnTcp => "alts, plain TCP",
-            Self::OwnAlts => "alts, ALTS",
-            Self::OwnClient => "alts, plain TCP, the client",
-        }
-    }
-
-    fn argument(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Alts => "alts",
-            Self::Tls => "tls",
-            Self::OwnTcp => "own-tcp",
-            Self::OwnAlts => "own-alts",
-            Self::OwnClient => "own-client",
-        }
-    }
-
-    fn from_argument(argument: &str) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|transport| transport.argument() == argument)
-            .expect("the argument of a transport")
-    }
-}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["--server", transport, directory, connections] => {
+        ["--measure", row, directory, host, connections, streams] => {
             let connections = connections.parse().expect("a number");
-            let transport = Transport::from_argument(transport);
-            let figures = match transport {
-                Transport::OwnClient => own_client::measure(connections),
-                _ => server::measure(transport, Path::new(directory), connections),
-            };
-            figures.report();
+            measure(Row::called(row), Path::new(directory), host, connections, streams == "true");
         }
-        ["--clients", transport, directory, address] => {
+        ["--clients", row, directory, address] => {
             let address = address.parse().expect("an address");
-            clients::run(Transport::from_argument(transport), Path::new(directory), address);
+            clients::run(Row::called(row), Path::new(directory), address);
         }
-        ["--echo"] => own_client::serve(),
+        ["--echo"] => client::serve(),
         // Cargo says `--bench`.
-        ["--connections", connections, ..] => {
-            compare(connections.parse().expect("a number of connections"));
+        ["--scale", sizes, ..] => {
+            let sizes = sizes.split(',').map(|size| size.parse().expect("a number"));
+            with_identities(|directory| {
+                let row = Row::called("own-tcp");
+                scale::compare(row, &sizes.collect::<Vec<_>>(), directory)
+            });
         }
-        _ => compare(CONNECTIONS),
+        ["--connections", connections, ..] => {
+            let connections = connections.parse().expect("a number of connections");
+            with_identities(|directory| compare(connections, directory));
+        }
+        ["--quick", ..] => with_identities(|directory| compare(FEW, directory)),
+        _ => with_identities(|directory| compare(CONNECTIONS, directory)),
     }
 }
 
-fn compare(wanted: usize) {
-    let connections = wanted.min(descriptors().saturating_sub(OTHER_DESCRIPTORS));
+fn with_identities(compare: impl FnOnce(&Path) -> Vec<Verdict>) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    identity::write(directory.path());
+    println!("{}", machine::description(None).join("\n"));
+    let verdicts = compare(directory.path());
+    println!("\n{}", verdicts::table(&verdicts));
+}
+
+/// Connections that a process may have.
+fn most_connections() -> usize {
+    descriptors::raise().saturating_sub(OTHER_DESCRIPTORS)
+}
+
+fn compare(wanted: usize, directory: &Path) -> Vec<Verdict> {
+    let connections = wanted.min(most_connections());
     if connections < wanted {
         println!("descriptors allow {connections} connections only");
     }
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    certificates::write(directory.path());
-    println!("memory of an idle gRPC connection, bytes, {connections} connections");
+    println!("\nmemory of an idle gRPC connection, bytes, {connections} connections");
     println!(
-        "{:<30}{:>12}{:>12}{:>14}{:>14}",
-        "HTTP/2 of", "live heap", "RSS", "quiet stream", "buffers out"
+        "{:<32}{:>11}{:>9}{:>14}{:>15}{:>13}",
+        "", "live heap", "RSS", "small stream", "default stream", "buffers out"
     );
-    let mut rows = Vec::new();
-    for transport in Transport::ALL {
-        let figures = measured_elsewhere(transport, directory.path(), connections);
-        println!(
-            "{:<30}{:>12.0}{:>12.0}{:>14.0}{:>14}",
-            transport.name(),
-            figures.heap,
-            figures.resident,
-            figures.stream,
-            figures.buffers.map_or("-".to_owned(), |buffers| buffers.to_string()),
-        );
-        rows.push((transport, figures));
+    let figures = ROWS.map(|row| {
+        let figures = start(row, directory, "127.0.0.1", connections, true).line();
+        let figures = Figures::from_report(&figures);
+        print(row.name, &figures);
+        figures
+    });
+    if let Some(figures) = grpcio(directory, connections) {
+        print("grpcio's server, plain TCP", &figures);
     }
-    println!("\n{:<48}{:>8}{:>10}{:>10}  verdict", "target", "figure", "required", "stretch");
-    for (transport, what, required, stretch) in TARGETS {
-        let row = rows.iter().find(|(other, _)| *other == transport);
-        let (_, figures) = row.expect("every transport has a row");
-        let figure = if what == "heap" { figures.heap } else { figures.stream };
-        let verdict = match () {
-            () if figure <= stretch => "stretch",
-            () if figure <= required => "met",
-            () => "MISSED",
-        };
-        let name = format!("{}: {what}", transport.name());
-        println!("{name:<48}{figure:>8.0}{required:>10.0}{stretch:>10.0}  {verdict}");
-    }
+    let of = |argument: &str| {
+        let at = ROWS.iter().position(|row| row.argument == argument).expect("it is a row");
+        figures[at]
+    };
+    let tls = of("tls").heap - of("socket").heap;
+    println!(
+        "\nof TLS itself, live heap: {tls:.0}; \"stream\": what a quiet bidirectional stream adds, by codec"
+    );
+    let what = |what: &str, rival: &str, figure: fn(&Figures) -> f64| {
+        format!("{what}, B (on hyper {})", column(figure(&of(rival))))
+    };
+    let heap: fn(&Figures) -> f64 = |figures| figures.heap;
+    let small: fn(&Figures) -> f64 = |figures| figures.small;
+    let default: fn(&Figures) -> f64 = |figures| figures.default;
+    vec![
+        Verdict::at_most(what("idle, TCP", "hyper-tcp", heap), of("own-tcp").heap, 1_000.0, 800.0),
+        Verdict::at_most(
+            what("idle, ALTS", "hyper-alts", heap),
+            of("own-alts").heap,
+            1_100.0,
+            900.0,
+        ),
+        Verdict::at_most(
+            format!("idle, beyond TLS itself, B (on hyper {:.0})", of("hyper-tls").heap - tls),
+            of("own-tls").heap - tls,
+            1_200.0,
+            900.0,
+        ),
+        Verdict::at_most(
+            what("idle client", "hyper-client", heap),
+            of("own-client").heap,
+            1_200.0,
+            900.0,
+        ),
+        Verdict::at_most(
+            what("quiet stream, small codec", "hyper-tcp", small),
+            of("own-tcp").small,
+            5_000.0,
+            2_500.0,
+        ),
+        Verdict::at_most(
+            what("quiet stream, default codec", "hyper-tcp", default),
+            of("own-tcp").default,
+            18_000.0,
+            None,
+        ),
+    ]
 }
 
-/// Has a fresh process measure.
-fn measured_elsewhere(transport: Transport, directory: &Path, connections: usize) -> Figures {
-    let output = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--server", transport.argument()])
-        .arg(directory)
-        .arg(connections.to_string())
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("the server starts");
-    assert!(output.status.success(), "the server failed");
-    Figures::from_report(&String::from_utf8_lossy(&output.stdout))
+fn print(name: &str, figures: &Figures) {
+    let Figures { heap, resident, small, default, buffers } = figures;
+    let [heap, resident, small, default, buffers] =
+        [heap, resident, small, default, buffers].map(|figure| column(*figure));
+    println!("{name:<32}{heap:>11}{resident:>9}{small:>14}{default:>15}{buffers:>13}");
 }
 
-/// The descriptors that this process may open, after asking for as many as it can get.
-fn descriptors() -> usize {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit can be read");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-        .expect("the limit can be raised to the hard one");
-    usize::try_from(hard).unwrap_or(usize::MAX)
+/// A fresh process that measures, reports, and keeps all as it is until it is dropped.
+fn start(row: Row, directory: &Path, host: &str, connections: usize, streams: bool) -> Child {
+    let directory = directory.to_str().expect("a path in UTF-8");
+    let (connections, streams) = (connections.to_string(), streams.to_string());
+    Child::of_this_program(&["--measure", row.argument, directory, host, &connections, &streams])
+}
+
+fn measure(row: Row, directory: &Path, host: &str, connections: usize, streams: bool) {
+    let host = host.parse().expect("an address");
+    let kept = match row.end {
+        End::Server => {
+            let (figures, clients, runtime) =
+                server::measure(row, directory, host, connections, streams);
+            figures.report();
+            Some((clients, runtime))
+        }
+        End::Client => {
+            client::measure(row.http2, connections).report();
+            None
+        }
+    };
+    // Until the other process has no more use for it.
+    let _ = std::io::stdin().read(&mut [0]);
+    drop(kept);
+}
+
+/// Of the whole process, since its allocator does not count.
+fn grpcio(directory: &Path, connections: usize) -> Option<Figures> {
+    let mut server = grpcio::start(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    let address = server.line().parse().expect("an address");
+    let mut clients = server::start_clients(Row::called("hyper-tcp"), directory, address);
+    let mut tell = |count: usize| {
+        clients.ask(&count.to_string());
+        at_rest(|| resident(Some(server.id())))
+    };
+    let before = tell(server::WARM_UP);
+    let resident = (tell(connections) - before) as f64 / connections as f64;
+    let none = f64::NAN;
+    Some(Figures { heap: none, resident, small: none, default: none, buffers: none })
 }

@@ -121,6 +121,16 @@ where
     }
 }
 
+/// A stream of a session as one end of a relay. Buffers with its bytes come from the session's pool: give the relay the same one, so
+/// that a receiver that has stopped is noticed before it keeps the pool from others.
+#[cfg(all(feature = "relay", feature = "yamux"))]
+impl relay::RelayEnd for yamux::Stream {
+    /// Resets it.
+    fn abort(self) {
+        self.reset(0);
+    }
+}
+
 /// The README's examples compile, those for gRPC too.
 #[cfg(all(doctest, feature = "tonic"))]
 #[doc = include_str!("../README.md")]

@@ -21,6 +21,13 @@
 //! | can no longer be written to | what it sent before is still delivered; then it is reset |
 //! | ends without the authenticated close it had agreed to ([`RelayEnd::ended_cleanly`]) | is reset: a cut stream never looks whole |
 //!
+//! # Both sides write, and neither reads
+//!
+//! Each direction waits for its own receiver only, so a relay between two such sides behaves as one TCP connection does: both are
+//! held up once the buffers on the way are full, nothing is lost, and all goes on when one of them reads. Meanwhile the relay holds a
+//! pipe or a buffer for each direction, as below, and no other relay waits for it. It ends neither of them;
+//! [`idle_timeout`](RelayOptions::idle_timeout) does.
+//!
 //! # Limits
 //!
 //! | | default | |

@@ -7,8 +7,6 @@ use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-#[path = "../idle_grpc/certificates.rs"]
-mod certificates;
 #[path = "roles/mod.rs"]
 mod roles;
 

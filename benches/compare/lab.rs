@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use nix::sched::{CpuSet, sched_getaffinity};
+use alts_benches::{cores, identity};
 use nix::sys::resource::{Resource, getrlimit};
-use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::arguments::Arguments;
-use crate::certificates;
 use crate::process::Cores;
 use crate::roles::transport::Peer;
 use crate::samples::Samples;
@@ -45,13 +43,12 @@ impl Step {
 impl Lab {
     pub(crate) fn new(arguments: &Arguments) -> Self {
         let certificates = tempfile::tempdir().expect("a temporary directory");
-        certificates::write(certificates.path());
-        let allowed = sched_getaffinity(Pid::from_raw(0)).expect("a set of cores");
+        identity::write(certificates.path());
         Self {
             peers: arguments.peers(),
             rounds: arguments.rounds(),
             quick: arguments.quick,
-            cores: (0..CpuSet::count()).filter(|&core| allowed.is_set(core) == Ok(true)).collect(),
+            cores: cores::allowed(),
             congestion: arguments.congestion.clone(),
             connections: arguments.connections.map(|connections| connections as usize),
             certificates,

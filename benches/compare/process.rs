@@ -1,9 +1,9 @@
 //! The processes that are measured: a server and its clients.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 
+use alts_benches::child::Child;
 use clap::ValueEnum;
 
 use crate::lab::Lab;
@@ -72,9 +72,9 @@ impl Setup {
         }
         let mut drive = Command::new(&itself);
         self.say(drive.arg("drive"), lab, far);
-        let mut server = Process::start(&mut serve);
+        let mut server = Child::start(&mut serve);
         let address = server.line();
-        let client = Process::start(drive.arg(address));
+        let client = Child::start(drive.arg(address));
         Pair { client, server }
     }
 
@@ -92,8 +92,8 @@ impl Setup {
 /// A server and its clients.
 pub(crate) struct Pair {
     /// Ends first.
-    client: Process,
-    server: Process,
+    client: Child,
+    server: Child,
 }
 
 /// What an order came to.
@@ -137,45 +137,5 @@ impl Pair {
             [heap, resident, proportional, peak] => Held { heap, resident, proportional, peak },
             ref other => panic!("{other:?} does not describe memory"),
         }
-    }
-}
-
-struct Process {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a process can be started");
-        let orders = child.stdin.take().expect("it is piped");
-        let answers = BufReader::new(child.stdout.take().expect("it is piped"));
-        Self { child, orders, answers }
-    }
-
-    fn ask(&mut self, order: &str) -> Vec<f64> {
-        writeln!(self.orders, "{order}").expect("the process is there");
-        let line = self.line();
-        line.split_whitespace().map(|word| word.parse().expect("a figure")).collect()
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).expect("the process answers");
-        assert!(line.ends_with('\n'), "a process failed: it has said why");
-        line.trim_end().to_owned()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // One that has ended already has done so with a message.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

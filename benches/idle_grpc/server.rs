@@ -1,63 +1,86 @@
-//! The side that is measured.
+//! The server's end.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
-use alts::Acceptor;
 use alts::connect::Settings;
-use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
+use alts::http2::server::Described;
 use alts::pool::BufferPool;
-use tokio::net::TcpListener;
+use alts::ready::Probed;
+use alts_benches::child::Child;
+use alts_benches::descriptors;
+use alts_benches::identity::Pem;
+use alts_benches::memory::{at_rest, live_heap, resident};
+use alts_benches::tls::Tls;
+use rustls::crypto::ring;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::service::Routes;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::codegen::http::Extensions;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
-use tonic::{Request, Response, Status, Streaming};
 
-use crate::Transport;
-use crate::certificates::Pem;
-use crate::echo::echo_server::{Echo, EchoServer};
-use crate::echo::{Caller, Message, RepeatRequest, WhoAmIRequest};
-use crate::memory::{Figures, live_heap, resident};
+use crate::bare;
+use crate::figures::Figures;
+use crate::row::{Http2, Row, Transport};
+use crate::service::routes;
 
 /// Connections that are there before counting begins, so that what only the first ones cost is not counted.
-const WARM_UP: usize = 64;
+pub(crate) const WARM_UP: usize = 64;
 
-/// Serves, has clients call, and counts what is left.
-pub(crate) fn measure(transport: Transport, directory: &Path, connections: usize) -> Figures {
-    crate::descriptors();
+/// Serves, has clients call, and counts what is left. Without `streams` there are only connections. They are there as long as clients and
+/// runtime are.
+pub(crate) fn measure(
+    row: Row,
+    directory: &Path,
+    host: IpAddr,
+    connections: usize,
+    streams: bool,
+) -> (Figures, Child, Runtime) {
+    descriptors::raise();
     let runtime = Runtime::new().expect("a runtime");
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let listener = runtime.block_on(TcpListener::bind((host, 0))).expect("a port");
     let address = listener.local_addr().expect("an address");
     let pool = BufferPool::new();
-    runtime.spawn(serve(transport, Pem::read(directory, "server"), listener, pool.clone()));
+    runtime.spawn(serve(row, Pem::read(directory, "server"), listener, pool.clone()));
 
-    let mut clients = Clients::start(transport, directory, address);
-    clients.connect(WARM_UP);
-    let (heap, rss) = (live_heap(), resident());
-    clients.connect(connections);
-    let per_connection = |bytes: isize| bytes as f64 / connections as f64;
-    let (idle, idle_rss) = (live_heap(), resident());
-    let over_alts = matches!(transport, Transport::Alts | Transport::OwnAlts);
-    let buffers = over_alts.then(|| pool.stats().in_use_buffers);
-    clients.open_streams();
-    // Those of the connections that were there before counting, too.
-    let streams = (connections + WARM_UP) as f64;
-    Figures {
-        heap: per_connection(idle - heap),
-        resident: per_connection(idle_rss - rss),
-        stream: (live_heap() - idle) as f64 / streams,
-        buffers,
+    let mut clients = start_clients(row, directory, address);
+    let mut tell = |order: &str| {
+        clients.ask(order);
+        at_rest(live_heap)
+    };
+    let heap = tell(&WARM_UP.to_string());
+    let rss = resident(None);
+    let idle = tell(&connections.to_string());
+    let idle_rss = resident(None);
+    let pooled = row.http2 != Http2::Hyper || row.transport == Transport::Alts;
+    let buffers = if pooled { pool.stats().in_use_buffers as f64 } else { f64::NAN };
+    let (mut small, mut default) = (f64::NAN, f64::NAN);
+    if streams && row.http2 != Http2::None {
+        // Those of the connections that were there before counting, too.
+        let each = |bytes: isize| bytes as f64 / (connections + WARM_UP) as f64;
+        let with_small = tell("small");
+        small = each(with_small - idle);
+        default = each(tell("default") - with_small);
     }
+    let each = |bytes: isize| bytes as f64 / connections as f64;
+    let (heap, resident) = (each(idle - heap), each(idle_rss - rss));
+    (Figures { heap, resident, small, default, buffers }, clients, runtime)
 }
 
-async fn serve(transport: Transport, pem: Pem, listener: TcpListener, pool: BufferPool) {
-    let server = Server::builder();
-    let service = EchoServer::new(Service);
+/// The process that keeps the other ends.
+pub(crate) fn start_clients(row: Row, directory: &Path, address: SocketAddr) -> Child {
+    let directory = directory.to_str().expect("a path in UTF-8");
+    Child::of_this_program(&["--clients", row.argument, directory, &address.to_string()])
+}
+
+async fn serve(row: Row, pem: Pem, listener: TcpListener, pool: BufferPool) {
+    let mut settings = Settings::default();
+    settings.pool = pool.clone();
+    let tcp = || Server::builder();
     // All features of this server that take something for each connection.
     let own = || {
         let builder = alts::tonic::Server::builder().pool(pool.clone());
@@ -65,139 +88,63 @@ async fn serve(transport: Transport, pem: Pem, listener: TcpListener, pool: Buff
         let builder = builder.max_connection_age(Duration::from_secs(36_000));
         alts::tonic::Server::from(builder.build().expect("settings that can be"))
     };
-    let served = match transport {
-        Transport::OwnTcp => {
-            let routes = Routes::new(service).prepare();
-            own().serve(TcpListenerStream::new(listener), routes).await;
+    let served = match (row.http2, row.transport) {
+        (Http2::None, transport) => {
+            bare::serve(transport, pem, listener, pool).await;
             Ok(())
         }
-        Transport::OwnAlts => {
-            let routes = Routes::new(service).prepare();
-            own().serve(acceptor(&pem, pool.clone()).incoming(listener), routes).await;
+        (Http2::Alts, Transport::Tcp) => {
+            own().serve(TcpListenerStream::new(listener), routes().prepare()).await;
             Ok(())
         }
-        Transport::OwnClient => unreachable!("it is not the server that is measured there"),
-        Transport::Tcp => {
+        (Http2::Alts, Transport::Alts) => {
+            own().serve(pem.acceptor(settings).incoming(listener), routes().prepare()).await;
+            Ok(())
+        }
+        (Http2::Alts, Transport::Tls) => {
+            let (server, incoming) = (own(), over_tls(&pem, listener));
+            server.http2().serve(incoming, routes().prepare(), std::future::pending()).await;
+            Ok(())
+        }
+        (Http2::Hyper, Transport::Tcp) => {
             let incoming = TcpListenerStream::new(listener);
-            let mut server = server;
-            server.add_service(service).serve_with_incoming(incoming).await
+            tcp().add_routes(routes()).serve_with_incoming(incoming).await
         }
-        Transport::Alts => {
-            let incoming = acceptor(&pem, pool).incoming(listener);
-            let mut server = server;
-            server.add_service(service).serve_with_incoming(incoming).await
+        (Http2::Hyper, Transport::Alts) => {
+            let incoming = pem.acceptor(settings).incoming(listener);
+            tcp().add_routes(routes()).serve_with_incoming(incoming).await
         }
-        Transport::Tls => {
+        (Http2::Hyper, Transport::Tls) => {
             let tls = ServerTlsConfig::new()
                 .identity(Identity::from_pem(&pem.chain, &pem.key))
                 .client_ca_root(Certificate::from_pem(&pem.bundle));
             let incoming = TcpListenerStream::new(listener);
-            let mut server = server.tls_config(tls).expect("usable certificates");
-            server.add_service(service).serve_with_incoming(incoming).await
+            let mut server = tcp().tls_config(tls).expect("usable certificates");
+            server.add_routes(routes()).serve_with_incoming(incoming).await
         }
     };
     served.expect("the server does not end");
 }
 
-fn acceptor(pem: &Pem, pool: BufferPool) -> Acceptor {
-    let mut settings = Settings::default();
-    settings.pool = pool;
-    // The handshakes all come from one source here.
-    let mut limits = LimitOptions::default();
-    limits.half_open_per_source = limits.half_open;
-    settings.limits = HandshakeLimits::new(limits);
-    let handshaker = LocalHandshaker::builder(Arc::new(pem.identity())).build();
-    Acceptor::with_settings(handshaker, settings)
-}
+type OverTls = Described<Probed<TlsStream<TcpStream>>>;
 
-/// The process that keeps the other ends.
-struct Clients {
-    child: Child,
-    orders: ChildStdin,
-    reports: BufReader<ChildStdout>,
-}
-
-impl Clients {
-    fn start(transport: Transport, directory: &Path, address: SocketAddr) -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--clients", transport.argument()])
-            .arg(directory)
-            .arg(address.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the clients start");
-        let orders = child.stdin.take().expect("it is piped");
-        let reports = BufReader::new(child.stdout.take().expect("it is piped"));
-        Self { child, orders, reports }
-    }
-
-    /// Has so many more clients connect and call, and waits until the server has come to rest.
-    fn connect(&mut self, connections: usize) {
-        self.tell(&connections.to_string());
-    }
-
-    /// Has each client open a stream on which nothing happens.
-    fn open_streams(&mut self) {
-        self.tell("streams");
-    }
-
-    fn tell(&mut self, order: &str) {
-        writeln!(self.orders, "{order}").expect("the clients are there");
-        let mut line = String::new();
-        self.reports.read_line(&mut line).expect("the clients report");
-        assert_eq!(line, "done\n", "the clients failed");
-        let mut quiet = 0;
-        let mut last = live_heap();
-        while quiet < 5 {
-            std::thread::sleep(Duration::from_millis(40));
-            let now = live_heap();
-            quiet = if now == last { quiet + 1 } else { 0 };
-            last = now;
+/// As a user of tokio-rustls has it: a task for each handshake, and the streams that come of them.
+fn over_tls(pem: &Pem, listener: TcpListener) -> impl Stream<Item = std::io::Result<OverTls>> {
+    let mut server = (*Tls::new(pem, ring::default_provider()).server).clone();
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(std::sync::Arc::new(server));
+    let (streams, incoming) = tokio::sync::mpsc::channel(64);
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.expect("a connection");
+            let (acceptor, streams) = (acceptor.clone(), streams.clone());
+            tokio::spawn(async move {
+                let stream = acceptor.accept(socket).await.expect("a handshake");
+                let stream = Described::new(Probed::new(stream), Extensions::new());
+                // Nobody waits for it when the process ends.
+                let _ = streams.send(Ok(stream)).await;
+            });
         }
-    }
-}
-
-impl Drop for Clients {
-    fn drop(&mut self) {
-        // A child that has ended already has done so with a message.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Only the unary call and the chat are used.
-pub(crate) struct Service;
-
-#[tonic::async_trait]
-impl Echo for Service {
-    async fn once(&self, request: Request<Message>) -> Result<Response<Message>, Status> {
-        Ok(Response::new(request.into_inner()))
-    }
-
-    type RepeatStream = Streaming<Message>;
-
-    async fn repeat(
-        &self,
-        _: Request<RepeatRequest>,
-    ) -> Result<Response<Self::RepeatStream>, Status> {
-        Err(Status::unimplemented("not measured"))
-    }
-
-    async fn join(&self, _: Request<Streaming<Message>>) -> Result<Response<Message>, Status> {
-        Err(Status::unimplemented("not measured"))
-    }
-
-    type ChatStream = Streaming<Message>;
-
-    async fn chat(
-        &self,
-        request: Request<Streaming<Message>>,
-    ) -> Result<Response<Self::ChatStream>, Status> {
-        Ok(Response::new(request.into_inner()))
-    }
-
-    async fn who_am_i(&self, _: Request<WhoAmIRequest>) -> Result<Response<Caller>, Status> {
-        Err(Status::unimplemented("not measured"))
-    }
+    });
+    ReceiverStream::new(incoming)
 }

@@ -3,17 +3,13 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use alts::Connector;
-use alts::handshaker::LocalHandshaker;
-use alts::handshaker::identity::{IdentityFiles, Policy};
-use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use alts::connect::Settings;
+use alts_benches::tls;
+use rustls::crypto::ring;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::peers::Lab;
@@ -94,17 +90,10 @@ pub(crate) struct Alts {
 
 impl Alts {
     pub(crate) fn new(lab: &Lab) -> Self {
-        let files =
-            IdentityFiles::builder(lab.path("client/chain.pem"), lab.path("client/key.pem"))
-                .bundle("dev.local".parse().expect("a name"), lab.path("client/bundle.pem"))
-                .allow_development_domain()
-                .load(SystemTime::now())
-                .expect("an identity");
-        let policy = Policy::from_rules(["spiffe://dev.local/server"]).expect("a rule");
-        let handshaker = LocalHandshaker::builder(files).server_policy(policy).build();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
-        Self { runtime, connector: Connector::new(handshaker) }
+        let connector = lab.pem("client").connector(Settings::default());
+        Self { runtime, connector }
     }
 }
 
@@ -134,63 +123,12 @@ impl Client for Alts {
     }
 }
 
-/// TLS 1.3 with a certificate, without resumption. Whom the tunnel's certificate belongs to is of no interest here.
+/// TLS 1.3 with certificates, without resumption.
 pub(crate) struct Tls(Arc<ClientConfig>);
 
 impl Tls {
     pub(crate) fn new(lab: &Lab) -> Self {
-        let chain = CertificateDer::pem_file_iter(lab.path("client/chain.pem")).expect("a file");
-        let chain = chain.map(|one| one.expect("PEM")).collect();
-        let key = PrivateKeyDer::from_pem_file(lab.path("client/key.pem")).expect("a key");
-        let provider = Arc::new(ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("a version")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-            .with_client_auth_cert(chain, key)
-            .expect("a certificate");
-        config.resumption = Resumption::disabled();
-        Self(Arc::new(config))
-    }
-}
-
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.3 only".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        Self(tls::Tls::new(&lab.pem("client"), ring::default_provider()).client)
     }
 }
 
@@ -199,7 +137,7 @@ impl Client for Tls {
 
     fn connect(&self, to: SocketAddr) -> Self::Stream {
         let mut socket = Plain.connect(to);
-        let name = ServerName::try_from("server.dev.local").expect("a name");
+        let name = ServerName::try_from(tls::NAME).expect("a name");
         let mut connection =
             ClientConnection::new(Arc::clone(&self.0), name).expect("a connection");
         while connection.is_handshaking() {

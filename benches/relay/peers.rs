@@ -3,9 +3,8 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::SystemTime;
 
-use alts::handshaker::dev_ca::{DevCa, KeyType};
+use alts_benches::identity::{self, Pem};
 use clap::ValueEnum;
 use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
@@ -79,17 +78,15 @@ impl Lab {
             eprintln!("stunnel is not installed: it is left out");
         }
         let files = tempfile::tempdir().expect("a directory");
-        let now = SystemTime::now();
-        let ca = DevCa::new(now).expect("an authority");
-        for name in ["server", "client"] {
-            let id = format!("spiffe://dev.local/{name}");
-            let issued = ca.issue_with_key_type(&id, KeyType::P256, now).expect("a certificate");
-            issued.save(&files.path().join(name)).expect("files");
-        }
+        identity::write(files.path());
         Self { alts, has_stunnel, files }
     }
 
-    pub(crate) fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn pem(&self, side: &str) -> Pem {
+        Pem::read(self.files.path(), side)
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
         self.files.path().join(file)
     }
 

@@ -4,9 +4,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
+use alts_benches::identity::SERVER as SERVER_ID;
+
 use super::Error;
 use super::held::Held;
-use super::identity::{self, CLIENT, SERVER, SERVER_ID};
+use super::identity::{self, CLIENT, SERVER};
 
 /// Bytes that are echoed on each connection before it is idle.
 const ECHO: usize = 1024;

@@ -4,8 +4,8 @@ use std::alloc::System;
 use std::fmt;
 use std::fs;
 use std::str::FromStr;
-use std::time::Duration;
 
+use alts_benches::memory::{at_rest, field, live_heap};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use super::Error;
@@ -28,20 +28,12 @@ pub(crate) struct Held {
 impl Held {
     /// Of this process, once nothing changes any more.
     pub(crate) fn at_rest(connections: impl Fn() -> usize) -> Result<Self, Error> {
-        const QUIET: usize = 5;
-        let mut quiet = 0;
-        let mut last = (0, 0);
-        while quiet < QUIET {
-            std::thread::sleep(Duration::from_millis(40));
-            let now = (connections(), live_heap());
-            quiet = if now == last { quiet + 1 } else { 0 };
-            last = now;
-        }
+        let (connections, heap) = at_rest(|| (connections(), live_heap()));
         let rollup = fs::read_to_string("/proc/self/smaps_rollup")?;
         let bytes = |name| field(&rollup, name).ok_or("smaps_rollup is not as expected");
         Ok(Self {
-            connections: last.0 as u64,
-            heap: last.1 as u64,
+            connections: connections as u64,
+            heap: heap.unsigned_abs() as u64,
             resident: bytes("Rss:")?,
             proportional: bytes("Pss:")?,
         })
@@ -76,15 +68,4 @@ impl FromStr for Held {
         };
         Ok(Self { connections, heap, resident, proportional })
     }
-}
-
-fn live_heap() -> usize {
-    let stats = HEAP.stats();
-    stats.bytes_allocated - stats.bytes_deallocated
-}
-
-/// The bytes on the line that begins with `name`, where the kernel counts in KiB.
-pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
-    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(rest.split_whitespace().next()?.parse::<u64>().ok()? << 10)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::Policy;
 use alts::{AltsStream, Connector};
+use alts_benches::descriptors;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -15,7 +16,6 @@ use super::Error;
 use super::arguments::Hold;
 use super::held::Held;
 use super::identity_arguments::own_name;
-use super::limits::raise_descriptors;
 
 /// Connections that are made at a time.
 const AT_A_TIME: usize = 8;
@@ -24,7 +24,7 @@ const PROGRESS: usize = 200;
 
 /// Obeys until standard input ends.
 pub(crate) fn hold(arguments: Hold) -> Result<(), Error> {
-    raise_descriptors()?;
+    descriptors::raise();
     let files = arguments.identity.load()?;
     let name = own_name(&files)?;
     let servers = arguments.server.into_iter().fold(Policy::nobody(), Policy::allow);

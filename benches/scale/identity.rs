@@ -1,26 +1,12 @@
-//! Identities of both ends, in files.
+//! Where children find their identities.
 
 use std::path::Path;
 use std::process::Command;
-use std::time::SystemTime;
 
-use alts::handshaker::dev_ca::{BUNDLE_FILE, CHAIN_FILE, DevCa, KEY_FILE};
-
-use super::Error;
+use alts::handshaker::dev_ca::{BUNDLE_FILE, CHAIN_FILE, KEY_FILE};
 
 pub(crate) const CLIENT: &str = "client";
 pub(crate) const SERVER: &str = "server";
-pub(crate) const SERVER_ID: &str = "spiffe://dev.local/server";
-
-/// Makes an authority, and an identity for each side in a directory of its own.
-pub(crate) fn write(directory: &Path) -> Result<(), Error> {
-    let now = SystemTime::now();
-    let ca = DevCa::new(now)?;
-    for side in [CLIENT, SERVER] {
-        ca.issue(&format!("spiffe://dev.local/{side}"), now)?.save(&directory.join(side))?;
-    }
-    Ok(())
-}
 
 /// Tells a child where its identity is.
 pub(crate) fn tell(command: &mut Command, directory: &Path, side: &str) {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use alts_benches::memory::field;
+
 use super::Error;
-use super::held::field;
 
 /// The slab caches that a connection uses: others change with whatever else runs. The kernel may have merged some with caches
 /// of the same size and other names, and has not done so where this was run.

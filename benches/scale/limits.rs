@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use alts_benches::descriptors;
+use alts_benches::memory::field;
 
 use super::Error;
-use super::held::field;
 
 /// Descriptors of a process that are not connections of the measurement, those that warm it up included.
 const OTHER_DESCRIPTORS: usize = 200;
@@ -39,7 +39,7 @@ pub(crate) struct Possible {
 
 impl Limits {
     pub(crate) fn of_this_machine() -> Result<Self, Error> {
-        let descriptors = raise_descriptors()?;
+        let descriptors = descriptors::raise();
         // This process talks to all others.
         let pairs = PAIRS.min(descriptors / DESCRIPTORS_OF_A_PAIR / 2);
         let descriptors = descriptors.saturating_sub(OTHER_DESCRIPTORS);
@@ -104,13 +104,6 @@ impl Limits {
             .map(|pair| connections / pairs + usize::from(pair < connections % pairs))
             .collect()
     }
-}
-
-/// The descriptors that this process may open, after asking for as many as it can get.
-pub(crate) fn raise_descriptors() -> Result<usize, Error> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-    Ok(usize::try_from(hard).unwrap_or(usize::MAX))
 }
 
 /// What the system can give, and a container's limit if there is one.

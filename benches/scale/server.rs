@@ -7,6 +7,7 @@ use alts::Acceptor;
 use alts::connect::Settings;
 use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::ready::ReadyReader;
+use alts_benches::descriptors;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -15,11 +16,10 @@ use super::Error;
 use super::arguments::Server;
 use super::held::Held;
 use super::identity_arguments::own_name;
-use super::limits::raise_descriptors;
 
 /// Serves until standard input ends. Says where it listens; each line it reads has it report what it holds.
 pub(crate) fn serve(arguments: Server) -> Result<(), Error> {
-    raise_descriptors()?;
+    descriptors::raise();
     let files = arguments.identity.load()?;
     let name = own_name(&files)?;
     let handshaker = LocalHandshaker::builder(Arc::new(files)).build();

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::forward::{Socket, both_ways, finish};
+use crate::forward::{both_ways, finish, options};
 
 /// How long to wait before dialing again: from the first to the second, twice as long each time.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
@@ -81,9 +81,9 @@ impl Agent {
 
     /// Connects users to the service, until the session ends.
     async fn serve(&self, session: &Session, users: &mut JoinSet<()>) {
-        let pool = self.connector.settings().pool.clone();
+        let forwarding = options(&self.connector.settings().pool);
         while let Ok(Some(stream)) = session.accept().await {
-            let (service, pool) = (self.service.clone(), pool.clone());
+            let (service, forwarding) = (self.service.clone(), forwarding.clone());
             users.spawn(async move {
                 let socket = match timeout(CONNECT, TcpStream::connect(&service)).await {
                     Ok(Ok(socket)) => socket,
@@ -97,9 +97,7 @@ impl Agent {
                         );
                     }
                 };
-                if let Err(error) = both_ways(Socket::new(socket), stream, &pool).await {
-                    tracing::debug!(%error, "a user's connection was cut");
-                }
+                both_ways(socket, stream, &forwarding).await;
             });
             while users.try_join_next().is_some() {}
         }

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alts::connect::AcceptLoop;
-use alts::pool::BufferPool;
+use alts::relay::{RelayEnd, RelayOptions};
 use alts::yamux::{Config, Session, Stream};
 use alts::{Acceptor, AltsStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::forward::{Socket, both_ways, finish};
+use crate::forward::{both_ways, finish, options};
 
 /// The agents that are there, the next one to use in front.
 #[derive(Clone, Default)]
@@ -49,6 +49,7 @@ pub(crate) async fn run(
     stop: impl Future<Output = ()>,
 ) {
     let agents = Agents::default();
+    let forwarding = options(&acceptor.settings().pool);
     let mut users = JoinSet::new();
     {
         let mut incoming_agents = acceptor.incoming(agents_listener);
@@ -59,8 +60,8 @@ pub(crate) async fn run(
                 () = &mut stop => break,
                 Some(stream) = incoming_agents.next() => welcome(stream, acceptor, &agents),
                 Some(socket) = incoming_users.next() => {
-                    let (agents, pool) = (agents.clone(), acceptor.settings().pool.clone());
-                    users.spawn(async move { serve(socket, &agents, &pool).await });
+                    let (agents, forwarding) = (agents.clone(), forwarding.clone());
+                    users.spawn(async move { serve(socket, &agents, &forwarding).await });
                 }
                 Some(_) = users.join_next() => {}
             }
@@ -97,13 +98,12 @@ fn welcome(stream: AltsStream<TcpStream>, acceptor: &Acceptor, agents: &Agents) 
     });
 }
 
-async fn serve(socket: TcpStream, agents: &Agents, pool: &BufferPool) {
-    let socket = Socket::new(socket);
-    let Some(stream) = agents.open().await else {
-        tracing::warn!("a user is turned away: no agent is there");
-        return;
-    };
-    if let Err(error) = both_ways(socket, stream, pool).await {
-        tracing::debug!(%error, "a user's connection was cut");
+async fn serve(socket: TcpStream, agents: &Agents, forwarding: &RelayOptions) {
+    match agents.open().await {
+        Some(stream) => both_ways(socket, stream, forwarding).await,
+        None => {
+            tracing::warn!("a user is turned away: no agent is there");
+            socket.abort();
+        }
     }
 }

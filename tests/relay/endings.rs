@@ -140,3 +140,76 @@ async fn a_relay_that_is_dropped_is_no_clean_end() {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 }
+
+#[cfg(feature = "yamux")]
+#[tokio::test]
+async fn a_stream_of_a_session_ends_as_the_plain_side_does() {
+    use alts::pool::BufferPool;
+    use alts::yamux::{Config, Session};
+    use tokio::net::UnixStream;
+
+    let options = RelayOptions::default();
+    let (near, far) = UnixStream::pair().unwrap();
+    let (client, driver) = Session::client(near, Config::default(), BufferPool::new());
+    tokio::spawn(driver);
+    let (server, driver) = Session::server(far, Config::default(), options.pool.clone());
+    let driver = tokio::spawn(driver);
+    for is_cut in [false, true] {
+        let mut stream = client.open().await.unwrap();
+        let (plain, mut service) = tcp_sockets().await;
+        let accepted = server.accept().await.unwrap().unwrap();
+        let relay = tokio::spawn(relay(plain, accepted, &options));
+        let data = pattern(3 << 20);
+        let mut received = Vec::new();
+        let (sent, read) = tokio::join!(
+            async {
+                service.write_all(&data).await?;
+                // The direction that has ended in order stays so.
+                if is_cut { Ok(()) } else { service.shutdown().await }
+            },
+            async {
+                match is_cut {
+                    true => {
+                        received.resize(data.len(), 0);
+                        stream.read_exact(&mut received).await
+                    }
+                    false => stream.read_to_end(&mut received).await,
+                }
+            }
+        );
+        sent.unwrap();
+        read.unwrap();
+        assert!(received == data);
+        if is_cut {
+            service.set_zero_linger().unwrap();
+            drop(service);
+            let error = stream.read(&mut [0]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            assert!(!relay.await.unwrap().is_clean());
+        } else {
+            stream.write_all(b"thanks").await.unwrap();
+            stream.close_write();
+            let mut answer = String::new();
+            service.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer, "thanks");
+            assert!(relay.await.unwrap().is_clean());
+        }
+    }
+    // The other way round: a stream that is reset, and one whose session is lost.
+    for session_is_lost in [false, true] {
+        let mut stream = client.open().await.unwrap();
+        let (plain, mut service) = tcp_sockets().await;
+        let accepted = server.accept().await.unwrap().unwrap();
+        let relay = tokio::spawn(relay(plain, accepted, &options));
+        stream.write_all(b"half").await.unwrap();
+        service.read_exact(&mut [0; 4]).await.unwrap();
+        if session_is_lost {
+            driver.abort();
+        } else {
+            stream.reset(7);
+        }
+        let error = service.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(!relay.await.unwrap().is_clean());
+    }
+}

@@ -5,6 +5,7 @@
 mod endings;
 mod limits;
 mod paths;
+mod stuck;
 #[path = "../support/mod.rs"]
 mod support;
 

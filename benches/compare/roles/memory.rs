@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use stats_alloc::INSTRUMENTED_SYSTEM;
+use alts_benches::memory::{field, live_heap};
 
 /// Bytes of this process.
 pub(super) struct Memory {
@@ -30,19 +30,18 @@ impl Memory {
             last = now;
         }
         let status = read("/proc/self/status");
-        last.peak = kib(&status, "VmHWM:");
+        last.peak = bytes(&status, "VmHWM:");
         // Begins the peak anew. Not everywhere allowed; the peak is then that of the process.
         let _ = fs::write("/proc/self/clear_refs", "5");
         last
     }
 
     fn now() -> Self {
-        let stats = INSTRUMENTED_SYSTEM.stats();
         let rollup = read("/proc/self/smaps_rollup");
         Self {
-            heap: stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed(),
-            resident: kib(&rollup, "Rss:"),
-            proportional: kib(&rollup, "Pss:"),
+            heap: live_heap(),
+            resident: bytes(&rollup, "Rss:"),
+            proportional: bytes(&rollup, "Pss:"),
             peak: 0,
         }
     }
@@ -52,9 +51,6 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).expect("Linux has it")
 }
 
-/// The bytes on the line that begins with `name`.
-fn kib(text: &str, name: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    number.expect("Linux says it") << 10
+fn bytes(text: &str, name: &str) -> u64 {
+    field(text, name).expect("Linux says it")
 }

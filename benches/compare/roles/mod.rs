@@ -2,7 +2,6 @@
 //! one on its standard output.
 
 mod client;
-mod cpu;
 mod echo;
 mod lent;
 mod memory;
@@ -16,10 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use alts::pool::BufferPool;
+use alts_benches::{cores, descriptors};
 use clap::{Parser, ValueEnum};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-pub(crate) use cpu::cpu_time;
 pub(crate) use socket::SocketOptions;
 use transport::Peer;
 
@@ -126,9 +124,7 @@ pub(crate) fn play() -> bool {
 
 fn prepare(common: &Common) {
     if let Some(core) = common.core {
-        cpu::pin(core);
+        cores::pin(core);
     }
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit can be read");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-        .expect("the limit can be raised to the hard one");
+    descriptors::raise();
 }

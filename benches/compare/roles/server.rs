@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use alts_benches::cores::cpu_time;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
@@ -15,7 +16,7 @@ use super::transport::{Transport, Visitor};
 use held::Gate;
 pub(super) use ordered::Request;
 
-use super::{Form, Serve, SocketOptions, cpu_time, memory, orders};
+use super::{Form, Serve, SocketOptions, memory, orders};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;

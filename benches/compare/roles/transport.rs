@@ -2,7 +2,7 @@
 
 mod alts;
 mod tcp;
-pub(crate) mod tls;
+mod tls;
 
 use std::io;
 use std::ops::{Deref, Range};
@@ -13,12 +13,12 @@ use ::alts::connect::Settings;
 use ::alts::pool::{BufferPool, PooledBuf};
 use ::alts::ready::ReadyReader;
 use ::alts::record::AeadProvider;
+use alts_benches::identity::Pem;
+use alts_benches::tls::Tls;
 use clap::ValueEnum;
 use rustls::crypto::CryptoProvider;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-
-use crate::certificates::Pem;
 
 /// The list. To compare another transport: add it here, to [`Peer::visit`], and implement [`Transport`] for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -97,7 +97,7 @@ impl Peer {
         let pem = Pem::read(certificates, side);
         match (self.aead(), self.provider()) {
             (Some(aead), _) => visitor.visit(alts::Alts::new(&pem, pool, aead)),
-            (None, Some(provider)) => visitor.visit(tls::Tls::new(&pem, provider)),
+            (None, Some(provider)) => visitor.visit(Tls::new(&pem, provider)),
             (None, None) => visitor.visit(tcp::Tcp::new(pool)),
         }
     }

@@ -9,14 +9,14 @@ use std::time::Duration;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{ChainVerifier, Policy};
 use alts_benches::alts_handshake;
+use alts_benches::cores::cpu_time;
+use alts_benches::identity::{Pem, SERVER};
+use alts_benches::tls::{NAME, Tls};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection};
 
-use crate::certificates::{Pem, SERVER};
 use crate::lab::{Lab, Step};
-use crate::roles::cpu_time;
 use crate::roles::transport::Peer;
-use crate::roles::transport::tls::{NAME, Tls};
 use crate::samples::{Key, Samples};
 
 const MICROS: f64 = 1e6;
@@ -92,9 +92,8 @@ fn handshakers(client: &Pem, server: &Pem, cached: usize) -> (LocalHandshaker, L
 
 fn tls_handshake(client: &Tls, server: &Tls) {
     let name = ServerName::try_from(NAME).expect("a name");
-    let mut client =
-        ClientConnection::new(Arc::clone(client.client()), name).expect("a connection");
-    let mut server = ServerConnection::new(Arc::clone(server.server())).expect("a connection");
+    let mut client = ClientConnection::new(Arc::clone(&client.client), name).expect("a connection");
+    let mut server = ServerConnection::new(Arc::clone(&server.server)).expect("a connection");
     let mut flight = Vec::new();
     while client.is_handshaking() || server.is_handshaking() {
         flight.clear();

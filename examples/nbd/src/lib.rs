@@ -1,13 +1,19 @@
-//! NBD, the Network Block Device protocol, on [`alts`]: a server and a client whose memory is chosen.
+//! NBD, the Network Block Device protocol, on [`alts`]: a server whose memory is chosen.
 //!
 //! ```text
-//!  server         connections: TCP, Unix sockets, ALTS, TLS
+//!  server           connections over any byte stream; memory for requests
 //!    ├─ negotiation   the handshake, without I/O
-//!    └─ export        what is served, and how its memory is bounded
+//!    ├─ transmission  which requests are right, without I/O
+//!    └─ export        what is served under which name, and how memory is chosen
 //!         └─ backend  files, memory, slices, overlays
-//!  wire           messages: bytes in, values out, and back
+//!  wire             messages: bytes in, values out, and back
 //! ```
 //!
-//! [`wire`] does no I/O and knows no state. What stands above it imports downwards only.
+//! What stands higher imports downwards only. [`wire`] does no I/O and knows no state.
 
+pub mod backend;
+pub mod export;
+pub mod negotiation;
+pub mod server;
+pub mod transmission;
 pub mod wire;

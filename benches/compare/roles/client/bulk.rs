@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use alts_benches::cores::cpu_time;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Ends;
-use crate::roles::cpu_time;
 use crate::roles::server::Request;
 use crate::roles::transport::Transport;
 

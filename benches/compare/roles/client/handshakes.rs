@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
+use alts_benches::cores::cpu_time;
 use tokio::task::JoinSet;
 
 use super::ping::exchange;
 use super::{AT_A_TIME, Ends};
-use crate::roles::cpu_time;
 use crate::roles::transport::Transport;
 
 impl<T: Transport> Ends<T> {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use alts_benches::cores::cpu_time;
 use tokio::task::JoinSet;
 
 use super::Ends;
 use super::ping::exchange;
-use crate::roles::cpu_time;
 use crate::roles::transport::Transport;
 
 impl<T: Transport> Ends<T> {

@@ -3,10 +3,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use alts_benches::cores::cpu_time;
 use tokio::io::AsyncWriteExt;
 
 use super::Ends;
-use crate::roles::cpu_time;
 use crate::roles::transport::Transport;
 
 impl<T: Transport> Ends<T> {

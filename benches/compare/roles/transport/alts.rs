@@ -5,17 +5,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use alts::connect::{MidHandshake, Progress, Settings};
-use alts::handshaker::identity::Policy;
-use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::pool::{BufferPool, PooledBuf};
 use alts::ready::{ReadyReader, TryReadyReader};
 use alts::record::AeadProvider;
 use alts::{Acceptor, AltsStream, Connector};
+use alts_benches::identity::Pem;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{OnMio, Transport, gather, poll_lent};
-use crate::certificates::{Pem, SERVER};
 
 #[derive(Clone)]
 pub(super) struct Alts {
@@ -28,15 +26,8 @@ impl Alts {
         let mut settings = Settings::default();
         settings.stream.aead = aead;
         settings.pool = pool;
-        // All handshakes come from one source here.
-        let mut limits = LimitOptions::default();
-        limits.half_open_per_source = limits.half_open;
-        settings.limits = HandshakeLimits::new(limits);
-        let handshaker = LocalHandshaker::builder(pem.identity()).build();
-        let acceptor = Acceptor::with_settings(handshaker, settings.clone());
-        let server = Policy::from_rules([SERVER]).expect("a rule");
-        let handshaker = LocalHandshaker::builder(pem.identity()).server_policy(server).build();
-        let connector = Connector::with_settings(handshaker, settings);
+        let connector = pem.connector(settings.clone());
+        let acceptor = pem.acceptor(settings);
         Self { acceptor, connector }
     }
 }

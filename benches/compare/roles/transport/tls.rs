@@ -1,10 +1,6 @@
 //! TLS 1.3 by rustls, on tokio by tokio-rustls, with certificates on both sides.
 //!
-//! What is set: one cipher suite and one key exchange, the ones that alts has; no tickets and no resumption, since alts has none
-//! and tickets would be work for nothing. Names are not compared, since the certificates have SPIFFE IDs, but chains and
-//! signatures are verified. All else is as rustls has it by default.
-//!
-//! How it is used: the future of the handshake is boxed, so that the task keeps no room for it. Readers bring a buffer of 32 KiB
+//! What is set is in `alts_benches::tls`. How it is used: the future of the handshake is boxed, so that the task keeps no room for it. Readers bring a buffer of 32 KiB
 //! that the threads share, so that no connection has one. A reader that keeps nothing uses the buffers of rustls itself
 //! (`AsyncBufRead`), without a copy.
 
@@ -13,86 +9,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
-use rustls::{
-    CipherSuite, ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, ServerConfig,
-    ServerConnection, SignatureScheme,
-};
+use alts_benches::tls::{NAME, Tls};
+use rustls::ServerConnection;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use super::{OnMio, Transport, poll_lent};
-use crate::certificates::Pem;
 use crate::roles::lent::Lent;
-
-/// Compared with nothing.
-pub(crate) const NAME: &str = "server.dev.local";
-
-#[derive(Clone)]
-pub(crate) struct Tls {
-    server: Arc<ServerConfig>,
-    client: Arc<ClientConfig>,
-}
-
-impl Tls {
-    pub(crate) fn new(pem: &Pem, mut provider: CryptoProvider) -> Self {
-        provider
-            .cipher_suites
-            .retain(|suite| suite.suite() == CipherSuite::TLS13_AES_128_GCM_SHA256);
-        provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
-        let provider = Arc::new(provider);
-        let versions = &[&rustls::version::TLS13];
-        let chain: Vec<_> =
-            CertificateDer::pem_slice_iter(&pem.chain).map(|one| one.expect("PEM")).collect();
-        let key = || PrivateKeyDer::from_pem_slice(&pem.key).expect("a key");
-        let mut roots = RootCertStore::empty();
-        for root in CertificateDer::pem_slice_iter(&pem.bundle) {
-            roots.add(root.expect("PEM")).expect("an authority");
-        }
-        let roots = Arc::new(roots);
-
-        let clients =
-            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
-                .build()
-                .expect("authorities");
-        let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(versions)
-            .expect("TLS 1.3 has the suite")
-            .with_client_cert_verifier(clients)
-            .with_single_cert(chain.clone(), key())
-            .expect("a certificate and its key");
-        server.send_tls13_tickets = 0;
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-
-        let servers = ByChain { roots, algorithms: provider.signature_verification_algorithms };
-        let mut client = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .expect("TLS 1.3 has the suite")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(servers))
-            .with_client_auth_cert(chain, key())
-            .expect("a certificate and its key");
-        client.resumption = Resumption::disabled();
-        Self { server: Arc::new(server), client: Arc::new(client) }
-    }
-
-    pub(crate) fn server(&self) -> &Arc<ServerConfig> {
-        &self.server
-    }
-
-    pub(crate) fn client(&self) -> &Arc<ClientConfig> {
-        &self.client
-    }
-}
 
 impl Transport for Tls {
     type Stream = TlsStream<TcpStream>;
@@ -180,56 +105,6 @@ impl Transport for Tls {
         let mut part = [0xA5; 128];
         part[..5].copy_from_slice(&[23, 3, 3, 0x40, 0]);
         Some(part)
-    }
-}
-
-/// Verifies all but the name.
-#[derive(Debug)]
-struct ByChain {
-    roots: Arc<RootCertStore>,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for ByChain {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let certificate = ParsedCertificate::try_from(certificate)?;
-        verify_server_cert_signed_by_trust_anchor(
-            &certificate,
-            &self.roots,
-            intermediates,
-            now,
-            self.algorithms.all,
-        )?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
     }
 }
 

@@ -1,53 +1,78 @@
 //! The server.
 
 use std::io::BufRead;
+use std::path::Path;
 use std::pin::Pin;
 
+use alts::connect::Settings;
+use alts_benches::cores::{cpu_time, pin};
+use alts_benches::identity::Pem;
+use alts_benches::tls;
+use rustls::crypto::ring;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::service::Routes;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::Stack;
 use crate::echo::echo_server::{Echo, EchoServer};
 use crate::echo::{Caller, Message, RepeatRequest, WhoAmIRequest};
-use crate::process::{cpu, pin};
+use crate::pair::{Stack, Transport};
 
-/// Says where it listens, then its processor time whenever it is asked.
-pub(crate) fn serve(stack: Stack) {
-    pin();
+/// Says where it listens, then its processor time in seconds whenever it is asked.
+pub(crate) fn serve(stack: Stack, transport: Transport, directory: &Path, core: usize) {
+    pin(core);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
     println!("{}", listener.local_addr().expect("an address"));
     std::thread::spawn(|| {
         for _ in std::io::stdin().lock().lines() {
-            println!("{}", cpu());
+            println!("{}", cpu_time());
         }
     });
-    let service = EchoServer::new(Service).max_decoding_message_size(8 << 20);
+    let pem = Pem::read(directory, "server");
+    let routes = Routes::new(EchoServer::new(Service).max_decoding_message_size(8 << 20));
     runtime.block_on(async {
-        match stack {
-            Stack::Alts => {
-                let server = alts::http2::Server::builder().build().expect("settings that can be");
-                let routes = Routes::new(service).prepare();
-                server
-                    .serve(TcpListenerStream::new(listener), routes, std::future::pending())
-                    .await;
+        match (stack, transport) {
+            (Stack::Alts, Transport::Tcp) => {
+                let incoming = TcpListenerStream::new(listener);
+                alts::tonic::Server::new().serve(incoming, routes.prepare()).await;
             }
-            Stack::Hyper => {
+            (Stack::Alts, _) => {
+                let incoming = pem.acceptor(Settings::default()).incoming(listener);
+                alts::tonic::Server::new().serve(incoming, routes.prepare()).await;
+            }
+            (Stack::Hyper, Transport::Tcp) => {
                 // With Nagle's algorithm, which TcpListenerStream leaves on, each call would take 40 ms.
                 let incoming =
                     tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-                let server = tonic::transport::Server::builder().add_service(service);
+                let server = tonic::transport::Server::builder().add_routes(routes);
+                server.serve_with_incoming(incoming).await.expect("the server does not end");
+            }
+            (Stack::Hyper, Transport::Alts) => {
+                let incoming = pem.acceptor(Settings::default()).incoming(listener);
+                let server = tonic::transport::Server::builder().add_routes(routes);
+                server.serve_with_incoming(incoming).await.expect("the server does not end");
+            }
+            (Stack::Hyper, Transport::Tls) => {
+                tls::install(ring::default_provider());
+                let tls = ServerTlsConfig::new()
+                    .identity(Identity::from_pem(&pem.chain, &pem.key))
+                    .client_ca_root(Certificate::from_pem(&pem.bundle));
+                let incoming =
+                    tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+                let mut server =
+                    tonic::transport::Server::builder().tls_config(tls).expect("certificates");
+                let server = server.add_routes(routes);
                 server.serve_with_incoming(incoming).await.expect("the server does not end");
             }
         }
     });
 }
 
-struct Service;
+pub(crate) struct Service;
 
 type Messages = Pin<Box<dyn Stream<Item = Result<Message, Status>> + Send>>;
 

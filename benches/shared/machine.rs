@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-/// A line for each circumstance.
-pub(crate) fn description(congestion: Option<&str>) -> Vec<String> {
+/// A line for each circumstance. `congestion` is the congestion control that was chosen, if not the system's.
+pub fn description(congestion: Option<&str>) -> Vec<String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let congestion = match congestion {
@@ -28,8 +28,11 @@ fn model(cpuinfo: &str) -> &str {
 }
 
 fn commit() -> String {
+    // Figures that were taken just now are no change of what they are of.
+    const CHANGED: [&str; 6] =
+        ["status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results"];
     let commit = said("git", &["rev-parse", "--short", "HEAD"]);
-    match said("git", &["status", "--porcelain", "--untracked-files=no"]).as_str() {
+    match said("git", &CHANGED).as_str() {
         "" => commit,
         _ => format!("{commit} with changes"),
     }
@@ -38,7 +41,8 @@ fn commit() -> String {
 /// Of the crates that matter, from the lock file.
 fn versions() -> String {
     const LOCK: &str = include_str!("../../Cargo.lock");
-    const CRATES: [&str; 5] = ["rustls", "tokio-rustls", "ring", "aws-lc-rs", "tokio"];
+    const CRATES: [&str; 8] =
+        ["tonic", "hyper", "h2", "rustls", "tokio-rustls", "ring", "aws-lc-rs", "tokio"];
     let version = |name: &&str| {
         let (_, package) = LOCK.split_once(&format!("\nname = \"{name}\"\nversion = \""))?;
         Some(format!("{name} {}", package.split('"').next()?))

@@ -1,4 +1,15 @@
 //! Benchmarks of `alts`: what more than one of them does.
+#![expect(clippy::missing_panics_doc, reason = "a benchmark that cannot go on panics")]
+
+pub mod child;
+pub mod cores;
+pub mod descriptors;
+pub mod grpcio;
+pub mod identity;
+pub mod machine;
+pub mod memory;
+pub mod tls;
+pub mod verdicts;
 
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;

@@ -1,0 +1,378 @@
+//! `alts-nbd serve`.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alts::Acceptor;
+use alts::connect::Settings as AltsSettings;
+use alts::handshaker::LocalHandshaker;
+use alts::handshaker::cli::{
+    AllowedPeer, IdentityArguments, PositiveDuration, TrustArguments, notify,
+};
+use alts::handshaker::identity::{IdentitySource, Policy, Rule, TrustDomain};
+use alts::pool::BufferPool;
+use alts_nbd::export::{Export, Exports};
+use alts_nbd::server::{ConnectionError, Ending, Server, Settings};
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing_subscriber::EnvFilter;
+
+use crate::address::ListenAddress;
+use crate::exports::{EXPORT_HELP, ExportSpec};
+use crate::listener::{Activation, Listener, PlainStream};
+use crate::sizes::Size;
+
+/// Arguments of `alts-nbd serve`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, after_help = EXPORT_HELP)]
+pub(crate) struct Serve {
+    /// What to serve: NAME=file:PATH or NAME=memory:SIZE, with options behind commas (see below). Can be repeated.
+    #[arg(long, value_name = "EXPORT", required = true)]
+    export: Vec<ExportSpec>,
+
+    /// Where to accept connections of any NBD client: HOST:PORT on this machine, unix:PATH, or systemd:NAME. Can be repeated.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        required_unless_present = "listen_alts",
+        help_heading = "Addresses"
+    )]
+    listen: Vec<ListenAddress>,
+    /// Allow --listen without TLS where other machines connect. Whoever reaches it can read and write everything.
+    #[arg(long, help_heading = "Addresses")]
+    unsafe_listen: bool,
+    /// Where to accept connections that are secured by ALTS: HOST:PORT, unix:PATH, or systemd:NAME. Can be repeated.
+    #[arg(long, value_name = "ADDRESS", requires = "cert", help_heading = "Addresses")]
+    listen_alts: Vec<ListenAddress>,
+    /// Permissions of a Unix socket that is listened on.
+    #[arg(long, value_name = "OCTAL", default_value = "0660", value_parser = octal, help_heading = "Addresses")]
+    socket_mode: u32,
+
+    /// Who may connect to --listen-alts: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`, `spiffe://DOMAIN`, or
+    /// `own-trust-domain`. Can be repeated.
+    #[arg(long, value_name = "RULE", help_heading = "Who may connect")]
+    allow: Vec<AllowedPeer>,
+    /// Who may not, whatever else allows it. Can be repeated.
+    #[arg(long, value_name = "RULE", help_heading = "Who may connect")]
+    deny: Vec<Rule>,
+
+    /// This side's certificate chain (PEM, leaf first), for --listen-alts.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "key",
+        requires = "bundle",
+        help_heading = "Identity"
+    )]
+    cert: Option<PathBuf>,
+    /// The private key of the leaf (PEM). Only its owner may have access to the file.
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Identity")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArguments,
+
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    tls: crate::tls::TlsArguments,
+
+    /// The most memory that the data of all requests may have together.
+    #[arg(long, value_name = "SIZE", default_value = "64M", help_heading = "Limits")]
+    memory: Size,
+    /// Connections at a time; more wait to be accepted.
+    #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..=1 << 20), help_heading = "Limits")]
+    max_connections: u32,
+    /// Requests of one connection that are worked on at a time.
+    #[arg(long, value_name = "COUNT", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Limits")]
+    requests: u32,
+    /// Threads that wait for files.
+    #[arg(long, value_name = "COUNT", default_value = "16", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Limits")]
+    file_threads: u32,
+    /// The longest that a handshake may take.
+    #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
+    handshake_timeout: PositiveDuration,
+    /// The longest that clients get to disconnect after SIGTERM or SIGINT. A second signal ends the program at once.
+    #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Limits")]
+    shutdown_timeout: PositiveDuration,
+
+    /// What to log on standard error: off, error, warn, info, debug, trace, or directives such as `info,alts_nbd=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "info", help_heading = "Logs")]
+    log: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  alts-nbd serve --listen localhost:10809 --export disk=file:disk.img
+  alts-nbd serve --listen unix:/run/nbd.sock --export scratch=memory:1G
+  alts-nbd serve --listen-alts 0.0.0.0:10810 --export disk=file:/dev/vg/disk,allow=spiffe://example.org/vm \\
+    --cert host/chain.pem --key host/key.pem --bundle example.org=ca.pem --allow own-trust-domain
+";
+
+fn octal(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("not an octal mode such as 0660".to_owned()),
+    }
+}
+
+/// An export, and who may see it over ALTS.
+struct Visible {
+    name: String,
+    policy: Option<Policy>,
+}
+
+/// How connections over ALTS are accepted.
+struct Secured {
+    acceptor: Acceptor,
+    /// This side's.
+    domain: TrustDomain,
+}
+
+/// What every connection's task knows.
+struct Serving {
+    server: Server,
+    exports: Exports,
+    visible: Vec<Visible>,
+    secured: Option<Secured>,
+    places: Arc<Semaphore>,
+}
+
+impl Serve {
+    #[cfg(test)]
+    pub(crate) fn has_identity(&self) -> bool {
+        self.identity().is_some()
+    }
+
+    /// Who this side is, if it was said.
+    fn identity(&self) -> Option<IdentityArguments> {
+        let (cert, key) = (self.cert.clone()?, self.key.clone()?);
+        Some(IdentityArguments { cert, key, trust: self.trust.clone() })
+    }
+
+    pub(crate) fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
+        let filter = EnvFilter::try_new(&self.log)
+            .map_err(|fault| format!("--log {:?}: {fault}", self.log))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_ansi(false)
+            .init();
+        if let Some(address) = self.listen.iter().find(|address| !address.is_local())
+            && !self.unsafe_listen
+            && !self.insists_on_tls()
+        {
+            return Err(format!(
+                "--listen {address}: whoever reaches this address can read and write everything. Use localhost:PORT or unix:PATH, insist on TLS, or say --unsafe-listen"
+            )
+            .into());
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .max_blocking_threads(self.file_threads as usize)
+            .build()?;
+        let clean = runtime.block_on(self.serve());
+        // Calls of backends that are under way end first; nothing waits for ever for a broken disk.
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        Ok(if clean? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    #[cfg(feature = "tls")]
+    fn insists_on_tls(&self) -> bool {
+        self.tls.is_required()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "with the feature tls it is used")]
+    fn insists_on_tls(&self) -> bool {
+        false
+    }
+
+    fn serving(&self) -> Result<Serving, Box<dyn Error>> {
+        let pool = usize::try_from(self.memory.0)?;
+        let pool = BufferPool::builder().buffer_size(4096).cap(pool).build();
+        let mut settings = Settings::default();
+        settings.pool = pool.map_err(|error| format!("--memory: {error}"))?;
+        settings.handshake_timeout = self.handshake_timeout.0;
+        settings.requests_in_flight = self.requests as usize;
+        #[cfg(feature = "tls")]
+        {
+            settings.tls = self.tls.load()?;
+        }
+        let (mut exports, mut visible) = (Exports::new(), Vec::new());
+        for spec in &self.export {
+            let allowed = spec.allowed();
+            let export = spec.open()?;
+            tracing::info!(
+                name = export.name(),
+                bytes = export.size(),
+                read_only = export.is_read_only(),
+                "export"
+            );
+            exports.add(export).map_err(|error| format!("--export {}: {error}", spec.name))?;
+            let policy = (!allowed.is_empty()).then(|| AllowedPeer::policy(&allowed, &self.deny));
+            visible.push(Visible { name: spec.name.clone(), policy });
+        }
+        Ok(Serving {
+            server: Server::new(settings),
+            exports,
+            visible,
+            secured: self.secured()?,
+            places: Arc::new(Semaphore::new(self.max_connections as usize)),
+        })
+    }
+
+    fn secured(&self) -> Result<Option<Secured>, Box<dyn Error>> {
+        let Some(identity) = self.identity() else { return Ok(None) };
+        if self.allow.is_empty() {
+            return Err("--listen-alts needs --allow: who may connect".into());
+        }
+        let files = identity.load()?;
+        let snapshot = files.snapshot()?;
+        tracing::info!(id = %snapshot.id(), "this side's identity");
+        let domain = snapshot.id().trust_domain();
+        let policy = AllowedPeer::policy(&self.allow, &self.deny);
+        let handshaker = LocalHandshaker::builder(files).client_policy(policy).build();
+        // A pool of its own: a stream holds a buffer while a request waits for one.
+        let mut settings = AltsSettings::default();
+        settings.handshake_timeout = self.handshake_timeout.0;
+        let acceptor = Acceptor::with_settings(handshaker, settings);
+        Ok(Some(Secured { acceptor, domain }))
+    }
+
+    /// Answers whether all clients have disconnected by themselves.
+    async fn serve(&self) -> Result<bool, Box<dyn Error>> {
+        let serving = Arc::new(self.serving()?);
+        // Signals from here on are not lost: a program that has read the ready line may send one.
+        let mut stop = Stop::new()?;
+        let mut activation = Activation::from_env();
+        let mut ready = String::from("ready");
+        let mut accepting = JoinSet::new();
+        for (addresses, secured) in [(&self.listen, false), (&self.listen_alts, true)] {
+            for address in addresses {
+                let mode = self.socket_mode;
+                for listener in Listener::bind(address, mode, &mut activation).await? {
+                    let key = if secured { "listen-alts" } else { "listen" };
+                    ready = format!("{ready} {key}={}", listener.describe());
+                    accepting.spawn(accept(listener, secured, Arc::clone(&serving)));
+                }
+            }
+        }
+        {
+            let mut stdout = io::stdout().lock();
+            writeln!(stdout, "{ready}")?;
+            stdout.flush()?;
+        }
+        notify::ready();
+
+        stop.signalled().await;
+        notify::stopping();
+        serving.server.drain();
+        accepting.shutdown().await;
+        let open = serving.server.figures().open;
+        tracing::info!(open, "shutting down");
+        let most = self.max_connections;
+        let drained = async {
+            // An error is a closed semaphore, and nothing closes it.
+            let _ = serving.places.acquire_many(most).await;
+        };
+        let drained = tokio::select! {
+            finished = timeout(self.shutdown_timeout.0, drained) => finished.is_ok(),
+            () = stop.signalled() => false,
+        };
+        let figures = serving.server.figures();
+        tracing::info!(
+            connections = figures.accepted,
+            requests = figures.requests,
+            errors = figures.errors,
+            read = figures.read_bytes,
+            written = figures.written_bytes,
+            "served"
+        );
+        if !drained {
+            tracing::warn!(open = figures.open, "connections are cut off");
+        }
+        Ok(drained)
+    }
+}
+
+/// Accepts connections as long as there is room for them.
+async fn accept(mut listener: Listener, secured: bool, serving: Arc<Serving>) {
+    loop {
+        let stream = listener.accept().await;
+        let Ok(place) = Arc::clone(&serving.places).acquire_owned().await else { return };
+        let serving = Arc::clone(&serving);
+        tokio::spawn(async move {
+            match secured {
+                true => Box::pin(serving.serve_secured(stream)).await,
+                false => serving.serve_plain(stream).await,
+            }
+            drop(place);
+        });
+    }
+}
+
+impl Serving {
+    async fn serve_plain(&self, stream: PlainStream) {
+        let peer: Box<str> = stream.peer().into();
+        // An export that is for certain identities is not for a client without one.
+        let exports = self.visible_to(|policy| policy.is_none());
+        log_end(&peer, self.server.serve(stream, exports).await);
+    }
+
+    async fn serve_secured(&self, stream: PlainStream) {
+        let peer: Box<str> = stream.peer().into();
+        let Some(secured) = &self.secured else { return };
+        // The handshake logs what goes wrong.
+        let Ok(stream) = secured.acceptor.accept(stream).await else { return };
+        let client = stream.peer().clone();
+        let exports = self.visible_to(|policy| match (policy, client.spiffe_id()) {
+            (None, _) => true,
+            (Some(policy), Some(id)) => policy.allows(id, &secured.domain).is_ok(),
+            (Some(_), None) => false,
+        });
+        let peer = format!("{peer} {}", client.name());
+        log_end(&peer, self.server.serve(stream, exports).await);
+    }
+
+    fn visible_to(&self, sees: impl Fn(Option<&Policy>) -> bool) -> Exports {
+        self.exports.visible(|export: &Export| {
+            let found = self.visible.iter().find(|visible| visible.name == export.name());
+            sees(found.and_then(|visible| visible.policy.as_ref()))
+        })
+    }
+}
+
+fn log_end(peer: &str, result: Result<Ending, ConnectionError>) {
+    match result {
+        Ok(ending) => tracing::debug!(peer, ?ending, "connection ended"),
+        Err(error) => tracing::info!(peer, %error, "connection given up"),
+    }
+}
+
+/// The signals that end the program.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn signalled(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
