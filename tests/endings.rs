@@ -10,13 +10,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use alts::connect::Settings;
-use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{AltsStream, Error, ReuniteError, Truncation};
+use alts::{Error, ReuniteError, Truncation};
 use support::pair::{Pair, pair};
-use support::polling::{Wakes, error_of, flush, now, read, shutdown, write};
-use support::wire::{Control, Wire, wires};
-use support::{CLIENT, SERVER, World, assert_nothing_out, pattern, settings};
+use support::polling::{Wakes, error_of, flush, read, shutdown, write};
+use support::{CLIENT, SERVER, World, assert_nothing_out, pattern};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 

@@ -14,9 +14,9 @@ use alts::{AltsStream, Error, Fault};
 use support::by_hand::take_records;
 use support::pair::Pair;
 use support::polling::{error_of, flush, now, read, shutdown, write};
-use support::wire::{Control, Wire, wires};
-use support::{World, assert_nothing_out, pattern, settings};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use support::wire::Wire;
+use support::{assert_nothing_out, pattern};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const BATCH: usize = 20_000;
 

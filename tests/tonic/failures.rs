@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use alts::connect::Settings;
 use alts::handshaker::identity::Policy;
-use alts::handshaker::{AlertCode, Error as HandshakeError, LocalHandshaker};
+use alts::handshaker::{AlertCode, Error as HandshakeError, HandshakeOptions, LocalHandshaker};
 use alts::record::RecordError;
 use alts::tonic::{Access, AltsConnector, Authorization, cause_of};
 use alts::{Acceptor, Connector, Error, Fault};
