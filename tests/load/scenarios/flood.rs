@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use alts::connect::Settings;
-use alts::handshaker::{LimitOptions, LocalHandshaker};
+use alts::handshaker::LimitOptions;
 
 use crate::double::Double;
 use crate::identities::{self, Identities};

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 
 use crate::files;
 use crate::gauges::wait_until;
-use crate::identities::{self, Identities};
+use crate::identities::Identities;
 use crate::row::Row;
 use crate::scale::Scale;
 use crate::service;
