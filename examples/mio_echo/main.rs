@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     let level = if arguments.command.is_some() { "info" } else { "error" };
     logs::start(level);
     let outcome = match arguments.command {
-        Some(Command::Serve(arguments)) => serve(arguments),
+        Some(Command::Serve(arguments)) => serve(&arguments),
         None => arguments.demo.run(),
     };
     match outcome {
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(arguments: ServeArguments) -> Result<(), Box<dyn Error>> {
+fn serve(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
     let files = arguments.identity.load()?;
     let name = files.snapshot()?.id().clone();
     let handshaker = LocalHandshaker::builder(Arc::new(files)).build();
