@@ -50,7 +50,7 @@ struct Arguments {
     #[arg(long, value_name = "PATH", conflicts_with = "listen")]
     unix: Option<PathBuf>,
     /// Who may call: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
-    /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated. WhoAmI is open to all clients.
+    /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated. `WhoAmI` is open to all clients.
     #[arg(long, value_name = "RULE", default_value = "own-trust-domain")]
     allow: Vec<AllowedPeer>,
     /// The largest message to take, in bytes.

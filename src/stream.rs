@@ -65,7 +65,24 @@ pub(crate) use negotiated::Terms;
 /// * **A peer that does not read** blocks writes for as long as the caller is patient; one batch of sealed bytes is held
 ///   meanwhile. Put a timeout around writes where that matters.
 /// * **A peer that stops inside a record** keeps a buffer only while memory is not needed: see [`StreamOptions::stall_limit`].
-/// * **Drop** sends nothing: shut down first.
+/// * **Drop** sends nothing and reads nothing, whatever `S` is: it cannot wait. Over a TCP socket in which bytes of the peer lie
+///   unread, its closing record for instance, the kernel answers a drop with a reset, and what is still on its way to the peer is
+///   lost. To end a stream so that nothing is: write, [`shutdown`](tokio::io::AsyncWriteExt::shutdown), read until the end, with a
+///   timeout if the peer may never end, and only then drop.
+///
+///   ```no_run
+///   # async fn end(mut stream: alts::AltsStream<tokio::net::TcpStream>) -> std::io::Result<()> {
+///   use alts::ready::ReadyReader;
+///   use tokio::io::AsyncWriteExt;
+///
+///   stream.write_all(b"the answer").await?;
+///   stream.shutdown().await?;
+///   let pool = stream.pool().clone();
+///   while stream.read_on_ready(&pool).await?.is_some() {}
+///   drop(stream);
+///   # Ok(())
+///   # }
+///   ```
 pub struct AltsStream<S> {
     io: S,
     channel: Channel<Receiving, Sending>,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::SystemTime;
@@ -114,6 +115,71 @@ async fn keys_that_are_too_short_are_refused() {
     let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
     for error in [near.unwrap_err(), far.unwrap_err()] {
         assert!(matches!(error, ConnectionError::Record(_)), "{error:?}");
+    }
+}
+
+/// It ends its handshakes while they wait for the peer.
+#[derive(Clone, Debug, Default)]
+struct Ending(Arc<tokio::sync::Notify>);
+
+struct EndingSession(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl std::fmt::Debug for EndingSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EndingSession")
+    }
+}
+
+impl Handshaker for Ending {
+    fn start(
+        &self,
+        _role: Role,
+        _options: &HandshakeOptions,
+    ) -> Result<Box<dyn HandshakeSession>, Error> {
+        let ended = Arc::clone(&self.0);
+        Ok(Box::new(EndingSession(Box::pin(async move { ended.notified().await }))))
+    }
+}
+
+impl HandshakeSession for EndingSession {
+    fn poll_step(
+        &mut self,
+        _cx: &mut Context<'_>,
+        received: &[u8],
+        _now: SystemTime,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<Step, Error>> {
+        out.extend_from_slice(b"and you?");
+        Poll::Ready(Ok(Step { consumed: received.len(), result: None }))
+    }
+
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        self.0.as_mut().poll(cx).map(|()| Error::Unavailable("no longer".into()))
+    }
+}
+
+/// Not only when the peer speaks again.
+#[tokio::test]
+async fn a_handshake_that_its_handshaker_ends_fails_at_once() {
+    let handshaker = Ending::default();
+    let (acceptor, connector) =
+        (Acceptor::new(handshaker.clone()), Connector::new(handshaker.clone()));
+    for role in [Role::Client, Role::Server] {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let handshake = match role {
+            Role::Client => connector.connect(near),
+            Role::Server => acceptor.accept(near),
+        };
+        let handshake = tokio::spawn(handshake);
+        // From its answer on it waits for more.
+        far.write_all(b"how are you").await.unwrap();
+        far.read_exact(&mut [0; 8]).await.unwrap();
+        handshaker.0.notify_one();
+        let error = handshake.await.unwrap().unwrap_err();
+        let ConnectionError::Handshake(Error::Unavailable(reason)) = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(reason, "no longer");
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! No task is counted: the server keeps each connection in a box once it has sent back what came.
 
+use std::future::poll_fn;
 use std::io::BufRead;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use alts::pool::BufferPool;
 use alts::ready::{Probed, ReadyReader};
@@ -58,6 +60,9 @@ where
         left -= received.len();
     }
     stream.flush().await.expect("room");
+    // An idle connection waits for more: TLS frees memory when it finds nothing.
+    let nothing = poll_fn(|cx| Poll::Ready(stream.poll_readable(cx).is_pending())).await;
+    assert!(nothing, "the client sends no more");
     Box::new(stream)
 }
 

@@ -55,7 +55,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 ///
 /// It works on a tokio runtime, the one in which its first handshake is polled. A limited number of handshakes in each role have a
 /// turn at the service; more wait. The service is asked only when a whole message of the peer has arrived, and a handshake that
-/// waits for its peer loses its turn when others want it: peers that say nothing keep nobody from the service.
+/// waits for its peer loses its turn when others want it, and fails at once: peers that say nothing keep nobody from the service.
 ///
 /// # Errors
 ///
@@ -65,8 +65,10 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 ///
 /// # What a service does not do
 ///
-/// There is no authenticated close ([`HandshakeOptions::close_notify`] is ignored), and no alert is sent to the peer. The log id is
-/// derived from the keys; the two sides have the same one if both use a service.
+/// There is no authenticated close ([`HandshakeOptions::close_notify`] is ignored). The log id is derived from the keys; the two
+/// sides have the same one if both use a service. No alert is sealed, since the service keeps the keys for that. An alert in
+/// plaintext goes to a client of `altsh1` whose offer cannot be answered; if the service cannot be reached, or has no identity, it
+/// is `no_identity`.
 #[derive(Clone)]
 pub struct RemoteHandshaker(Arc<Shared>);
 

@@ -248,6 +248,13 @@ pub trait HandshakeSession: Send + fmt::Debug {
         out: &mut Vec<u8>,
     ) -> Poll<Result<Step, Error>>;
 
+    /// To be called while the driver waits for the peer's bytes: `Ready` if the handshake has ended meanwhile, for a reason that
+    /// lies with the handshaker; the driver need not wait any longer. This default is always `Pending`.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let _ = cx;
+        Poll::Pending
+    }
+
     /// Ends the handshake for a reason of the driver, [`AlertCode::Timeout`] or [`AlertCode::Overloaded`] for
     /// instance: appends an alert that says so to `out`, if the handshaker has alerts and the peer may still get one. Every
     /// later step fails. Does nothing after a result or an error; this default never does anything.

@@ -137,7 +137,11 @@ async fn drive<S: Socket>(
         let silent = handshaking.awaits_first_bytes();
         let patience = if silent { first_bytes } else { deadline };
         let receiving = poll_fn(|cx| {
-            into_poll(handshaking.receive(&mut Polled { io: &mut *io, cx }, &settings.pool))
+            let source = &mut Polled { io: &mut *io, cx };
+            match into_poll(handshaking.receive(source, &settings.pool)) {
+                Poll::Ready(received) => Poll::Ready(received.map_err(Error::from)),
+                Poll::Pending => handshaking.poll_ended(cx).map(Err),
+            }
         });
         match within(patience, receiving).await {
             Ok(received) => received?,

@@ -144,6 +144,15 @@ impl Handshaking {
         Poll::Ready(Ok(()))
     }
 
+    /// While input is awaited: whether the handshaker has ended the handshake meanwhile.
+    #[cfg(feature = "tokio")]
+    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        match self.begun && self.input.is_none() {
+            true => self.session.poll_ended(cx).map(Error::from),
+            false => Poll::Pending,
+        }
+    }
+
     /// Prepares an alert about a limit of this side.
     pub(super) fn fail(&mut self, code: AlertCode) {
         self.session.fail(code, &mut self.out);

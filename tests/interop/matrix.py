@@ -15,15 +15,18 @@ from processes import Failure, Processes
 from relay import Relay
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-KINDS = ["tonic", "tonic/daemon", "grpcio", "grpc-go"]
-"""`tonic` makes its handshakes itself, all others ask the daemon."""
+RUST = {"alts": "alts", "tonic": "hyper", "tonic/daemon": "hyper"}
+"""Our own peers, and whose HTTP/2 they are on."""
+LOCAL = ["alts", "tonic"]
+"""They make their handshakes themselves, all others ask the daemon."""
+KINDS = [*RUST, "grpcio", "grpc-go"]
 
 SERVER = "spiffe://dev.local/server"
 CLIENT = "spiffe://dev.local/client"
 STRANGER = "spiffe://dev.local/stranger"
 NOBODY = "spiffe://dev.local/somebody-else"
 
-DAEMONS = [(who, kind) for who in ("client", "server", "stranger") for kind in KINDS[1:]]
+DAEMONS = [(who, kind) for who in ("client", "server", "stranger") for kind in KINDS if kind not in LOCAL]
 """Everybody has one of its own, so that it is known on whose behalf a daemon refuses somebody."""
 
 CASES = ["unary", "stream", "connections", "deadline", "cancel", "forbidden"]
@@ -34,7 +37,17 @@ SINGLE_BYTES = 6000
 REKEY_RECORDS = 70_000
 """Keys change after 65,536 records."""
 SMALL_RECORD = 4096
-REKEY_PAIRS = [("tonic", "grpc-go"), ("grpc-go", "tonic"), ("tonic", "grpcio"), ("grpcio", "tonic")]
+REKEY_PAIRS = [
+    pair
+    for other in ("grpc-go", "grpcio")
+    for own in LOCAL
+    for pair in ((own, other), (other, own))
+]
+
+CROWD_PROCESSES, CROWD_EACH = 5, 80
+"""All at once, through one daemon: more than it makes handshakes at a time, and than a RemoteHandshaker has turns. One process of
+grpc-go drops what it has more than 100 of."""
+CROWD_SERVERS = ["tonic", "tonic/daemon", "grpc-go"]
 
 CLIENT_SECONDS = 90
 START_SECONDS = 20
@@ -66,7 +79,7 @@ class Matrix:
             if reason or options.no_sandbox:
                 self.skipped[kind] = reason or options.no_sandbox
         self.results = {}
-        self.rekeys = {}
+        self.rekeys, self.crowds = {}, {}
         self.daemons = {}
         self.servers = {}
         self.names = itertools.count(1)
@@ -111,9 +124,9 @@ class Matrix:
 
     def program(self, kind, role, who):
         """The command of a peer, up to the arguments that all of them take."""
-        if kind == "tonic":
+        if kind in LOCAL:
             identity = os.path.join(self.identities, who)
-            return [self.options.peer, role, "--handshaker", "local", "--identity", identity]
+            return self.rust(kind, role) + ["--handshaker", "local", "--identity", identity]
         address, _ = self.daemons[who, kind]
         sandbox = [] if self.options.no_sandbox else [os.path.join(HERE, "sandbox"), address]
         if kind == "grpcio":
@@ -121,13 +134,16 @@ class Matrix:
         if kind == "grpc-go":
             return sandbox + [f"{self.options.go}-{role}"]
         service = f"http://{address}:8080" if self.options.no_sandbox else "google"
-        return sandbox + [self.options.peer, role, "--handshaker", service]
+        return sandbox + self.rust(kind, role) + ["--handshaker", service]
+
+    def rust(self, kind, role):
+        return [self.options.peer, role, "--stack", RUST[kind]]
 
     def start_server(self, kind, name, more=()):
         command = self.program(kind, "server", "server")
-        if kind.startswith("tonic"):
+        if kind in RUST:
             command += ["--address", "127.0.0.1:0", *more]
-            command += ["--deny", STRANGER] if kind == "tonic" else []
+            command += ["--deny", STRANGER] if kind in LOCAL else []
         else:
             command += ["127.0.0.1:0"]
         process = self.processes.start(f"server-{name}", command)
@@ -149,7 +165,7 @@ class Matrix:
         """All of a pair that needs nothing of the other pairs."""
         process, address = self.servers[server]
         record = self.results[client, server]
-        cases = [case for case in CASES if case != "forbidden" or server.startswith("tonic")]
+        cases = [case for case in CASES if case != "forbidden" or server in RUST]
         record.update(self.client(client, address, cases))
 
         with Relay(address, SINGLE_BYTES) as relay:
@@ -162,14 +178,14 @@ class Matrix:
         before = judge.logged(words) if judge else 0
         found = self.client(client, address, ["refused"], more=["--target", NOBODY])
         record["target"] = found["refused"]
-        if not (judge.logged(words) > before if judge else words in found["refused"].detail):
+        if not (judge.logs(words, before + 1) if judge else words in found["refused"].detail):
             record["target"].fail("but not for the target's sake")
 
         judge = self.daemons.get(("server", server), (None, process))[1]
         words = f"the peer {STRANGER} is not allowed"
         before = judge.logged(words)
         record["stranger"] = self.client(client, address, ["refused"], who="stranger")["refused"]
-        if judge.logged(words) == before:
+        if not judge.logs(words, before + 1):
             record["stranger"].fail("but not by the server's policy")
         if f"caller {STRANGER}" in process.lines():
             record["stranger"].fail("and a call of the stranger was served")
@@ -207,10 +223,31 @@ class Matrix:
         for pair in alive:
             self.results[pair].update(outcomes(waiting[pair]))
             cell = self.results[pair]["restart"]
-            wanted = "connected" if set(pair) == {"tonic"} else "refused"
+            wanted = "connected" if set(pair) <= set(LOCAL) else "refused"
             if cell.word == "ok" and not cell.detail.startswith(wanted):
                 cell.fail(f"wanted was: {wanted} without it")
         say("daemons stopped and started again, %d clients waiting" % len(waiting))
+
+    def crowd(self):
+        """Connections of grpc-go at the same time. None is turned away where a server does not drop any itself, as grpc-go's does."""
+        for server in CROWD_SERVERS:
+            if "grpc-go" in self.skipped or server in self.skipped:
+                continue
+            address = self.servers[server][1]
+            more = ["--crowd", str(CROWD_EACH)] + (["--wait"] if server == "grpc-go" else [])
+            clients = [
+                self.start_client("grpc-go", address, ["crowd"], more=more)
+                for _ in range(CROWD_PROCESSES)
+            ]
+            cells = [outcomes(client)["crowd"] for client in clients]
+            failed = [cell.detail for cell in cells if cell.word != "ok"]
+            self.crowds[server] = Cell(
+                "failed" if failed else "ok",
+                sum(cell.count for cell in cells),
+                max(cell.ms for cell in cells),
+                "; ".join(failed),
+            )
+            say(f"at once: grpc-go > {server}")
 
     def paused(self, waiting, count):
         alive = []
@@ -228,9 +265,9 @@ class Matrix:
             if client in self.skipped or server in self.skipped:
                 continue
             address = self.servers[server][1]
-            if server == "tonic":
-                address = self.servers["tonic, small records"][1]
-            more = ["--max-frame", str(SMALL_RECORD)] if client == "tonic" else []
+            if server in LOCAL:
+                address = self.servers[server, "small records"][1]
+            more = ["--max-frame", str(SMALL_RECORD)] if client in LOCAL else []
             for case, sender in ("upload", client), ("download", server):
                 # grpcio's records are at least 16 KiB.
                 record = 16 << 10 if sender == "grpcio" else SMALL_RECORD
@@ -263,14 +300,16 @@ class Matrix:
         for kind in self.kinds():
             self.servers[kind] = self.start_server(kind, kind.replace("/", "-"))
         more = ["--max-frame", str(SMALL_RECORD)]
-        self.servers["tonic, small records"] = self.start_server("tonic", "tonic-small", more)
+        for kind in LOCAL:
+            self.servers[kind, "small records"] = self.start_server(kind, f"{kind}-small", more)
         say("running: %d daemons and %d servers" % (len(self.daemons), len(self.servers)))
         self.pairs()
         self.restart()
+        self.crowd()
         self.rekey()
 
     def columns(self, pair):
-        return [c for c in COLUMNS if c != "forbidden" or pair[1].startswith("tonic")]
+        return [c for c in COLUMNS if c != "forbidden" or pair[1] in RUST]
 
     # What came of it.
 
@@ -304,6 +343,17 @@ class Matrix:
                 if cell.word == "failed":
                     failures.append(f"{client} > {server}, rekey, {case}: {cell.detail}")
             rows.append([f"{client} > {server}", *cells])
+        print()
+        table(rows)
+
+        connections = CROWD_PROCESSES * CROWD_EACH
+        rows = [[f"{connections} connections of grpc-go at once", "served"]]
+        for server in CROWD_SERVERS:
+            cell = self.crowds.get(server) or Cell("skipped")
+            words.append(cell.word)
+            rows.append([f"grpc-go > {server}", str(cell)])
+            if cell.word == "failed":
+                failures.append(f"grpc-go > {server}, at once: {cell.detail}")
         print()
         table(rows)
         print()

@@ -8,6 +8,9 @@ import threading
 import time
 
 
+LOG_SECONDS = 10
+
+
 class Failure(Exception):
     """Why something did not come about, in a line."""
 
@@ -35,10 +38,10 @@ class Process:
             return file.read().split("\n")[:-1]
 
     def line(self, word, seconds, count=1):
-        """Waits for the line number `count` that begins with a word."""
+        """Waits for the line number `count` that begins with a word; with any, if the word is empty."""
         deadline = time.monotonic() + seconds
         while True:
-            found = [line for line in self.lines() if line.split(maxsplit=1)[:1] == [word]]
+            found = [line for line in self.lines() if not word or line.split(maxsplit=1)[:1] == [word]]
             if len(found) >= count:
                 return found[count - 1]
             if self.popen.poll() is not None:
@@ -51,6 +54,15 @@ class Process:
         """How many lines on standard error have these words in them."""
         with open(self.err, errors="replace") as file:
             return sum(words in line for line in file)
+
+    def logs(self, words, count):
+        """Whether so many lines come to have these words in them: a peer may hear of a fault before the log does."""
+        deadline = time.monotonic() + LOG_SECONDS
+        while self.logged(words) < count:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def say(self, line):
         self.popen.stdin.write(f"{line}\n".encode())

@@ -15,9 +15,14 @@
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "../support/double.rs"]
 mod double;
+#[cfg(feature = "tonic")]
+#[path = "../../examples/grpc/echo.rs"]
+mod echo;
 #[path = "../support/files.rs"]
 mod files;
 mod gauges;
+#[cfg(feature = "tonic")]
+mod grpc;
 mod helper;
 mod helpers;
 mod identities;

@@ -17,3 +17,8 @@ pub mod negotiation;
 pub mod server;
 pub mod transmission;
 pub mod wire;
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -51,6 +51,12 @@ fn printable(byte: u8) -> bool {
     (0x20..=0x7e).contains(&byte)
 }
 
+/// Writes the alert of a side that has sent nothing else.
+#[cfg(feature = "remote")]
+pub(crate) fn clear_alert(code: AlertCode, out: &mut Vec<u8>) {
+    Alerts::clear().send(code, out);
+}
+
 /// The peer's alert key: opens the one alert that the peer may have sealed.
 pub(super) struct SealedAlertKey(MessageKey);
 

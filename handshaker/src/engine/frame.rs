@@ -91,6 +91,15 @@ pub(crate) fn is_part_of_a_frame(bytes: &[u8]) -> bool {
     })
 }
 
+/// Whether `bytes` begin with a client's whole first message.
+#[cfg(feature = "remote")]
+pub(crate) fn begins_with_an_offer(bytes: &[u8]) -> bool {
+    let header = bytes.first_chunk().and_then(|header| Header::load(*header).ok());
+    header.is_some_and(|header| {
+        header.kind == FrameKind::ClientInit && bytes.len() >= header.frame_len
+    })
+}
+
 /// A whole frame that arrived.
 pub(super) struct Frame {
     kind: FrameKind,

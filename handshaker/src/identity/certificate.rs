@@ -91,7 +91,7 @@ impl<'a> Certificate<'a> {
         if fields.expect(tag::context_constructed(0)) != Some(&[tag::INTEGER, 1, 2][..]) {
             return Err(bad("version"));
         }
-        let serial = fields.expect(tag::INTEGER).ok_or(bad("serialNumber"))?;
+        let serial = fields.integer().ok_or(bad("serialNumber"))?;
         if fields.expect(tag::SEQUENCE) != Some(algorithm) {
             return Err(bad("signature"));
         }
@@ -241,6 +241,11 @@ impl<'a> Certificate<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether issuer and subject have one name.
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.issuer == self.subject
     }
 
     /// Whether both are certificates of one authority: one name and one key.

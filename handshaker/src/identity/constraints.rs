@@ -5,22 +5,40 @@
 
 use std::net::Ipv4Addr;
 
-use super::der::{Reader, tag};
+use super::der::{Element, Reader, tag};
 use super::error::CertificateError;
 
-/// How many comparisons of a name with a constraint one chain may take. Certificates of 8 KiB have room for some thousand of each,
-/// and every pair would be compared.
-const MAX_COMPARISONS: u32 = 10_000;
+/// How many times a constraint may be looked at for one chain, whether it is of the name's form or not. Certificates of 8 KiB have
+/// room for some thousand names and constraints each, and every pair would be looked at. This many take about as long as a few
+/// signatures.
+const MAX_COMPARISONS: u32 = 50_000;
 
 /// The forms of `GeneralName` (RFC 5280, section 4.2.1.6), by the tags that they have there.
 mod form {
     use super::tag;
 
+    pub(super) const EMAIL: u8 = tag::context(1);
     pub(super) const DNS: u8 = tag::context(2);
     pub(super) const DIRECTORY: u8 = tag::context_constructed(4);
     pub(super) const URI: u8 = tag::context(6);
     pub(super) const IP: u8 = tag::context(7);
+
+    /// With otherName, x400Address, ediPartyName and registeredID.
+    pub(super) const ALL: [u8; 9] = [
+        tag::context_constructed(0),
+        EMAIL,
+        DNS,
+        tag::context_constructed(3),
+        DIRECTORY,
+        tag::context_constructed(5),
+        URI,
+        IP,
+        tag::context(8),
+    ];
 }
+
+/// The contents of the object identifier of emailAddress (PKCS #9), an attribute of distinguished names.
+const EMAIL_ADDRESS: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x09, 0x01];
 
 /// The extension's value. Whether the subtrees can be read shows when they are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +76,7 @@ impl Comparisons {
 
     fn spend(&mut self) -> Result<(), CertificateError> {
         self.0 = self.0.checked_sub(1).ok_or(CertificateError::Invalid(
-            "name constraints and names that take more than 10,000 comparisons",
+            "name constraints and names that take more than 50,000 comparisons",
         ))?;
         Ok(())
     }
@@ -74,6 +92,11 @@ pub(super) fn check(
     // A subject is a name of the form directoryName, unless it is empty.
     if !subject.is_empty() {
         check_name(constraints, form::DIRECTORY, subject, comparisons)?;
+        // An older place for email addresses, which constraints apply to as well.
+        let mut windows = subject.windows(EMAIL_ADDRESS.len());
+        if windows.any(|window| window == EMAIL_ADDRESS) {
+            check_name(constraints, form::EMAIL, subject, comparisons)?;
+        }
     }
     let mut names = Reader::new(alternative_names);
     while !names.is_empty() {
@@ -95,21 +118,26 @@ fn check_name(
     comparisons: &mut Comparisons,
 ) -> Result<(), CertificateError> {
     let (mut is_constrained, mut is_permitted) = (false, false);
-    for base in bases(constraints.permitted, form) {
+    for base in bases(constraints.permitted) {
         comparisons.spend()?;
+        let base = base?;
+        if base.tag != form {
+            continue;
+        }
         is_constrained = true;
-        let fits = is_within(form, name, base?, Subtrees::Permitted);
+        let fits = is_within(form, name, base.contents, Subtrees::Permitted);
         is_permitted |= fits.map_err(CertificateError::NameConstraints)?;
     }
     if is_constrained && !is_permitted {
         let name = shown(form, name);
         return Err(CertificateError::NameConstraints(format!("{name} is not permitted")));
     }
-    for base in bases(constraints.excluded, form) {
+    for base in bases(constraints.excluded) {
         comparisons.spend()?;
         let base = base?;
-        if is_within(form, name, base, Subtrees::Excluded)
-            .map_err(CertificateError::NameConstraints)?
+        if base.tag == form
+            && is_within(form, name, base.contents, Subtrees::Excluded)
+                .map_err(CertificateError::NameConstraints)?
         {
             let name = shown(form, name);
             return Err(CertificateError::NameConstraints(format!("{name} is excluded")));
@@ -118,27 +146,23 @@ fn check_name(
     Ok(())
 }
 
-/// The constraints of one form in a list of `GeneralSubtree`.
-fn bases(subtrees: &[u8], form: u8) -> impl Iterator<Item = Result<&[u8], CertificateError>> {
+/// The constraints in a list of `GeneralSubtree`.
+fn bases(subtrees: &[u8]) -> impl Iterator<Item = Result<Element<'_>, CertificateError>> {
     let mut list = Reader::new(subtrees);
     std::iter::from_fn(move || {
-        while !list.is_empty() {
-            let subtree = list.sequence().and_then(|mut subtree| {
-                let base = subtree.element()?;
-                // `minimum` has its default, which DER leaves out, and there is no `maximum`.
-                subtree.end()?;
-                Some(base)
-            });
-            match subtree {
-                Some(base) if base.tag == form => return Some(Ok(base.contents)),
-                Some(_) => {}
-                None => {
-                    list = Reader::new(&[]);
-                    return Some(Err(UNREADABLE));
-                }
-            }
+        if list.is_empty() {
+            return None;
         }
-        None
+        let subtree = list.sequence().and_then(|mut subtree| {
+            let base = subtree.element()?;
+            // `minimum` has its default, which DER leaves out, and there is no `maximum`.
+            subtree.end()?;
+            form::ALL.contains(&base.tag).then_some(base)
+        });
+        if subtree.is_none() {
+            list = Reader::new(&[]);
+        }
+        Some(subtree.ok_or(UNREADABLE))
     })
 }
 
@@ -243,7 +267,7 @@ fn shown(form: u8, name: &[u8]) -> String {
 
 fn kind_of(form: u8) -> &'static str {
     match form {
-        0x81 => "the email address",
+        form::EMAIL => "the email address",
         form::DNS => "the DNS name",
         form::DIRECTORY => "the directory name",
         form::URI => "the URI",
@@ -342,16 +366,16 @@ mod tests {
     #[test]
     fn subtrees_are_read_strictly() {
         let uri = [0x30, 3, 0x86, 1, b'a'];
-        let all = |subtrees: &[u8]| {
-            bases(subtrees, form::URI).collect::<Result<Vec<_>, _>>().map(|all| all.len())
-        };
+        let all =
+            |subtrees: &[u8]| bases(subtrees).collect::<Result<Vec<_>, _>>().map(|all| all.len());
         assert_eq!(all(&[]), Ok(0));
         assert_eq!(all(&[uri, uri].concat()), Ok(2));
-        assert_eq!(all(&[0x30, 3, 0x82, 1, b'a']), Ok(0));
-        // `minimum`, and `maximum`.
+        // `minimum`, and `maximum`; a URI in the constructed form, and no form of name at all.
         for bad in [
             &[0x30, 6, 0x86, 1, b'a', 0x80, 1, 0][..],
             &[0x30, 6, 0x86, 1, b'a', 0x81, 1, 9],
+            &[0x30, 3, 0xA6, 1, b'a'],
+            &[0x30, 3, 0x89, 1, b'a'],
             &[0x30, 0],
             &[1, 0],
         ] {

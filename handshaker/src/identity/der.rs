@@ -91,6 +91,15 @@ impl<'a> Reader<'a> {
         self.expect(tag::SEQUENCE).map(Self)
     }
 
+    /// The contents of an INTEGER in its shortest form, so that each number has one encoding.
+    pub(super) fn integer(&mut self) -> Option<&'a [u8]> {
+        let contents = self.expect(tag::INTEGER)?;
+        match contents {
+            [] | [0x00, 0x00..=0x7F, ..] | [0xFF, 0x80..=0xFF, ..] => None,
+            _ => Some(contents),
+        }
+    }
+
     /// The contents of a BIT STRING of whole bytes.
     pub(super) fn whole_bytes(&mut self) -> Option<&'a [u8]> {
         match self.expect(tag::BIT_STRING)?.split_first()? {
@@ -138,6 +147,18 @@ mod tests {
             &[],
         ] {
             assert!(Reader::new(bad).element().is_none(), "{bad:02x?}");
+        }
+    }
+
+    #[test]
+    fn integers_have_one_form() {
+        for good in [&[0][..], &[0x7F], &[0x80], &[0x00, 0x80], &[0xFF, 0x7F], &[1, 0, 0]] {
+            let der = [&[tag::INTEGER, good.len() as u8], good].concat();
+            assert_eq!(Reader::new(&der).integer(), Some(good));
+        }
+        for bad in [&[][..], &[0, 0], &[0, 0x7F], &[0xFF, 0x80], &[0xFF, 0xFF]] {
+            let der = [&[tag::INTEGER, bad.len() as u8], bad].concat();
+            assert_eq!(Reader::new(&der).integer(), None, "{bad:02x?}");
         }
     }
 

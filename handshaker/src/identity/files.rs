@@ -3,6 +3,8 @@
 mod builder;
 mod domains;
 mod read;
+#[cfg(all(test, feature = "dev-ca"))]
+mod tests;
 mod watch;
 
 use std::fmt;
@@ -190,8 +192,13 @@ impl Shared {
     }
 
     fn reload_if_changed(&self, now: SystemTime) -> Result<bool, IdentityError> {
+        self.reload_after(now, || thread::sleep(SETTLING_TIME))
+    }
+
+    /// As above; `settle` comes between the first look at trust domains' files that are broken and the second.
+    fn reload_after(&self, now: SystemTime, settle: impl FnOnce()) -> Result<bool, IdentityError> {
         let mut state = self.state();
-        let changed = self.reload(&mut state, now);
+        let changed = self.reload(&mut state, now, settle);
         let current = self.current();
         let life = Life::of(&current, now);
         if life > state.life || changed {
@@ -207,13 +214,13 @@ impl Shared {
         }
     }
 
-    fn reload(&self, state: &mut State, now: SystemTime) -> bool {
+    fn reload(&self, state: &mut State, now: SystemTime, settle: impl FnOnce()) -> bool {
         let mut contents = self.paths.read();
         let Paths { trust, template, .. } = &self.paths;
         let mut loaded = state.domains.load_changed(trust, &contents.trust, template);
         if loaded.iter().any(Loaded::is_broken) {
             // A file may have been read while it was being written.
-            thread::sleep(SETTLING_TIME);
+            settle();
             contents.trust = self.paths.read_trust();
             loaded = state.domains.load_changed(trust, &contents.trust, template);
         }

@@ -113,7 +113,7 @@ impl<'a> Search<'a> {
             if self.is_on_path(issuer, path) {
                 continue;
             }
-            if let Err(fault) = self.check_issuer(issuer, path.len()) {
+            if let Err(fault) = self.check_issuer(issuer, path) {
                 self.unusable.get_or_insert(fault);
                 continue;
             }
@@ -171,14 +171,18 @@ impl<'a> Search<'a> {
             .any(|below| below.is_same_authority(issuer.subject, issuer.key))
     }
 
-    /// Whether the issuer may have `intermediates` others below it, in the role that is asked for, at this time.
-    fn check_issuer(&self, issuer: Issuer, intermediates: usize) -> Result<(), CertificateError> {
+    /// Whether the issuer may have the certificates of `path` below it, in the role that is asked for, at this time.
+    fn check_issuer(&self, issuer: Issuer, path: &[usize]) -> Result<(), CertificateError> {
         let certificate = self.issuer(issuer);
-        // Of an anchor count name, key, name constraints and validity (RFC 5280, section 6.1.1).
         if let Issuer::Other(_) = issuer {
             certificate.check_authority()?;
-            certificate.check_path_length(intermediates)?;
-            certificate.check_purpose(self.rules.purpose)?;
+        }
+        // RFC 5280, section 6.1.4 (l): an authority that certifies its own next key does not count. What an anchor says about
+        // its path length and purposes binds it, too (RFC 5937, section 3.2).
+        let counted = path.iter().filter(|&&place| !self.others[place].is_self_issued());
+        certificate.check_path_length(counted.count())?;
+        certificate.check_purpose(self.rules.purpose)?;
+        if let Issuer::Other(_) = issuer {
             certificate.check_strictly()?;
         }
         certificate.validity.check(self.rules.now)
@@ -226,7 +230,7 @@ impl<'a> Search<'a> {
         if !lists.is_empty() {
             let now = seconds(self.rules.now);
             for (place, (certificate, issuer)) in certificates.iter().zip(&issuers).enumerate() {
-                // What keyUsage an anchor has does not count.
+                // Whether an anchor has cRLSign does not count: its lists were given along with it.
                 let is_anchor = place == path.len();
                 let issuer = revocation::Issuer {
                     key: issuer.key,

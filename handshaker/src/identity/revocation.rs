@@ -87,7 +87,7 @@ impl RevocationList {
         if fields.next_is(tag::SEQUENCE) {
             let mut entries = fields.sequence()?;
             while !entries.is_empty() {
-                let serial = entries.sequence()?.expect(tag::INTEGER)?;
+                let serial = entries.sequence()?.integer()?;
                 let at = range(serial);
                 serials.push((u32::try_from(at.start).ok()?, u8::try_from(at.len()).ok()?));
             }
@@ -192,15 +192,13 @@ impl Scope {
 
     fn includes(&self, der: &[u8], certificate: &Certificate<'_>, is_leaf: bool) -> bool {
         let of_kind = if is_leaf { self.leaves } else { self.authorities };
-        let of_point = match (&self.points, certificate.distribution_points) {
-            (Some(points), Some(wanted)) => {
-                let own = points_of_list(&der[points.clone()]).unwrap_or_default();
-                let wanted = points_of_certificate(wanted).unwrap_or_default();
-                own.iter().any(|uri| wanted.contains(uri))
-            }
-            // A list of all, or a certificate that does not say where its list is.
-            _ => true,
-        };
+        let of_point = self.points.as_ref().is_none_or(|points| {
+            // A certificate that does not say where its list is may be on any part of a divided list.
+            let wanted = certificate.distribution_points.and_then(points_of_certificate);
+            let wanted = wanted.unwrap_or_default();
+            let own = points_of_list(&der[points.clone()]).unwrap_or_default();
+            own.iter().any(|uri| wanted.contains(uri))
+        });
         of_kind && of_point
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
@@ -17,7 +17,7 @@ use super::Shared;
 use super::answer::{self, broken, check_status};
 use super::turns::{Parked, Turn};
 use crate::alert::AlertCode;
-use crate::engine::is_part_of_a_frame;
+use crate::engine::{begins_with_an_offer, clear_alert, is_part_of_a_frame};
 use crate::error::Error;
 use crate::proto::handshaker_req::ReqOneof;
 use crate::proto::handshaker_service_client::HandshakerServiceClient;
@@ -46,6 +46,8 @@ pub(super) struct RemoteSession {
     /// What the service has not taken yet, or not been asked about: a part of a message is no use to it.
     left: Vec<u8>,
     state: State,
+    /// A client of `altsh1` has made an offer, and there was no answer yet: an alert is in plaintext, and needs no service.
+    may_be_refused: bool,
 }
 
 enum State {
@@ -70,7 +72,8 @@ pub(super) struct Call {
 
 impl RemoteSession {
     pub(super) fn new(shared: Arc<Shared>, role: Role, options: HandshakeOptions) -> Self {
-        Self { shared, role, options, left: Vec::new(), state: State::Start }
+        let (left, state) = (Vec::new(), State::Start);
+        Self { shared, role, options, left, state, may_be_refused: false }
     }
 
     /// Puts the next question, if there is one.
@@ -112,6 +115,15 @@ impl RemoteSession {
         };
         peer_is_next
             && (received.is_empty() || is_part_of_a_frame(&[&self.left, received].concat()))
+    }
+
+    /// The alert that a handshaker of this process would have sent.
+    fn refuse(&mut self, code: Option<AlertCode>, out: &mut Vec<u8>) {
+        if mem::take(&mut self.may_be_refused)
+            && let Some(code) = code
+        {
+            clear_alert(code, out);
+        }
     }
 
     fn lost_its_turn(&self) -> Error {
@@ -170,6 +182,7 @@ impl RemoteSession {
                     ..Default::default()
                 };
                 let count = start.in_bytes.len();
+                self.may_be_refused = begins_with_an_offer(&start.in_bytes);
                 (ReqOneof::ServerStart(start), count)
             }
         };
@@ -302,18 +315,39 @@ impl HandshakeSession for RemoteSession {
                 Poll::Ready(Err(error)) => Err(error),
             },
         };
-        if let Err(error) = &step {
-            self.state = State::Over(error.clone());
+        match &step {
+            Ok(_) => self.may_be_refused = false,
+            Err(error) => {
+                self.refuse(alert(error), out);
+                self.state = State::Over(error.clone());
+            }
         }
         Poll::Ready(step)
     }
 
-    /// Ends the call. A service gives its callers no alerts to send.
-    fn fail(&mut self, code: AlertCode, _out: &mut Vec<u8>) {
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let State::Answered(parked) = &self.state else { return Poll::Pending };
+        ready!(parked.poll_lost(cx));
+        let error = self.lost_its_turn();
+        self.state = State::Over(error.clone());
+        Poll::Ready(error)
+    }
+
+    /// Ends the call.
+    fn fail(&mut self, code: AlertCode, out: &mut Vec<u8>) {
         if !matches!(self.state, State::Over(_)) {
             let detail = "the handshake was canceled".into();
             self.state = State::Over(Error::Limit { code, detail });
+            self.refuse(Some(code), out);
         }
+    }
+}
+
+/// What the client is told. Without a service this side has no identity, whatever the reason.
+fn alert(error: &Error) -> Option<AlertCode> {
+    match error {
+        Error::Unavailable(_) => Some(AlertCode::NoIdentity),
+        error => error.alert(),
     }
 }
 

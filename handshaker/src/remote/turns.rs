@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -30,8 +31,15 @@ struct Shared<C> {
 struct State<C> {
     taken: usize,
     /// Calls that wait for their peers, by when the handshake last advanced, and a number.
-    parked: BTreeMap<(Instant, u64), C>,
+    parked: BTreeMap<(Instant, u64), Waiting<C>>,
     next_number: u64,
+}
+
+#[derive(Debug)]
+struct Waiting<C> {
+    call: C,
+    /// Of who drives the handshake, to be told of the end.
+    waker: Option<Waker>,
 }
 
 /// A turn, until it is dropped.
@@ -77,9 +85,12 @@ impl<C> Turns<C> {
                     None => (None, None),
                 }
             };
-            if ended.is_some() {
+            if let Some(Waiting { call, waker }) = ended {
                 // Not under the lock: its turn takes that when it becomes free.
-                drop(ended);
+                drop(call);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
                 continue;
             }
             match next {
@@ -95,7 +106,7 @@ impl<C> Turns<C> {
         let mut state = self.0.lock();
         state.next_number += 1;
         let key = (since, state.next_number);
-        state.parked.insert(key, call);
+        state.parked.insert(key, Waiting { call, waker: None });
         drop(state);
         self.0.changed.notify_one();
         Parked { turns: Arc::clone(&self.0), key }
@@ -111,7 +122,21 @@ impl<C> Shared<C> {
 impl<C> Parked<C> {
     /// The call, unless its turn went to another.
     pub(super) fn resume(self) -> Option<C> {
-        self.turns.lock().parked.remove(&self.key)
+        self.turns.lock().parked.remove(&self.key).map(|waiting| waiting.call)
+    }
+
+    /// `Ready` when the turn has gone to another.
+    pub(super) fn poll_lost(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.turns.lock().parked.get_mut(&self.key) {
+            Some(waiting) => {
+                match &mut waiting.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        }
     }
 }
 
@@ -132,8 +157,8 @@ impl<C> Drop for Turn<C> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
 
     use super::*;
 
@@ -173,6 +198,24 @@ mod tests {
         assert!(second.resume().is_none());
         drop((third, fourth));
         assert_eq!(turns.0.lock().taken, 0);
+    }
+
+    /// Whoever drives it does not wait for the peer any longer.
+    #[tokio::test(start_paused = true)]
+    async fn who_loses_a_turn_is_woken() {
+        let turns = Arc::new(Turns::<Call>::new(1, TIMEOUT));
+        let start = Instant::now();
+        let parked = turns.park(Call(turns.take().await), start);
+        let driver = tokio::spawn(async move {
+            poll_fn(|cx| parked.poll_lost(cx)).await;
+            assert!(parked.resume().is_none());
+            Instant::now()
+        });
+        tokio::time::sleep(TIMEOUT / 2).await;
+        assert!(!driver.is_finished());
+        let turn = turns.take().await;
+        assert_eq!(driver.await.unwrap(), start + TIMEOUT);
+        drop(turn);
     }
 
     #[tokio::test(start_paused = true)]

@@ -225,6 +225,70 @@ fn path_length_constraints_hold() {
     assert_eq!(fault.to_string(), "an issuer's path length constraint is exceeded");
 }
 
+/// RFC 5280, section 6.1.4 (l): an authority that certifies its own next key does not count.
+#[test]
+fn a_self_issued_certificate_takes_no_path_length() {
+    let world = World::new();
+    let limited = |name: &str| {
+        let mut params = authority_params(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params
+    };
+    let old = world.home.intermediate_with(limited("upper"));
+    let new = old.intermediate_with(limited("upper"));
+    let leaf = new.leaf("spiffe://example.org/peer");
+    assert!(world.verify(&[&leaf.der, &new.der, &old.der]).is_ok());
+    let lower = new.intermediate("lower");
+    let leaf = lower.leaf("spiffe://example.org/peer");
+    let fault = world.verify(&[&leaf.der, &lower.der, &new.der, &old.der]).unwrap_err();
+    assert_eq!(fault.to_string(), "an issuer's path length constraint is exceeded");
+}
+
+#[test]
+fn what_an_anchor_says_about_its_paths_binds_it() {
+    let mut short = authority_params("home");
+    short.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let mut servers = authority_params("home");
+    servers.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    for (params, direct, deep) in [
+        (short, Ok(()), Err("an issuer's path length constraint is exceeded".to_owned())),
+        (
+            servers,
+            Err(CertificateError::WrongExtendedKeyUsage.to_string()),
+            Err(CertificateError::WrongExtendedKeyUsage.to_string()),
+        ),
+    ] {
+        let other = Authority::root("other");
+        let home = Authority::root_with(params);
+        let us = us(&other, trust(&[("example.org", &other), ("home.example", &home)]));
+        let verify = |chain: &[&[u8]]| {
+            let verified = ChainVerifier::new().verify(&us, chain, Role::Client, now()).map(drop);
+            verified.map_err(|fault| fault.to_string())
+        };
+        let leaf = home.leaf("spiffe://home.example/peer");
+        assert_eq!(verify(&[&leaf.der]), direct);
+        let middle = home.intermediate("middle");
+        let leaf = middle.leaf("spiffe://home.example/peer");
+        assert_eq!(verify(&[&leaf.der, &middle.der]), deep);
+    }
+}
+
+/// A length that is not DER is no length, and not one without bounds.
+#[test]
+fn a_path_length_has_one_encoding() {
+    let world = World::new();
+    for (length, allowed) in [(&[2, 1, 0][..], true), (&[2, 2, 0, 0], false), (&[2, 0], false)] {
+        let mut params = authority_params("middle");
+        params.is_ca = IsCa::NoCa;
+        let fields = [&[1, 1, 0xFF], length].concat();
+        let value = [&[0x30, fields.len() as u8], &fields[..]].concat();
+        params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 19], value)];
+        let middle = world.home.intermediate_with(params);
+        let leaf = middle.leaf("spiffe://example.org/peer");
+        assert_eq!(world.verify(&[&leaf.der, &middle.der]).is_ok(), allowed, "{length:02x?}");
+    }
+}
+
 /// A certificate that is `bytes` too large to be reasonable.
 fn stuffed(id: &str, bytes: usize) -> rcgen::CertificateParams {
     let mut params = leaf_params(id);

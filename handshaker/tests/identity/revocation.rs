@@ -150,12 +150,18 @@ fn each_key_of_an_authority_has_its_own_lists() {
 #[test]
 fn a_list_covers_what_is_in_its_scope() {
     let home = Authority::root("home");
+    let points = || vec![CrlDistributionPoint { uris: vec!["http://lists.example/1".into()] }];
     let middle = {
         let mut params = authority_params("middle");
         params.serial_number = Some(SerialNumber::from(77_u64));
+        params.crl_distribution_points = points();
         home.intermediate_with(params)
     };
-    let leaf = numbered(&middle, 1_000);
+    let leaf = {
+        let mut params = leaf_params("spiffe://example.org/peer");
+        params.crl_distribution_points = points();
+        middle.issue(&params)
+    };
     let chain = [&leaf.der[..], &middle.der];
     let point = |scope| CrlIssuingDistributionPoint {
         distribution_point: CrlDistributionPoint { uris: vec!["http://lists.example/1".into()] },
@@ -175,17 +181,21 @@ fn a_list_covers_what_is_in_its_scope() {
     let revoked = Err(CertificateError::Revoked);
     assert_eq!(verify(list(&home, users, &[77]), list(&middle, users, &[])), revoked);
 
-    // A certificate that says where its list is needs that one.
+    // A certificate that says where its list is needs that one. One that does not say it may be on any part of a divided list.
+    let unknown = Err(CertificateError::RevocationUnknown);
     for (uri, expected) in [
-        ("http://lists.example/1", Ok(())),
-        ("http://lists.example/2", Err(CertificateError::RevocationUnknown)),
+        (Some("http://lists.example/1"), Ok(())),
+        (Some("http://lists.example/2"), unknown.clone()),
+        (None, unknown),
     ] {
         let mut params = leaf_params("spiffe://example.org/peer");
-        params.crl_distribution_points =
-            vec![CrlDistributionPoint { uris: vec!["ldap://other".into(), uri.into()] }];
+        params.crl_distribution_points = uri
+            .map(|uri| CrlDistributionPoint { uris: vec!["ldap://other".into(), uri.into()] })
+            .into_iter()
+            .collect();
         let leaf = home.issue(&params);
         let lists = [list(&home, None, &[])];
-        assert_eq!(verify_at(&home, &lists, &[&leaf.der], NOW), expected, "{uri}");
+        assert_eq!(verify_at(&home, &lists, &[&leaf.der], NOW), expected, "{uri:?}");
         let whole = [home.crl(&[], NOW + HOUR)];
         assert_eq!(verify_at(&home, &whole, &[&leaf.der], NOW), Ok(()));
     }

@@ -48,7 +48,10 @@ pub struct Listed {
     pub over_limit: bool,
 }
 
-/// Text of a field: where it stands until the field is complete.
+/// Room for decoded text that a block gets before it is known how much it needs, in bytes at most.
+const DECODED: usize = 1 << 10;
+
+/// Text of a literal: where it stands until the field is complete.
 enum Text<'block> {
     /// In the block, or in the static table.
     Plain(&'block [u8]),
@@ -126,17 +129,21 @@ impl Decoder {
                 continue;
             }
             begun = true;
-            let (name, value) = run.field(&mut input, first)?;
-            {
-                let name = name.get(&run.table, &run.decoded);
-                let value = value.get(&run.table, &run.decoded);
+            let mut report = |name: &[u8], value: &[u8]| {
                 listed.size = listed.size.saturating_add(name.len() + value.len() + OVERHEAD);
                 listed.over_limit |= listed.size > list_limit;
                 if !listed.over_limit {
                     field(name, value);
                 }
+            };
+            if first & 0x80 != 0 {
+                let (name, value) = run.indexed(&mut input)?;
+                report(name, value);
+                continue;
             }
-            if first & 0xC0 == 0x40 {
+            let (name, value) = run.literal(&mut input, first)?;
+            report(name.get(&run.table, &run.decoded), value.get(&run.table, &run.decoded));
+            if first & 0x40 != 0 {
                 run.insert(&name, &value);
             }
         }
@@ -156,35 +163,40 @@ struct Run {
 }
 
 impl Run {
-    /// The next field, whose first octet is `first`.
+    /// The next field, which is in a table (section 6.1).
     #[inline]
-    fn field<'block>(
+    fn indexed(&self, input: &mut &[u8]) -> Result<(&[u8], &[u8]), HpackError> {
+        let index = integer::take(input, 7)? as usize;
+        if let Some(entry) = static_table::entry(index) {
+            return Ok(entry);
+        }
+        self.table.get(index.checked_sub(static_table::LEN + 1).ok_or(HpackError::NoSuchEntry)?)
+    }
+
+    /// The next field, a literal whose first octet is `first` (section 6.2).
+    #[inline]
+    fn literal<'block>(
         &mut self,
         input: &mut &'block [u8],
         first: u8,
     ) -> Result<(Text<'block>, Text<'block>), HpackError> {
-        if first & 0x80 != 0 {
-            let index = integer::take(input, 7)? as usize;
-            return self.entry(index);
-        }
         self.decoded.clear();
         // With incremental indexing the index has six bits, without or never four.
         let bits = if first & 0x40 != 0 { 6 } else { 4 };
         let name = match integer::take(input, bits)? as usize {
             0 => self.string(input)?,
-            index => self.entry(index)?.0,
+            index => self.name(index)?,
         };
         Ok((name, self.string(input)?))
     }
 
     #[inline]
-    fn entry(&self, index: usize) -> Result<(Text<'static>, Text<'static>), HpackError> {
-        if let Some((name, value)) = static_table::entry(index) {
-            return Ok((Text::Plain(name), Text::Plain(value)));
+    fn name(&self, index: usize) -> Result<Text<'static>, HpackError> {
+        if let Some((name, _)) = static_table::entry(index) {
+            return Ok(Text::Plain(name));
         }
         let index = index.checked_sub(static_table::LEN + 1).ok_or(HpackError::NoSuchEntry)?;
-        let (name, value) = self.table.find(index)?;
-        Ok((Text::Table(name), Text::Table(value)))
+        Ok(Text::Table(self.table.name(index)?))
     }
 
     #[inline]
@@ -195,6 +207,11 @@ impl Run {
         *input = rest;
         if !coded {
             return Ok(Text::Plain(text));
+        }
+        if self.decoded.capacity() == 0 {
+            // Room for each of the block's texts at once.
+            let most = huffman::most(length + rest.len());
+            self.decoded.reserve(most.min(DECODED));
         }
         let start = self.decoded.len();
         huffman::decode(text, &mut self.decoded)?;

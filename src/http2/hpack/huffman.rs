@@ -107,13 +107,18 @@ impl Code {
     }
 }
 
+/// Bytes of text that `len` bytes of code are at most.
+pub(super) fn most(len: usize) -> usize {
+    len * 8 / SHORTEST
+}
+
 /// Appends the text that `input` is the code of.
 ///
 /// # Errors
 /// The end-of-string symbol within, or padding that is not its beginning or is as long as an octet.
 pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> {
     let mut written = out.len();
-    out.resize(written + input.len() * 8 / SHORTEST, 0);
+    out.resize(written + most(input.len()), 0);
     let mut rest = input;
     // The next bits from the left, and how many there are.
     let (mut bits, mut held) = (0_u64, 0_u32);

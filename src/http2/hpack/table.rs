@@ -51,17 +51,30 @@ impl Table {
         self.evict(self.max);
     }
 
-    /// Where the name and the value of an entry stand; the newest one has index 0.
+    /// The name and the value of an entry; the newest one has index 0.
     #[inline]
-    pub(super) fn find(&self, index: usize) -> Result<(Range<usize>, Range<usize>), HpackError> {
-        let len = self.len();
-        let at = len.checked_sub(index + 1).ok_or(HpackError::NoSuchEntry)?;
+    pub(super) fn get(&self, index: usize) -> Result<(&[u8], &[u8]), HpackError> {
+        let (text, name) = self.find(index)?;
+        Ok(self.bytes[text].split_at(name))
+    }
+
+    /// Where the name of an entry stands.
+    #[inline]
+    pub(super) fn name(&self, index: usize) -> Result<Range<usize>, HpackError> {
+        let (text, name) = self.find(index)?;
+        Ok(text.start..text.start + name)
+    }
+
+    /// Where the text of an entry stands, and how long its name is.
+    #[inline]
+    fn find(&self, index: usize) -> Result<(Range<usize>, usize), HpackError> {
+        let at = self.len().checked_sub(index + 1).ok_or(HpackError::NoSuchEntry)?;
         let (end, name) = self.entry(at);
         let start = match at {
             0 => 0,
             at => self.entry(at - 1).0,
         };
-        Ok((start..start + name, start + name..end))
+        Ok((start..end, name))
     }
 
     #[inline]
@@ -181,7 +194,7 @@ mod tests {
                 let name = match choose(3) {
                     0 if !model.is_empty() => {
                         let index = choose(model.len());
-                        let (name, _) = table.find(index).unwrap();
+                        let name = table.name(index).unwrap();
                         table.insert_named(name, &value);
                         Some(model[index].0.clone())
                     }
@@ -209,11 +222,10 @@ mod tests {
                 assert_eq!(table.size(), size(&model));
                 assert_eq!(table.len(), model.len());
                 for (index, (name, value)) in model.iter().enumerate() {
-                    let (found_name, found_value) = table.find(index).unwrap();
-                    assert_eq!(table.text(found_name), name);
-                    assert_eq!(table.text(found_value), value);
+                    assert_eq!(table.get(index).unwrap(), (&name[..], &value[..]));
+                    assert_eq!(table.text(table.name(index).unwrap()), name);
                 }
-                assert_eq!(table.find(model.len()), Err(HpackError::NoSuchEntry));
+                assert_eq!(table.get(model.len()), Err(HpackError::NoSuchEntry));
                 let bytes = table.close();
                 assert_eq!(bytes.len(), size(&model) - model.len() * (OVERHEAD - ENTRY));
                 table = Table::open(bytes, max as u32);

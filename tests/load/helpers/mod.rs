@@ -2,6 +2,10 @@
 //! and ends with it.
 
 mod bulk;
+#[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+mod callers;
+#[cfg(feature = "tonic")]
+mod channels;
 mod claims;
 mod crowd;
 mod flood;
@@ -74,6 +78,10 @@ pub(crate) fn run(words: &[String]) {
             "bulk" => bulk::run(work).await,
             "trickle" => trickle::run(work).await,
             "crowd" => crowd::run(work).await,
+            #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+            "callers" => callers::run(work).await,
+            #[cfg(feature = "tonic")]
+            "channels" => channels::run(work).await,
             #[cfg(feature = "yamux")]
             "yamux" => yamux::run(work).await,
             name => panic!("{name} is no helper"),
@@ -92,6 +100,11 @@ impl Work {
     /// A word from the command line.
     pub(crate) fn word(&self, at: usize) -> &str {
         &self.words[at]
+    }
+
+    /// Whether the command line has this word.
+    pub(crate) fn has_word(&self, word: &str) -> bool {
+        self.words.iter().any(|found| found == word)
     }
 
     /// A number from the command line.

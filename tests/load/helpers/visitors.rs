@@ -1,11 +1,11 @@
-//! Honest clients that come, ask once, and leave. Orders: `visit N CONCURRENCY`; `hold N`, which has `N` come at once and stay until
+//! `visitors [default]`: honest clients that come, ask once, and leave, perhaps with the limits that connectors have by default. Orders: `visit N CONCURRENCY`; `hold N`, which has `N` come at once and stay until
 //! `leave`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use alts::handshaker::{self, AlertCode};
+use alts::handshaker::{self, AlertCode, HandshakeLimits};
 use alts::{Connector, Error};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,7 +26,11 @@ struct Counts {
 }
 
 pub(crate) async fn run(mut work: Work) {
-    let connector = work.connector("client");
+    let connector = work.connector_with("client", |settings| {
+        if work.has_word("default") {
+            settings.limits = HandshakeLimits::default();
+        }
+    });
     report(&json!({}));
     while let Some(order) = work.order().await {
         let number = |at: usize| order[at].parse::<usize>().expect("a number");

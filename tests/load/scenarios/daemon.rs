@@ -94,7 +94,7 @@ pub(crate) fn silent_connections(row: &mut Row, scale: Scale) {
         if at % 50 == 0 {
             asked += 1;
             // Each with a connection of its own, which the silent ones that follow displace.
-            match runtime.block_on(handshake(&daemon.address)) {
+            match runtime.block_on(handshake(&format!("http://{}", daemon.address))) {
                 Ok(()) => answered += 1,
                 Err(error) => {
                     println!("a caller: {error}");
@@ -113,9 +113,9 @@ pub(crate) fn silent_connections(row: &mut Row, scale: Scale) {
     row.require(daemon.is_healthy(), || "the daemon does not say that it is well".into());
 }
 
-/// Both sides of a handshake, by the daemon.
-async fn handshake(address: &str) -> Result<(), Error> {
-    let handshaker = RemoteHandshaker::builder(format!("http://{address}")).build()?;
+/// Both sides of a handshake, by the service at this address.
+pub(super) async fn handshake(address: &str) -> Result<(), Error> {
+    let handshaker = RemoteHandshaker::builder(address).build()?;
     let start = |role| handshaker.start(role, &HandshakeOptions::default());
     let (mut client, mut server) = (start(Role::Client)?, start(Role::Server)?);
     let (offer, _) = step(&mut *client, &[]).await?;

@@ -151,6 +151,38 @@ pub(crate) fn all_places_held(row: &mut Row, scale: Scale) {
     row.left(&left);
 }
 
+/// One source with more connections than may wait at all, which keep what they have as long as they may. Clients of another source are
+/// served meanwhile, and none of them is refused: what one source waits for takes nothing from others.
+pub(crate) fn a_queue_of_one_source(row: &mut Row, scale: Scale) {
+    let target = Target::start(
+        |_, limits| {
+            (limits.half_open, limits.half_open_per_source) = (128, 64);
+            limits.queue = scale.of(100, 1_000);
+        },
+        service::echo,
+    );
+    target.warm_up();
+    let bounds = target.acceptor.settings().limits.options().clone();
+    let count = (bounds.half_open_per_source + 2 * bounds.queue) as u64;
+    let gauges = target.gauges();
+    let mut attacker = target.helper("flood", &["1", &count.to_string()]);
+    attacker.tell("hold");
+    // All have come and spoken; those for whom there is no room in the queue have been refused.
+    let held = (bounds.half_open_per_source + bounds.queue) as u64;
+    crate::gauges::wait_until(|| target.tally.ended(OVERLOADED) == count - held);
+    let mut visitors = target.helper("visitors", &[]);
+    let honest = visitors.ask(&format!("visit {} 16", scale.of(100, 1_000)));
+    row.thrown(count, 0, count);
+    row.honest(honest.get("asked"), honest.get("answered"), honest.get("lost"));
+    row.require_count("honest attempts refused", honest.get("overloaded"), 0);
+    row.require_at_least("flood: refused", target.tally.ended(OVERLOADED), bounds.queue as u64);
+    drop((attacker, visitors));
+    crate::gauges::wait_until(|| {
+        Tally::get(&target.tally.ended) == Tally::get(&target.tally.accepted)
+    });
+    row.left(&gauges.left());
+}
+
 fn counted(change: impl FnOnce(&mut Settings, &mut LimitOptions)) -> (Target, Arc<Computing>) {
     let identities = Identities::new();
     let computing = Arc::<Computing>::default();

@@ -1,5 +1,7 @@
 //! What is thrown at the server, one file for each kind.
 
+#[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+mod callers;
 mod claims;
 #[cfg(feature = "remote")]
 mod daemon;
@@ -15,6 +17,7 @@ mod remote;
 mod resets;
 mod slow_loris;
 mod soak;
+mod together;
 #[cfg(feature = "yamux")]
 mod yamux;
 
@@ -44,6 +47,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("flood: many sources", flood::many_sources),
     scenario("flood: one source over its rate", flood::over_the_rate),
     scenario("flood: all places held", flood::all_places_held),
+    scenario("flood: a queue of one source", flood::a_queue_of_one_source),
+    scenario("together: clients of one address", together::one_address),
+    scenario("together: connects of one client", together::one_client),
+    #[cfg(feature = "tonic")]
+    scenario("together: channels of tonic", together::channels),
     scenario("never read: sent to", never_read::sent_to),
     scenario("never read: echoed to", never_read::echoed_to),
     scenario("resets: handshakes", resets::handshakes),
@@ -62,6 +70,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("remote: strangers with 8 bytes", remote::eight_bytes),
     #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
     scenario("remote: first messages held", remote::first_messages),
+    #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+    scenario("service: callers that never read", callers::that_never_read),
+    #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
+    scenario("service: callers with more than their share", callers::with_more_than_their_share),
     #[cfg(feature = "remote")]
     Scenario {
         name: "daemon: silent connections",

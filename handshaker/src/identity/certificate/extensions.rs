@@ -120,9 +120,9 @@ pub(super) fn basic_constraints(value: &[u8]) -> Option<(bool, Option<usize>)> {
         is_authority = boolean(fields.expect(tag::BOOLEAN)?)?;
     }
     if fields.next_is(tag::INTEGER) {
-        // One byte, not negative. More than 127 intermediates are as many as one likes.
-        path_length = Some(match fields.expect(tag::INTEGER)? {
-            [] | [0x80..=0xFF, ..] => return None,
+        // Not negative. More than 127 intermediates are as many as one likes.
+        path_length = Some(match fields.integer()? {
+            [0x80..=0xFF, ..] => return None,
             &[length] => usize::from(length),
             _ => usize::MAX,
         });

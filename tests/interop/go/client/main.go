@@ -31,6 +31,7 @@ const (
 	streamMessages = 300
 	connections    = 4
 	bulk           = 4 << 20
+	crowdPatience  = 80 * time.Second
 )
 
 var (
@@ -40,6 +41,8 @@ var (
 	expectCaller = flag.String("expect-caller", "", "")
 	expectServer = flag.String("expect-server", "", "")
 	size         = flag.Int("bytes", 0, "")
+	crowd        = flag.Int("crowd", 0, "")
+	wait         = flag.Bool("wait", false, "")
 )
 
 // raw passes messages on as bytes.
@@ -232,6 +235,39 @@ func fourConnections() (int, string, error) {
 	return connections, "", nil
 }
 
+// together makes so many connections at once, with one call each. Unless it may wait, the first failure of a connection is the call's.
+func together() (int, string, error) {
+	results := make(chan error, *crowd)
+	for number := 0; number < *crowd; number++ {
+		go func() {
+			channel, err := connect()
+			if err == nil {
+				ctx, cancel := context.WithTimeout(context.Background(), crowdPatience)
+				defer cancel()
+				sent, answer := pattern(100), []byte(nil)
+				err = channel.Invoke(ctx, service+"Unary", &sent, &answer, grpc.WaitForReady(*wait))
+				if err == nil && !bytes.Equal(answer, sent) {
+					err = errors.New("other bytes came back")
+				}
+			}
+			results <- err
+		}()
+	}
+	failed, first := 0, error(nil)
+	for number := 0; number < *crowd; number++ {
+		if err := <-results; err != nil {
+			failed++
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	if failed > 0 {
+		return 0, "", fmt.Errorf("%d of %d failed, the first with: %v", failed, *crowd, first)
+	}
+	return *crowd, "", nil
+}
+
 func min(a, b int) int {
 	if a < b {
 		return a
@@ -323,6 +359,8 @@ func run(name string, channel *grpc.ClientConn) (int, string, error) {
 	switch name {
 	case "connections":
 		return fourConnections()
+	case "crowd":
+		return together()
 	case "refused":
 		return refused()
 	case "restart":

@@ -14,10 +14,10 @@ use tokio::time::{sleep, timeout};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 use crate::Common;
+use crate::channel::{self, Channel};
 use crate::raw::Raw;
 use crate::server::{MESSAGE_LIMIT, SERVICE};
 
@@ -82,12 +82,7 @@ impl Client {
     }
 
     async fn connect(&self, connector: &AltsConnector) -> Result<Channel, Failure> {
-        let channel = Endpoint::from_shared(format!("http://{}", self.address))?
-            .connect_timeout(PATIENCE)
-            .timeout(PATIENCE)
-            .connect_with_connector(connector.clone())
-            .await?;
-        Ok(channel)
+        channel::connect(self.common.stack, &self.address, connector.clone(), PATIENCE).await
     }
 
     async fn case(
@@ -189,7 +184,7 @@ impl Client {
         let Err(status) = call_with(channel, "Hang", request).await else {
             return Err("an answer".into());
         };
-        // Where the clock of tonic's client or server is first, it says so under another code.
+        // Where the clock of tonic's own client or server is first, it says so under another code.
         let own = status.code() == Code::Cancelled && status.message() == "Timeout expired";
         expect(own || status.code() == Code::DeadlineExceeded, || status.to_string())?;
         until_ended(channel, before + 1).await?;
@@ -271,7 +266,7 @@ async fn call_with(
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, Status> {
     let mut grpc = grpc(channel);
-    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+    grpc.ready().await?;
     grpc.unary(request, path(method)?, Raw).await
 }
 

@@ -1,6 +1,7 @@
-//! The Rust side of the interoperability tests: tonic over alts, as a server and as a client that runs cases and reports on
-//! them. `../matrix.py` starts it; the programs in `../python` and `../go` do the same with grpcio and grpc-go.
+//! The Rust side of the interoperability tests: tonic over alts, on this project's HTTP/2 and on hyper's, as a server and as a
+//! client that runs cases and reports on them. `../matrix.py` starts it; the programs in `../python` and `../go` do the same with grpcio and grpc-go.
 
+mod channel;
 mod client;
 mod raw;
 mod server;
@@ -17,7 +18,7 @@ use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{IdentityFiles, Policy};
 use alts::{Acceptor, Connector};
 use alts_handshaker::RemoteHandshaker;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Parser)]
@@ -45,6 +46,15 @@ struct Common {
     /// The largest record to send, in bytes.
     #[arg(long)]
     max_frame: Option<u32>,
+    /// Whose HTTP/2 it is.
+    #[arg(long)]
+    stack: Stack,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Stack {
+    Alts,
+    Hyper,
 }
 
 #[derive(Clone, Debug)]

@@ -17,10 +17,10 @@ use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status, Streaming};
-use tower::{Service, service_fn};
+use tower::{Layer, Service, service_fn};
 
-use crate::Common;
 use crate::raw::Raw;
+use crate::{Common, Stack};
 
 pub(crate) const SERVICE: &str = "interop.Peer";
 pub(crate) const MESSAGE_LIMIT: usize = 64 << 20;
@@ -45,11 +45,20 @@ impl Server {
         let admins = Policy::from_rules(["spiffe://dev.local/admin"])?;
         let authorization =
             Authorization::new(Access::authenticated()).method(SERVICE, "Restricted", admins);
-        tonic::transport::Server::builder()
-            .layer(authorization)
-            .add_service(Peer::default())
-            .serve_with_incoming(acceptor.incoming(listener))
-            .await?;
+        let incoming = acceptor.incoming(listener);
+        match self.common.stack {
+            Stack::Alts => {
+                let service = authorization.layer(Peer::default());
+                alts::tonic::Server::new().serve(incoming, service).await;
+            }
+            Stack::Hyper => {
+                tonic::transport::Server::builder()
+                    .layer(authorization)
+                    .add_service(Peer::default())
+                    .serve_with_incoming(incoming)
+                    .await?;
+            }
+        }
         Ok(())
     }
 }
@@ -99,7 +108,11 @@ impl NamedService for Peer {
 
 type Answer = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
 
-impl Service<http::Request<Body>> for Peer {
+impl<B> Service<http::Request<B>> for Peer
+where
+    B: tonic::codegen::Body + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError> + Send,
+{
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Answer;
@@ -108,7 +121,7 @@ impl Service<http::Request<Body>> for Peer {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Answer {
+    fn call(&mut self, request: http::Request<B>) -> Answer {
         let seen = self.0.clone();
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         let mut grpc = Grpc::new(Raw).max_decoding_message_size(MESSAGE_LIMIT);
