@@ -18,7 +18,6 @@ use super::daemon::handshake;
 use crate::files;
 use crate::gauges::wait_until;
 use crate::helper::Helper;
-
 use crate::row::Row;
 use crate::scale::Scale;
 use crate::service;
