@@ -1,7 +1,5 @@
 //! What writing promises: when it waits, what it holds, and what is sent by whom.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
 mod support;
 
 use std::io::{self, IoSlice};
