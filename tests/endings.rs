@@ -1,7 +1,5 @@
 //! How streams end: in time, once, with everything that was written, and with the same error each time.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
 mod support;
 
 use std::future::poll_fn;
