@@ -31,18 +31,23 @@
 //! | content that no handler reads | `stream_window`, `connection_window` | 256 KiB, 1 MiB |
 //! | many tiny frames, so that each holds a buffer | small payloads are copied into one tail for each stream | window + 4 KiB |
 //! | large metadata | `max_header_list_size`, checked while decoding: 431, or the end beyond 4 times that | 16 KiB |
+//! | large metadata in every request | what all of them take in memory, at most `max_concurrent_streams` times `max_header_list_size`; more are refused | 1.6 MiB |
 //! | header blocks without end | 8 CONTINUATION frames, and 4 times the list's limit in bytes | 64 KiB |
 //! | filling the compression table | `header_table_size`; it takes as many bytes as it has | 4,096 |
 //! | requests that are reset, refused or malformed | a budget: 10,000, and 1,000 a second; each answered call gives one back. One reset in the same read never reaches the service | |
-//! | PING, SETTINGS, empty DATA, `WINDOW_UPDATE` | a budget: 2,000, and 200 a second; each answered call and each DATA frame gives some back | |
+//! | PING, SETTINGS, empty DATA, `WINDOW_UPDATE` | a budget: 2,000, and 200 a second; each answered call and each DATA frame earns more | |
 //! | not reading responses | beyond 64 KiB that wait for the kernel no handler is asked, and nothing is read once 64 KiB of answers to control frames or 1,024 events wait; `stall_timeout` | 30 s |
-//! | windows that never open | one chunk of a response is held for each stream | |
+//! | windows that never open | one chunk of a response is held for each stream; `window_timeout` once they keep other requests out | 5 min |
+//! | content that keeps the pool's buffers | it is copied when others have waited for buffers for a second | |
 //! | half a preface, half a frame | `preface_timeout`, `stall_timeout` | 10 s, 30 s |
+//! | no acknowledgment of settings, no end after the end | `settings_timeout`, `drain_timeout`, `linger` | 20 s, 1 s, 2 s |
 //! | keeping quiet | `max_connection_idle`, `keepalive` | off |
 //!
 //! An idle connection holds its task and its socket, and what the peer put into the compression table. At most a connection holds its
 //! window in unread content, 16 KiB of metadata and one chunk of a response for each stream, 64 KiB of content and 64 KiB of answers to
-//! control frames for the kernel, 1,024 events, and 64 KiB of a header block.
+//! control frames for the kernel, 1,024 events, and 64 KiB of a header block. `tests/load` has a scenario for each row, with that formula and
+//! with honest clients beside. What a handler has taken out of a body is the program's own: large pieces are slices of the pool's buffers,
+//! and what keeps them for long should copy them.
 
 mod body;
 mod budget;
@@ -58,9 +63,11 @@ mod input;
 mod limits;
 mod link;
 mod output;
+mod pins;
 pub mod server;
 mod settings;
 mod stream;
+mod transport;
 mod window;
 
 pub use body::Body;

@@ -32,7 +32,7 @@
 //!
 //! | | default | |
 //! |---|---|---|
-//! | held by one direction | one pipe of at most 1 MiB in the kernel, or one buffer of the pool | a writer that is stuck while more than half of the pool's cap is in use moves its bytes to an allocation of their size, so stuck writers cannot keep the pool from readers |
+//! | held by one direction | one pipe of at most 1 MiB in the kernel, or one buffer of the pool | a writer that is stuck while more than half of the pool's cap is in use moves its bytes to an allocation of their size, so stuck writers cannot keep the pool from readers. A secured receiver has its own [batch](crate::StreamOptions::write_batch) besides |
 //! | pipes | 32 of 1 MiB | [`PipePool::new`]; when none is free a relay copies and does not wait |
 //! | moved in one turn of a task | 1 MiB a direction | then other tasks run |
 //! | time without any byte | no limit | [`RelayOptions::idle_timeout`] |

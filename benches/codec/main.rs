@@ -13,6 +13,7 @@
 mod blocks;
 mod ours;
 mod theirs;
+#[expect(dead_code, reason = "nothing here is to be large")]
 #[path = "../shared/verdicts.rs"]
 mod verdicts;
 

@@ -74,14 +74,23 @@ pub(crate) fn run(
     }
 }
 
-fn orders<T>(runtime: &tokio::runtime::Runtime, client: &EchoClient<T>)
-where
-    T: GrpcService<Body> + Clone + Send + 'static,
-    T::Error: Into<StdError>,
-    T::Future: Send,
-    T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
-    <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
+/// What a generated client makes its calls through.
+trait Calls:
+    GrpcService<
+        Body,
+        Error: Into<StdError>,
+        Future: Send,
+        ResponseBody: HttpBody<Data = Bytes, Error: Into<StdError> + Send> + Send + 'static,
+    > + Clone
+    + Send
+    + 'static
 {
+}
+
+impl Calls for tonic::transport::Channel {}
+impl Calls for Channel {}
+
+fn orders<T: Calls>(runtime: &tokio::runtime::Runtime, client: &EchoClient<T>) {
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("an order");
         let words: Vec<&str> = line.split(' ').collect();
@@ -107,14 +116,7 @@ where
     }
 }
 
-async fn unary<T>(client: &EchoClient<T>, message: &Message, in_flight: u32, count: u32)
-where
-    T: GrpcService<Body> + Clone + Send + 'static,
-    T::Error: Into<StdError>,
-    T::Future: Send,
-    T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
-    <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
-{
+async fn unary<T: Calls>(client: &EchoClient<T>, message: &Message, in_flight: u32, count: u32) {
     let mut tasks = JoinSet::new();
     for _ in 0..in_flight {
         let (client, message) =
@@ -130,13 +132,7 @@ where
     tasks.join_all().await;
 }
 
-async fn repeat<T>(mut client: EchoClient<T>, message: Message, times: u32)
-where
-    T: GrpcService<Body>,
-    T::Error: Into<StdError>,
-    T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
-    <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
-{
+async fn repeat<T: Calls>(mut client: EchoClient<T>, message: Message, times: u32) {
     let request = RepeatRequest { message: Some(message), times };
     let mut answers = client.repeat(request).await.expect("an answer").into_inner();
     let mut count = 0;
@@ -146,13 +142,7 @@ where
     assert_eq!(count, times, "messages are missing");
 }
 
-async fn join<T>(mut client: EchoClient<T>, message: Message, times: u32)
-where
-    T: GrpcService<Body>,
-    T::Error: Into<StdError>,
-    T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
-    <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
-{
+async fn join<T: Calls>(mut client: EchoClient<T>, message: Message, times: u32) {
     let messages = tokio_stream::iter(std::iter::repeat_n(message, times as usize));
     let answer = client.join(messages).await.expect("an answer").into_inner();
     assert_eq!(answer.payload[..], times.to_be_bytes(), "messages are missing");
@@ -160,14 +150,12 @@ where
 
 /// Calls with 64 B, one after the other for so many milliseconds, while streams of the same connection send messages as fast as they
 /// can. Answers the median time of a call, the 99th of a hundred, and what the streams have sent, in seconds and bytes a second.
-async fn ping<T>(client: &EchoClient<T>, message: Message, streams: u32, millis: u32) -> [f64; 3]
-where
-    T: GrpcService<Body> + Clone + Send + 'static,
-    T::Error: Into<StdError>,
-    T::Future: Send,
-    T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
-    <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
-{
+async fn ping<T: Calls>(
+    client: &EchoClient<T>,
+    message: Message,
+    streams: u32,
+    millis: u32,
+) -> [f64; 3] {
     let received = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
     for _ in 0..streams {

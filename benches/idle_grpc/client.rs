@@ -44,11 +44,14 @@ pub(crate) fn measure(http2: Http2, connections: usize) -> Figures {
             let endpoint = Endpoint::from_shared(target.clone()).expect("a URI");
             endpoint.connect().await.expect("a connection")
         }),
-        _ => count(connections, &pool, async || {
+        _ => {
+            // As a program with clients of many servers makes them: clones of a builder share what it says.
             let builder = Client::builder(target.parse().expect("a URI")).pool(pool.clone());
-            let client = builder.connect().await.expect("a connection");
-            alts::tonic::Channel::from(client)
-        }),
+            count(connections, &pool, async || {
+                let builder = builder.clone().target(target.parse().expect("a URI"));
+                alts::tonic::Channel::from(builder.connect().await.expect("a connection"))
+            })
+        }
     }
 }
 

@@ -66,32 +66,44 @@ pub(crate) fn measure(stack: Stack, directory: &Path, connections: usize) -> isi
     (at_rest(live_heap) - before) / connections.cast_signed()
 }
 
-async fn on_ready(mut stream: Stream, pool: BufferPool) -> std::io::Result<()> {
-    while let Some(received) = stream.read_on_ready(&pool).await? {
-        stream.write_all(&received).await?;
-        drop(received);
-        stream.flush().await?;
+#[expect(clippy::manual_async_fn, reason = "an `async fn` keeps room for its arguments twice")]
+fn on_ready(
+    mut stream: Stream,
+    pool: BufferPool,
+) -> impl Future<Output = std::io::Result<()>> + Send {
+    async move {
+        while let Some(received) = stream.read_on_ready(&pool).await? {
+            stream.write_all(&received).await?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
-async fn framed(stream: Stream) -> std::io::Result<()> {
+fn framed(stream: Stream) -> impl Future<Output = std::io::Result<()>> + Send {
     let mut framed = Framed::new(stream, LengthDelimitedCodec::new());
-    while let Some(message) = framed.next().await {
-        framed.send(message?.freeze()).await?;
+    async move {
+        while let Some(message) = framed.next().await {
+            framed.send(message?.freeze()).await?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
-async fn relay(mut stream: Stream, target: SocketAddr) -> std::io::Result<()> {
-    let mut target = TcpStream::connect(target).await?;
-    tokio::io::copy_bidirectional(&mut stream, &mut target).await.map(drop)
+#[expect(clippy::manual_async_fn, reason = "an `async fn` keeps room for its arguments twice")]
+fn relay(
+    mut stream: Stream,
+    target: SocketAddr,
+) -> impl Future<Output = std::io::Result<()>> + Send {
+    async move {
+        let mut target = TcpStream::connect(target).await?;
+        tokio::io::copy_bidirectional(&mut stream, &mut target).await.map(drop)
+    }
 }
 
-async fn http(stream: Stream) -> hyper::Result<()> {
+fn http(stream: Stream) -> impl Future<Output = hyper::Result<()>> + Send {
     let echo = service_fn(async |request: Request<Incoming>| {
         let content = request.into_body().collect().await.expect("content").to_bytes();
         Ok::<_, Infallible>(Response::new(Full::new(content)))
     });
-    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), echo).await
+    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), echo)
 }

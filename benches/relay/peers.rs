@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 
+use crate::live_heap::{Count, Counter};
 use crate::process::Relay;
 
 /// Peers that this program plays itself.
@@ -48,6 +49,8 @@ pub(crate) fn play(role: Played, target: &str) {
 pub(crate) struct Lab {
     alts: PathBuf,
     pub(crate) has_stunnel: bool,
+    /// Counts live heap; `None` where that cannot be done.
+    counter: Option<Counter>,
     files: TempDir,
 }
 
@@ -79,7 +82,13 @@ impl Lab {
         }
         let files = tempfile::tempdir().expect("a directory");
         identity::write(files.path());
-        Self { alts, has_stunnel, files }
+        let counter = Counter::build(files.path());
+        if counter.is_none() {
+            eprintln!(
+                "live heap cannot be counted here, without a C compiler and glibc: it is left out"
+            );
+        }
+        Self { alts, has_stunnel, counter, files }
     }
 
     pub(crate) fn pem(&self, side: &str) -> Pem {
@@ -90,7 +99,8 @@ impl Lab {
         self.files.path().join(file)
     }
 
-    pub(crate) fn plain(&self, peer: &str, target: SocketAddr) -> Relay {
+    /// A relay between plain sockets. With `counts` its live heap is counted, which costs it time.
+    pub(crate) fn plain(&self, peer: &str, target: SocketAddr, counts: bool) -> Relay {
         let target = target.to_string();
         let mut command = match peer {
             "alts" => {
@@ -104,10 +114,17 @@ impl Lab {
                 command
             }
         };
-        Relay::start(&mut command)
+        let count = self.count(&mut command, counts);
+        Relay::start(&mut command).counted(count)
     }
 
-    pub(crate) fn secured(&self, peer: &str, target: SocketAddr) -> Relay {
+    fn count(&self, command: &mut Command, counts: bool) -> Option<Count> {
+        let counter = self.counter.as_ref().filter(|_| counts)?;
+        Some(counter.watch(command, self.files.path()))
+    }
+
+    /// A tunnel's server, before a plain target. `counts` as for [`plain`](Self::plain).
+    pub(crate) fn secured(&self, peer: &str, target: SocketAddr, counts: bool) -> Relay {
         let (chain, key) = (self.path("server/chain.pem"), self.path("server/key.pem"));
         let bundle = self.path("server/bundle.pem");
         let target = target.to_string();
@@ -117,7 +134,8 @@ impl Lab {
             command.args(["--dev", "--allow", "spiffe://dev.local/client", "--log", "warn"]);
             command.arg("--cert").arg(chain).arg("--key").arg(key);
             command.arg("--bundle").arg(format!("dev.local={}", bundle.display()));
-            return Relay::start(&mut command);
+            let count = self.count(&mut command, counts);
+            return Relay::start(&mut command).counted(count);
         }
         let port =
             TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
@@ -131,6 +149,9 @@ impl Lab {
         );
         let path = self.path("stunnel.conf");
         std::fs::write(&path, configuration).expect("a file");
-        Relay::start_silent(Command::new("stunnel").arg(path), port)
+        let mut command = Command::new("stunnel");
+        command.arg(path);
+        let count = self.count(&mut command, counts);
+        Relay::start_silent(&mut command, port).counted(count)
     }
 }

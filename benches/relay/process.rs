@@ -4,11 +4,18 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
+
+use crate::live_heap::Count;
 
 /// A relay under test. It is killed when it is dropped.
 pub(crate) struct Relay {
     child: Child,
     pub(crate) address: SocketAddr,
+    count: Option<Count>,
 }
 
 impl Relay {
@@ -25,7 +32,7 @@ impl Relay {
         BufReader::new(stdout).read_line(&mut line).expect("a line");
         let address = line.split_whitespace().find_map(|word| word.strip_prefix("listen="));
         let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
-        Self { child, address: address.parse().expect("an address") }
+        Self { child, address: address.parse().expect("an address"), count: None }
     }
 
     /// A program that listens at `address` and does not say when.
@@ -37,23 +44,31 @@ impl Relay {
             .spawn()
             .expect("the relay starts");
         while std::net::TcpStream::connect(address).is_err() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
-        Self { child, address }
+        Self { child, address, count: None }
+    }
+
+    /// With what counts its live heap.
+    pub(crate) fn counted(mut self, count: Option<Count>) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// Bytes allocated, where they are counted.
+    pub(crate) fn live_heap(&self) -> Option<f64> {
+        self.count.as_ref().map(|count| count.live() as f64)
     }
 
     fn file(&self, name: &str) -> String {
         fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).expect("the process lives")
     }
 
-    /// Seconds of processor time that all its threads have used.
+    /// Seconds of processor time that all its threads have used, those that have ended too.
     pub(crate) fn cpu(&self) -> f64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
-        let nanos = tasks.filter_map(|task| {
-            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            text.split_whitespace().next()?.parse::<u64>().ok()
-        });
-        nanos.sum::<u64>() as f64 / 1e9
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        let clock = clock_getcpuclockid(pid).expect("it has a clock");
+        Duration::from(clock.now().expect("the clock can be read")).as_secs_f64()
     }
 
     /// Bytes of memory that are its own and resident.

@@ -1,5 +1,7 @@
 //! How much a peer may ask of this side that leads nowhere.
 
+use std::time::Duration;
+
 use super::frame::Violation;
 use super::limits::{Bucket, CALM, CONTROL, RESETS};
 
@@ -8,58 +10,71 @@ pub(crate) type Tick = u32;
 /// Ticks in a second.
 pub(crate) const SECOND: Tick = 10;
 
+/// A limit of time in ticks, rounded up.
+pub(crate) fn ticks(duration: Duration) -> Tick {
+    let tick = 1_000 / u128::from(SECOND);
+    Tick::try_from(duration.as_millis().div_ceil(tick)).unwrap_or(Tick::MAX / 2)
+}
+
 /// The two buckets of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
+    control: u32,
     resets: u16,
-    control: u16,
-    refilled: Tick,
+    /// The last bits of the tick. After each 109 minutes without a refill time counts from 0 again, which withholds a minute's at most.
+    refilled: u16,
 }
 
 impl Budget {
     pub(crate) fn new(now: Tick) -> Self {
-        Self { resets: RESETS.size, control: CONTROL.size, refilled: now }
+        Self { control: CONTROL.size, resets: RESETS.size as u16, refilled: now as u16 }
     }
 
     /// For what leads nowhere.
-    pub(crate) fn charge_reset(&mut self, weight: u16, now: Tick) -> Result<(), Violation> {
+    pub(crate) fn charge_reset(&mut self, weight: u32, now: Tick) -> Result<(), Violation> {
         self.refill(now);
-        charge(&mut self.resets, weight, &RESETS)
+        let mut left = self.resets.into();
+        let charged = charge(&mut left, weight, &RESETS);
+        self.resets = left as u16;
+        charged
     }
 
     /// For what carries nothing.
-    pub(crate) fn charge_control(&mut self, weight: u16, now: Tick) -> Result<(), Violation> {
+    pub(crate) fn charge_control(&mut self, weight: u32, now: Tick) -> Result<(), Violation> {
         self.refill(now);
         charge(&mut self.control, weight, &CONTROL)
     }
 
     /// A request was answered.
-    pub(crate) fn answered(&mut self, control: u16) {
-        refund(&mut self.resets, 1, &RESETS);
+    pub(crate) fn answered(&mut self, control: u32) {
+        self.resets = (self.resets + 1).min(RESETS.earned as u16);
         self.refund_control(control);
     }
 
-    pub(crate) fn refund_control(&mut self, count: u16) {
+    pub(crate) fn refund_control(&mut self, count: u32) {
         refund(&mut self.control, count, &CONTROL);
     }
 
     #[inline]
     fn refill(&mut self, now: Tick) {
-        let passed = now.wrapping_sub(self.refilled);
+        let passed = (now as u16).wrapping_sub(self.refilled);
         // Neither bucket takes longer than this to fill up, and products stay small.
-        let passed = passed.min(60 * SECOND);
+        let passed = u32::from(passed).min(60 * SECOND);
         if passed == 0 {
             return;
         }
-        self.refilled = now;
-        for (left, bucket) in [(&mut self.resets, &RESETS), (&mut self.control, &CONTROL)] {
-            let back = u32::from(bucket.per_second) * passed / SECOND;
-            refund(left, back.min(u32::from(u16::MAX)) as u16, bucket);
-        }
+        self.refilled = now as u16;
+        self.control = later(self.control, passed, &CONTROL);
+        self.resets = later(self.resets.into(), passed, &RESETS) as u16;
     }
 }
 
-fn charge(left: &mut u16, weight: u16, bucket: &Bucket) -> Result<(), Violation> {
+/// What a bucket has after so many ticks. What work has earned stays, and time adds nothing to it.
+fn later(left: u32, passed: Tick, bucket: &Bucket) -> u32 {
+    left.max((left + bucket.per_second * passed / SECOND).min(bucket.size))
+}
+
+fn charge(left: &mut u32, weight: u32, bucket: &Bucket) -> Result<(), Violation> {
     match left.checked_sub(weight) {
         Some(rest) => {
             *left = rest;
@@ -69,8 +84,8 @@ fn charge(left: &mut u16, weight: u16, bucket: &Bucket) -> Result<(), Violation>
     }
 }
 
-fn refund(left: &mut u16, count: u16, bucket: &Bucket) {
-    *left = left.saturating_add(count).min(bucket.size);
+fn refund(left: &mut u32, count: u32, bucket: &Bucket) {
+    *left = left.saturating_add(count).min(bucket.earned);
 }
 
 #[cfg(test)]
@@ -94,6 +109,17 @@ mod tests {
             budget.charge_control(1, later).unwrap();
         }
         budget.charge_control(1, later).unwrap_err();
+    }
+
+    #[test]
+    fn what_work_earns_is_kept_for_answers_that_come_later() {
+        let mut budget = Budget::new(0);
+        for _ in 0..20_000 {
+            budget.refund_control(3);
+        }
+        for _ in 0..60_000 {
+            budget.charge_control(1, SECOND).unwrap();
+        }
     }
 
     #[test]

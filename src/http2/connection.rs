@@ -12,8 +12,10 @@
 //! has its turn, writes the output, and calls [`Core::rest`]. Every call that may send takes a [`Turn`]: the configuration, the time, and
 //! where frames go. An error of `receive` is final: the GOAWAY frame is in the output.
 
+mod closing;
 mod content;
 mod fields;
+mod reading;
 mod receive;
 mod send;
 
@@ -29,7 +31,7 @@ use super::frame::{
 use super::head::Head;
 use super::hpack;
 use super::limits::weight;
-use super::link::{Link, Notices, mark};
+use super::link::Notices;
 use super::output::Output;
 use super::settings::{Config, Role};
 use super::stream::{Direction, Stream, Then};
@@ -140,6 +142,10 @@ pub(crate) struct Core<T> {
 struct Active<T> {
     /// By their identifiers.
     streams: VecDeque<Box<Stream<T>>>,
+    /// What the heads of all of them take in memory, in bytes.
+    head_memory: usize,
+    /// Some stream may hold slices of buffers of the pool.
+    pins: bool,
     /// Those with content to send, in the order of their turns.
     ring: VecDeque<u32>,
     events: VecDeque<Event<T>>,
@@ -156,6 +162,8 @@ impl<T> Default for Active<T> {
     fn default() -> Self {
         Self {
             streams: VecDeque::new(),
+            head_memory: 0,
+            pins: false,
             ring: VecDeque::new(),
             events: VecDeque::new(),
             notices: None,
@@ -252,82 +260,6 @@ impl<T: Default> Core<T> {
         streams.map(|stream| stream.id).collect()
     }
 
-    /// The head of a message, once.
-    pub(crate) fn take_head(&mut self, id: u32) -> Option<Head> {
-        self.stream(id)?.head.take()
-    }
-
-    /// The content of a message. One that has come as a whole counts as read.
-    pub(crate) fn take_body(&mut self, id: u32, config: &Config) -> Body {
-        let Some(stream) = self.stream(id) else { return Body::empty() };
-        if stream.link.is_none() && stream.inbox.is_complete() {
-            let inbox = std::mem::take(&mut stream.inbox);
-            stream.inbox.end(None);
-            self.recv_window.release(inbox.unread() as u32);
-            return Body::complete(inbox);
-        }
-        match self.link(id, config) {
-            Some(link) => Body::live(link),
-            None => Body::empty(),
-        }
-    }
-
-    /// What wakes the connection for a stream.
-    pub(crate) fn link(&mut self, id: u32, config: &Config) -> Option<Arc<Link>> {
-        let active = self.active.as_mut()?;
-        let new = || Notices::new(config.connection_window, config.stream_window);
-        let notices = Arc::clone(active.notices.get_or_insert_with(new));
-        let stream = active.stream(id)?;
-        let inbox = &mut stream.inbox;
-        let link = stream.link.get_or_insert_with(|| Link::new(id, notices, std::mem::take(inbox)));
-        Some(Arc::clone(link))
-    }
-
-    /// Hears what bodies and wakers of streams have to say. Appends the streams that can go on to `woken`.
-    pub(crate) fn take_notices(&mut self, turn: &mut Turn<'_>, woken: &mut Vec<u32>) {
-        if let Some(active) = &mut self.active
-            && let Some(notices) = &active.notices
-        {
-            let mut ids = Vec::new();
-            notices.take(&mut ids);
-            self.recv_window.release(notices.take_consumed());
-            for id in ids {
-                self.take_notice(id, turn, woken);
-            }
-        }
-        self.announce(turn);
-    }
-
-    fn take_notice(&mut self, id: u32, turn: &mut Turn<'_>, woken: &mut Vec<u32>) {
-        let Some(stream) = self.stream(id) else { return };
-        let marks = stream.link.as_ref().map_or(0, |link| link.take_marks());
-        if marks & mark::CONSUMED != 0 {
-            let consumed = stream.take_consumed();
-            stream.recv_window.release(consumed);
-            stream.announce(turn);
-        }
-        if marks & mark::WOKEN != 0 {
-            woken.push(id);
-        }
-        if marks & mark::DROPPED != 0 && self.role == Role::Client {
-            self.reset(id, ErrorCode::CANCEL, turn);
-        }
-    }
-
-    /// Has `waker` woken when a stream has something to say. `false` if one has already.
-    #[must_use]
-    pub(crate) fn arm(&self, waker: &std::task::Waker) -> bool {
-        let notices = self.active.as_ref().and_then(|active| active.notices.as_ref());
-        notices.is_none_or(|notices| notices.arm(waker))
-    }
-
-    /// Lets the peer send as much more as was read.
-    fn announce(&mut self, turn: &mut Turn<'_>) {
-        if let Some(increment) = self.recv_window.credit(turn.config.connection_window) {
-            WindowUpdate { stream: 0, increment }.write(turn.out.frames());
-        }
-    }
-
     /// Drops what is not needed while nothing is open. To be called before the shell waits.
     pub(crate) fn rest(&mut self) {
         if let Some(active) = &self.active
@@ -380,99 +312,6 @@ impl<T: Default> Core<T> {
     pub(crate) fn takes_streams(&self) -> bool {
         let used_up = self.last + 1 >= LAST_OWN;
         !self.progress.peer_closing && !self.progress.closing && !used_up
-    }
-
-    /// Takes no new streams from now on. Those that are open go on.
-    pub(crate) fn close(&mut self, code: ErrorCode, debug: &str, turn: &mut Turn<'_>) {
-        if !self.progress.closing {
-            self.progress.closing = true;
-            let debug = debug.as_bytes();
-            GoAway {
-                last_stream: if self.role == Role::Server { self.last } else { 0 },
-                code,
-                debug,
-            }
-            .write(turn.out.frames());
-        }
-    }
-
-    /// Whether [`close`](Self::close) was called.
-    pub(crate) fn is_closing(&self) -> bool {
-        self.progress.closing
-    }
-
-    /// Ends everything because of `error`: tells the peer, unless it was the peer or the transport that ended it, and closes all streams.
-    pub(crate) fn fail(&mut self, error: &Error, turn: &mut Turn<'_>) {
-        if error.initiator() == Initiator::Local && !matches!(error.reason(), Reason::Io { .. }) {
-            let debug = match error.reason() {
-                Reason::Violation(what) | Reason::Limit(what) | Reason::Timeout(what) => what,
-                _ => "",
-            };
-            self.progress.closing = false;
-            self.close(error.code(), debug, turn);
-        }
-        for id in self.ids() {
-            self.remove(id, Some(error.clone()));
-        }
-    }
-
-    /// Resets a stream. Nothing happens if it is not open.
-    pub(crate) fn reset(&mut self, id: u32, code: ErrorCode, turn: &mut Turn<'_>) {
-        if self.remove(id, Some(Error::canceled(code))) {
-            super::frame::Reset { stream: id, code }.write(turn.out.frames());
-        }
-    }
-
-    /// Removes a stream, and says so in an event. `false` if it is not open.
-    fn remove(&mut self, id: u32, error: Option<Error>) -> bool {
-        let Some(active) = &mut self.active else { return false };
-        let Ok(place) = active.place(id) else { return false };
-        let Some(mut stream) = active.streams.remove(place) else { return false };
-        self.recv_window.release(stream.settle(error.as_ref()));
-        if stream.queued {
-            active.ring.retain(|queued| *queued != id);
-        }
-        let head = stream.head.take().filter(|_| error.is_none());
-        let message = head.map(|head| {
-            let body = match stream.link.take() {
-                Some(link) => Body::live(link),
-                None => Body::complete(std::mem::take(&mut stream.inbox)),
-            };
-            (head, body)
-        });
-        active.events.push_back(Event::Closed { id, data: stream.data, message, error });
-        true
-    }
-
-    /// Removes a stream that has ended in the direction in which this side sends, if that was all.
-    fn finish(&mut self, id: u32, turn: &mut Turn<'_>) {
-        let role = self.role;
-        let Some(stream) = self.stream(id) else { return };
-        if stream.sending != Direction::Ended {
-            return;
-        }
-        if !stream.is_over() {
-            if role == Role::Client {
-                return;
-            }
-            // RFC 9113, section 8.1: the response is complete, the rest of the request is not needed.
-            super::frame::Reset { stream: id, code: ErrorCode::NO_ERROR }.write(turn.out.frames());
-        }
-        self.budget.answered(super::limits::refund::ANSWERED);
-        self.remove(id, None);
-    }
-
-    /// A rule was broken that ends one stream.
-    fn reset_for(
-        &mut self,
-        id: u32,
-        violation: Violation,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Violation> {
-        self.budget.charge_reset(weight::PROVOKED, turn.now)?;
-        self.remove(id, Some(violation.into()));
-        super::frame::Reset { stream: id, code: violation.code }.write(turn.out.frames());
-        Ok(())
     }
 
     /// Whether `id` was never used.

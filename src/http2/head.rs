@@ -25,6 +25,12 @@ pub(crate) enum Head {
     Trailers(HeaderMap),
 }
 
+/// What a field takes in memory beside its value, in bytes: an entry of `http::HeaderMap`, which has room for up to twice as many as it holds, and a
+/// name of its own.
+const FIELD_MEMORY: usize = 256;
+/// What a head takes beside its fields, in bytes.
+const HEAD_MEMORY: usize = size_of::<request::Parts>();
+
 /// Gathers the fields of one header block.
 ///
 /// The values of all of them share one allocation.
@@ -133,6 +139,11 @@ impl Fields {
             _ => return Err("a pseudo-header field is unknown or does not belong here"),
         };
         if twice { Err("a pseudo-header field comes twice") } else { Ok(()) }
+    }
+
+    /// What the head will take in memory, at most, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.text.capacity() + self.regular.len() * FIELD_MEMORY + HEAD_MEMORY
     }
 
     #[inline]

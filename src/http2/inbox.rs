@@ -9,7 +9,7 @@ use http::HeaderMap;
 
 use super::error::Error;
 use super::input::Received;
-use super::limits::TAIL;
+use super::limits::{SLICED, TAIL};
 
 /// The content of a message and its trailers, between the connection and the application.
 ///
@@ -52,14 +52,36 @@ pub(crate) enum Next {
 }
 
 impl Inbox {
-    /// Takes a part of a read.
-    pub(crate) fn push(&mut self, received: &mut Received, range: Range<usize>) {
+    /// Takes a part of a read. Answers whether that keeps the buffer that was read into.
+    pub(crate) fn push(&mut self, received: &mut Received, range: Range<usize>) -> bool {
         self.unread += range.len();
-        if let Some(slice) = received.slice(range.clone()) {
-            self.close_tail();
-            self.pieces.push_back(slice);
-        } else {
-            self.copy(&received.bytes()[range]);
+        let slice = received.slice(range.clone());
+        let pins = slice.is_some();
+        match slice {
+            Some(slice) => {
+                self.close_tail();
+                self.pieces.push_back(slice);
+            }
+            None => self.copy(&received.bytes()[range]),
+        }
+        pins
+    }
+
+    /// Whether a piece keeps a buffer of the pool. Copies are never that large.
+    pub(crate) fn pins(&self) -> bool {
+        self.pieces.iter().any(|piece| piece.len() >= SLICED)
+    }
+
+    /// Copies what keeps buffers of the pool.
+    pub(crate) fn unpin(&mut self) {
+        if self.pins() {
+            let copied = |piece: Bytes| -> Vec<Bytes> {
+                match piece.len() {
+                    SLICED.. => piece.chunks(TAIL).map(Bytes::copy_from_slice).collect(),
+                    _ => vec![piece],
+                }
+            };
+            self.pieces = std::mem::take(&mut self.pieces).into_iter().flat_map(copied).collect();
         }
     }
 

@@ -36,9 +36,12 @@ impl Received {
         }
     }
 
-    /// This part as a slice that keeps the buffer, if it is large enough for that.
+    /// This part as a slice that keeps the buffer, if it is large enough for that, and nobody waits for buffers.
     pub(crate) fn slice(&mut self, range: Range<usize>) -> Option<Bytes> {
         if range.len() < SLICED || range.len() * PIN_RATIO < self.capacity {
+            return None;
+        }
+        if matches!(&self.held, Held::Alone(buf) if buf.is_wanted()) {
             return None;
         }
         let bytes = match std::mem::replace(&mut self.held, Held::Nothing) {

@@ -5,13 +5,14 @@
 //! ```text
 //!  idle     Connection + the peer's dynamic table (at most header_table_size, and 4 bytes an entry)
 //!  at most  connection window                          payload that the application has not read
-//!         + max_concurrent_streams x one read           bodies that came in one read and count as read when they are handed over
-//!         + max_concurrent_streams x (max_header_list_size + about 1 KiB)
+//!         + max_concurrent_streams x 8 KiB             bodies that came in one read and count as read when they are handed over
+//!         + max_concurrent_streams x (max_header_list_size + about 2 KiB)
 //!         + UNSENT, and one chunk of a response for each stream
 //!         + REPLIES and EVENTS
 //!         + `HEADER_BLOCK`, or one frame of 16 KiB that is incomplete
 //! ```
-//! A payload that is handed up as a slice pins at most [`PIN_RATIO`] times its size.
+//! A payload that is handed up as a slice pins at most [`PIN_RATIO`] times its size of the pool, and until it is read no longer than
+//! [`PIN_SECONDS`] while others wait for memory.
 
 use super::frame::ErrorCode;
 
@@ -57,10 +58,12 @@ pub(crate) const PIN_RATIO: usize = 4;
 /// A bucket that refills with time, and with work that got done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
-    /// How many there are at first, and at most.
-    pub(crate) size: u16,
+    /// How many there are at first, and at most unless work has earned more.
+    pub(crate) size: u32,
+    /// How many there are at most, with those that work has earned.
+    pub(crate) earned: u32,
     /// How many come back in a second.
-    pub(crate) per_second: u16,
+    pub(crate) per_second: u32,
     /// What a peer is told that has used them up.
     pub(crate) exhausted: &'static str,
 }
@@ -69,13 +72,16 @@ pub(crate) struct Bucket {
 /// [weight](weight). A call that is answered gives one back. Honest clients do cancel a thousand calls a second.
 pub(crate) const RESETS: Bucket = Bucket {
     size: 10_000,
+    earned: 10_000,
     per_second: 1_000,
     exhausted: "too many requests that lead nowhere: resets, refused or malformed ones",
 };
 /// Frames that only ask for an answer or say nothing: PING, SETTINGS, PRIORITY, unknown kinds, empty DATA, `WINDOW_UPDATE`, frames on streams
-/// that are closed. Work gives some back: see [`refund`].
+/// that are closed. Work gives some back: see [`refund`]. What it earns is kept, since the peer may answer later: as much as for a window of
+/// 64 KiB that went out in frames of one byte.
 pub(crate) const CONTROL: Bucket = Bucket {
     size: 2_000,
+    earned: 3 * (64 << 10),
     per_second: 200,
     exhausted: "too many frames that carry nothing: PING, SETTINGS, WINDOW_UPDATE, empty DATA or the like",
 };
@@ -83,23 +89,23 @@ pub(crate) const CONTROL: Bucket = Bucket {
 /// What is taken from a bucket.
 pub(crate) mod weight {
     /// A request that the peer itself resets or that is refused.
-    pub(crate) const RESET: u16 = 1;
+    pub(crate) const RESET: u32 = 1;
     /// A request that the peer makes this side reset (CVE-2025-8671).
-    pub(crate) const PROVOKED: u16 = 10;
+    pub(crate) const PROVOKED: u32 = 10;
     /// SETTINGS touch every stream and are acknowledged.
-    pub(crate) const SETTINGS: u16 = 10;
+    pub(crate) const SETTINGS: u32 = 10;
     /// Any other frame.
-    pub(crate) const FRAME: u16 = 1;
+    pub(crate) const FRAME: u32 = 1;
 }
 
 /// What is given back to the bucket of frames that carry nothing.
 pub(crate) mod refund {
     /// For a request that was answered: gRPC's clients send a PING and a few `WINDOW_UPDATE` frames with each.
-    pub(crate) const ANSWERED: u16 = 8;
+    pub(crate) const ANSWERED: u32 = 8;
     /// For a DATA frame sent: a `WINDOW_UPDATE` for the stream, one for the connection, and a PING.
-    pub(crate) const DATA_SENT: u16 = 3;
+    pub(crate) const DATA_SENT: u32 = 3;
     /// For a DATA frame received with content: a PING that measures how long it took.
-    pub(crate) const DATA_RECEIVED: u16 = 1;
+    pub(crate) const DATA_RECEIVED: u32 = 1;
 }
 
 /// Seconds from the start until the preface and the first SETTINGS are here.
@@ -107,6 +113,10 @@ pub(crate) const PREFACE_SECONDS: u32 = 10;
 /// Seconds in which an incomplete frame other than DATA, or a header block, has to be completed, and in which the peer has to take some of
 /// the bytes that wait for it.
 pub(crate) const STALL_SECONDS: u32 = 30;
+/// Seconds for which a response may wait for window while it keeps other requests out: a client that pauses comes back within minutes.
+pub(crate) const WINDOW_SECONDS: u32 = 5 * 60;
+/// Seconds for which a payload may keep a buffer of the pool while others wait for one. Then it is copied.
+pub(crate) const PIN_SECONDS: u32 = 1;
 /// Seconds in which SETTINGS have to be acknowledged.
 pub(crate) const SETTINGS_SECONDS: u32 = 20;
 /// Seconds between the two GOAWAY frames of an orderly end, unless the peer acknowledges the first sooner.

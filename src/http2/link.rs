@@ -57,9 +57,12 @@ impl Link {
         let mut inbox = self.inbox();
         inbox.abandoned = true;
         let unread = inbox.discard();
+        // It may be this link itself.
+        let waker = inbox.waker.take();
         let settled = inbox.settled;
         let complete = inbox.is_complete();
         drop(inbox);
+        drop(waker);
         if settled {
             return;
         }

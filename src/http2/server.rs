@@ -8,13 +8,12 @@ mod exchange;
 mod incoming;
 mod placement;
 mod registry;
-mod transport;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::budget::{SECOND, Tick};
+use super::budget::Tick;
 use super::settings::Config;
 use crate::pool::BufferPool;
 
@@ -65,7 +64,11 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     preface: Tick,
+    settings: Tick,
     stall: Tick,
+    window: Tick,
+    drain: Tick,
+    linger: Tick,
     keepalive: Option<Keepalive>,
     idle: Option<Tick>,
     age: Option<Tick>,
@@ -155,10 +158,4 @@ impl fmt::Debug for Server {
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
-}
-
-/// A limit in ticks, rounded up.
-fn ticks(duration: std::time::Duration) -> Tick {
-    let tick = 1_000 / u128::from(SECOND);
-    Tick::try_from(duration.as_millis().div_ceil(tick)).unwrap_or(Tick::MAX / 2)
 }

@@ -84,6 +84,12 @@ impl Config {
         }
     }
 
+    /// Bytes of memory for the heads of all requests that are open. Each may be as large as the limit of a list, and fields take more than that
+    /// counts; but not all at a time.
+    pub(crate) fn max_head_memory(&self) -> usize {
+        self.max_concurrent_streams as usize * self.max_header_list_size as usize
+    }
+
     /// Bytes of a header block that are taken before it is decoded.
     pub(crate) fn max_header_block(&self) -> usize {
         limits::HEADER_BLOCK_RATIO * self.max_header_list_size as usize

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::budget::Tick;
 use super::error::Error;
 use super::head::Head;
 use super::inbox::Inbox;
@@ -50,8 +51,12 @@ pub(crate) struct Stream<T> {
     pub(super) promised: Option<u64>,
     pub(super) recv_window: RecvWindow,
     pub(super) send_window: SendWindow,
+    /// What the head that was received takes in memory, in bytes.
+    pub(super) head_memory: u32,
     /// Content that waits for its turn or for window.
     pub(super) pending: Bytes,
+    /// When content began to wait, or some of it left.
+    pub(super) moved: Tick,
     pub(super) then: Then,
     /// It waits for its turn to send.
     pub(super) queued: bool,
@@ -70,7 +75,9 @@ impl<T> Stream<T> {
             promised: None,
             recv_window: RecvWindow::new(recv_window),
             send_window: SendWindow::new(send_window),
+            head_memory: 0,
             pending: Bytes::new(),
+            moved: 0,
             then: Then::More,
             queued: false,
         }
@@ -92,6 +99,27 @@ impl<T> Stream<T> {
             waker.wake();
         }
         result
+    }
+
+    /// Whether somebody waits for more of what is received.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.inbox().waker.is_some())
+    }
+
+    /// Looks at what has been received.
+    pub(super) fn peek_inbox<R>(&self, look: impl FnOnce(&Inbox) -> R) -> R {
+        match &self.link {
+            Some(link) => look(&link.inbox()),
+            None => look(&self.inbox),
+        }
+    }
+
+    /// Does something with what has been received of which its reader takes no notice.
+    pub(super) fn change_inbox<R>(&mut self, change: impl FnOnce(&mut Inbox) -> R) -> R {
+        match &self.link {
+            Some(link) => change(&mut link.inbox()),
+            None => change(&mut self.inbox),
+        }
     }
 
     /// The stream is over: its unread bytes are given back, and what is read from now on counts no more. With an error the message is cut

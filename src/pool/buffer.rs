@@ -184,6 +184,12 @@ impl PooledBuf {
         &mut self.held_mut().slab.memory
     }
 
+    /// Whether others wait for memory of this pool, so that the buffer should not be kept for long.
+    #[cfg_attr(not(feature = "http2"), expect(dead_code, reason = "only HTTP/2 asks"))]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.pool.lock().is_pressed()
+    }
+
     /// Shares the visible bytes. The buffer goes back to its pool when the last clone or slice of
     /// them is dropped.
     ///

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::BufferPool;
 use super::buffer::PooledBuf;
 use super::inner::Inner;
 
@@ -18,8 +19,21 @@ pub(crate) struct Lease {
 impl Lease {
     /// A lease for `buffer`, which has waited since then. `waker` is woken when it and the pressure have lasted for `limit`.
     pub(crate) fn new(buffer: &PooledBuf, since: Instant, limit: Duration, waker: &Waker) -> Self {
-        let (pool, waker) = (Arc::clone(buffer.pool()), waker.clone());
-        let id = pool.lock().begin_lease(since, limit, waker);
+        Self::begin(Arc::clone(buffer.pool()), since, limit, waker)
+    }
+
+    /// As [`new`](Self::new), for any number of buffers of `pool`.
+    pub(crate) fn within(
+        pool: &BufferPool,
+        since: Instant,
+        limit: Duration,
+        waker: &Waker,
+    ) -> Self {
+        Self::begin(Arc::clone(&pool.inner), since, limit, waker)
+    }
+
+    fn begin(pool: Arc<Inner>, since: Instant, limit: Duration, waker: &Waker) -> Self {
+        let id = pool.lock().begin_lease(since, limit, waker.clone());
         pool.call_watch();
         Self { pool, id }
     }

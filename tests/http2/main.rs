@@ -13,4 +13,6 @@ mod calls;
 mod fixture;
 mod limits;
 mod orderly;
+mod placement;
 mod raw;
+mod waiting;

@@ -204,9 +204,16 @@ async fn a_server_that_complains_about_pings_gets_half_as_many() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_acknowledge_settings_is_left() {
-    let (client, _, mut listener) = client(|builder| builder);
-    let answer = spawn(&client, b"");
-    let _server = listener.accept(&[]).await;
-    let error = answer.await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("acknowledge"), "{error}");
+    for (set, expected) in [(None, 20), (Some(5), 5)] {
+        let (client, _, mut listener) = client(|builder| match set {
+            Some(seconds) => builder.settings_timeout(Duration::from_secs(seconds)),
+            None => builder,
+        });
+        let begun = tokio::time::Instant::now();
+        let answer = spawn(&client, b"");
+        let _server = listener.accept(&[]).await;
+        let error = answer.await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("acknowledge"), "{error}");
+        assert_eq!(begun.elapsed().as_secs(), expected);
+    }
 }

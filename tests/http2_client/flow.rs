@@ -122,3 +122,26 @@ async fn credit_after_the_end_of_a_request_does_not_end_it_again() {
     server.answer(id, b"").await;
     answer.await.unwrap().unwrap();
 }
+
+/// Responses that nobody reads are in buffers of the pool until others need them. That takes a second of real time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_that_is_not_read_does_not_keep_the_pool() {
+    let pool = alts::pool::BufferPool::builder().cap(4 * (33 << 10)).build().unwrap();
+    let (client, _, mut listener) = client(|builder| builder.pool(pool.clone()));
+    let mut unread = Vec::new();
+    let first = tokio::spawn(call(&client, b""));
+    let mut server = listener.accept(&[]).await;
+    let (id, _) = server.request().await;
+    server.respond(id, 0).await;
+    unread.push(first.await.unwrap().unwrap());
+    // Each frame in a read of its own, until all buffers are out.
+    while pool.stats().in_use_buffers < 4 {
+        server.write(DATA, 0, id, &[7; 15_000]).await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let answer = tokio::spawn(call(&client, b""));
+    let (id, _) = server.request().await;
+    server.answer(id, b"hello").await;
+    answer.await.unwrap().unwrap();
+    drop(unread);
+}

@@ -1,6 +1,6 @@
 //! `alts connect`.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
 
@@ -56,6 +56,19 @@ fn the_exit_status_says_whose_fault_it_is() {
     let (status, said) = probe("client", &gone, &rule);
     assert_eq!(status, 3);
     assert!(said.contains(&format!("cannot connect to {gone}")), "{said}");
+    // A server that speaks another protocol, and answers only once it has been asked something.
+    let web = Plain::serve(|mut stream| {
+        let _ = stream.read(&mut [0; 64]);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        let _ = stream.read(&mut [0; 64]);
+    });
+    let (status, said) = probe("client", &web.address, &rule);
+    assert_eq!(status, 4, "{said}");
+    assert!(said.contains("HTTP"), "{said}");
+    // One that says nothing.
+    let silent = Plain::serve(|mut stream| drop(stream.read_to_end(&mut Vec::new())));
+    let hurry = [&rule[..], &["--connect-timeout", "200ms"]].concat();
+    assert_eq!(probe("client", &silent.address, &hurry).0, 7);
     // Files of this side.
     assert_eq!(probe("nobody", server.address(), &rule).0, 1);
 }

@@ -3,9 +3,11 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod addresses;
 mod arguments;
 mod connect;
 mod endings;
+mod faults;
 mod operation;
 mod pair;
 mod process;

@@ -174,3 +174,30 @@ fn log_lines_as_json_and_lines_left_out() {
         );
     }
 }
+
+#[test]
+fn each_kind_of_line_can_be_left_out() {
+    let files = Files::new();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (quiet, left_out) in [
+        (None, ["", ""]),
+        (Some("conn-errs"), ["cannot connect to", ""]),
+        (Some("handshake-errs"), ["", "HTTP"]),
+        (Some("all"), ["cannot connect to", "HTTP"]),
+    ] {
+        let mut more = vec!["--status", "127.0.0.1:0"];
+        more.extend(quiet.map(|what| ["--quiet", what]).into_iter().flatten());
+        let server = files.server(&gone.to_string(), &more);
+        let mut foreign = server.connect();
+        foreign.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let _ = foreign.read_to_end(&mut Vec::new());
+        let arguments = ["connect", server.address(), "--server", "own-trust-domain", "--quiet"];
+        run(&arguments, &files.identity("client"));
+        server.wait_for_metric("alts_tunnel_connections_ended_total{reason=\"no_target\"}", 1.0);
+        server.wait_for_metric("alts_tunnel_connections_ended_total{reason=\"no_handshake\"}", 1.0);
+        let log = server.log();
+        for (text, left_out) in ["cannot connect to", "HTTP"].into_iter().zip(left_out) {
+            assert_eq!(log.contains(text), left_out != text, "{quiet:?}, {text:?}: {log}");
+        }
+    }
+}

@@ -80,7 +80,7 @@ pub(super) enum RevocationCheck {
 pub(super) struct GoodChain {
     /// Nobody has shown yet that it holds the leaf's key.
     pub(super) peer: VerifiedPeer,
-    /// In which roles the leaf may be used.
+    /// In which roles the path may be used.
     pub(super) purposes: Purposes,
     /// Which certificates of the chain make the path to an authority, in the path's order: the leaf, 0, comes first.
     pub(super) path: Vec<usize>,
@@ -147,7 +147,7 @@ pub(super) fn verify(
     let path = std::iter::once(0).chain(found.intermediates.iter().map(|place| place + 1));
     Ok(GoodChain {
         peer: VerifiedPeer { peer, id, key, validity },
-        purposes: leaf.purposes(),
+        purposes: found.purposes,
         path: path.collect(),
     })
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::anchor::Anchor;
-use super::certificate::{Certificate, Purpose};
+use super::certificate::{Certificate, Purpose, Purposes};
 use super::constraints::{self, Comparisons};
 use super::error::CertificateError;
 use super::revocation::{self, RevocationList};
@@ -37,6 +37,8 @@ pub(super) struct Path {
     pub(super) intermediates: Vec<usize>,
     /// When the intermediates and the authority are all valid.
     pub(super) validity: Validity,
+    /// In which roles all of its certificates may be used, the leaf's included.
+    pub(super) purposes: Purposes,
 }
 
 /// Finds a path from `leaf` to one of the authorities.
@@ -243,6 +245,8 @@ impl<'a> Search<'a> {
         let validity =
             |validity: Validity, issuer: &&Certificate<'_>| validity.intersect(issuer.validity);
         let validity = issuers.iter().fold(anchor.validity, validity);
-        Ok(Path { intermediates: path.to_vec(), validity })
+        let both = |one: Purposes, issuer: &&Certificate<'_>| one.and(issuer.purposes());
+        let purposes = issuers.iter().fold(self.leaf.purposes(), both);
+        Ok(Path { intermediates: path.to_vec(), validity, purposes })
     }
 }

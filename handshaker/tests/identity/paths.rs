@@ -270,3 +270,32 @@ fn the_chain_of_this_side_may_be_in_any_order_too() {
         assert!(of_old.contains(&middle.der) && of_old.contains(&new.der));
     }
 }
+
+/// It is said at the start, for an issuer's sake as well as for the leaf's.
+#[test]
+fn a_path_for_one_role_is_warned_of() {
+    use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+    for (of_issuer, of_leaf, roles) in [
+        (vec![], vec![], &[][..]),
+        (vec![ServerAuth], vec![], &["client"]),
+        (vec![ServerAuth, ClientAuth], vec![ClientAuth], &["server"]),
+        (vec![ServerAuth], vec![ClientAuth], &["client", "server"]),
+    ] {
+        let home = Authority::root("home");
+        let mut params = authority_params("middle");
+        params.extended_key_usages = of_issuer;
+        let middle = home.intermediate_with(params);
+        let mut params = leaf_params("spiffe://example.org/us");
+        params.extended_key_usages = of_leaf;
+        let leaf = middle.issue(&params);
+        let chain = format!("{}{}", leaf.pem, middle.pem);
+        let log = super::log::logged(|| {
+            let trust = trust(&[("example.org", &home)]);
+            Identity::from_pem(chain.as_bytes(), leaf.key_pem.as_bytes(), trust, now()).unwrap();
+        });
+        for role in ["client", "server"] {
+            let is_warned_of = log.contains(&format!("role=\"{role}\""));
+            assert_eq!(is_warned_of, roles.contains(&role), "{role}: {log}");
+        }
+    }
+}

@@ -14,8 +14,8 @@ const FIRST_ISSUER: &str =
 const FUTURE_LIST: &str = "accepted; a list counts before its thisUpdate, since clocks differ; what it revokes is revoked";
 const KEY_IDS: &str = "accepted; key identifiers are hints here, and the signature decides";
 const CRITICAL_IN_ANCHOR: &str = "accepted; unknown critical extensions of an anchor do not count";
-const NAMELESS: &str =
-    "accepted; it takes whoever has the issuer's name, none at all, for self-signed";
+const SELF_ISSUED_CA: &str =
+    "accepted; it takes a certificate that has its issuer's name for self-signed";
 
 /// This package refuses, and the others do not.
 const SVID: &str = "refused; SPIFFE's rules about leaves: one URI, digitalSignature, no authority";
@@ -104,9 +104,9 @@ pub(crate) fn from_openssl(
             Some(CRITICAL_IN_ANCHOR)
         }
         (Ok(()), Err(fault))
-            if (fault.starts_with("18 ") || fault.starts_with("19 ")) && chain.has_no_names =>
+            if (fault.starts_with("18 ") || fault.starts_with("19 ")) && chain.has_self_issued =>
         {
-            Some(NAMELESS)
+            Some(SELF_ISSUED_CA)
         }
         (Ok(()), Err(_)) if parts(chain).any(|part| openssl(&part, folder).is_ok()) => {
             Some(FIRST_ISSUER)

@@ -107,10 +107,11 @@ pub(crate) fn webpki(chain: &Chain) -> Result<(), webpki::Error> {
         .map(drop)
 }
 
-/// `None` if there is no openssl.
+/// `None` if there is no openssl of the major version whose ways are known here.
 pub(crate) fn openssl_version() -> Option<String> {
     let output = Command::new("openssl").arg("version").output().ok()?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    version.starts_with("OpenSSL 3.").then_some(version)
 }
 
 /// The first error of `openssl verify`, as number and text.

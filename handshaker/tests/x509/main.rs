@@ -2,8 +2,8 @@
 //!
 //! Each chain is made from a number: a root or two, up to three intermediates, a leaf, other certificates beside the path, name
 //! constraints, revocation lists, and faults in any of them, down to damaged DER that is signed all the same. Where the verdicts
-//! differ, `differences.rs` has to know why. In particular nothing may be accepted here that openssl refuses, save for the
-//! three reasons that are given there.
+//! differ, `differences.rs` has to know why. In particular nothing may be accepted here that openssl refuses, save for the few
+//! reasons that are given there.
 //!
 //! ```text
 //! cargo test -p alts-handshaker --test x509                  the first 250 chains; without openssl, against rustls-webpki only
@@ -36,8 +36,8 @@ fn three_judges_agree_or_differ_for_known_reasons() {
     let version = openssl_version();
     match &version {
         Some(version) => println!("{count} chains from {first} on, with {version}"),
-        None if env::var_os("X509_OPENSSL").is_some() => panic!("there is no openssl"),
-        None => println!("SKIPPED: there is no openssl; rustls-webpki alone judges"),
+        None if env::var_os("X509_OPENSSL").is_some() => panic!("there is no openssl 3"),
+        None => println!("SKIPPED: there is no openssl 3; rustls-webpki alone judges"),
     }
     let us = Us::new();
     let folder = tempfile::tempdir().unwrap();

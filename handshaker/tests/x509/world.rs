@@ -25,8 +25,8 @@ pub(crate) struct Chain {
     pub(crate) is_damaged: bool,
     /// An anchor has an unknown critical extension.
     pub(crate) anchor_is_odd: bool,
-    /// A root has an empty name.
-    pub(crate) has_no_names: bool,
+    /// A certificate below a root may have the root's name, perhaps an empty one.
+    pub(crate) has_self_issued: bool,
 }
 
 /// Makes faults, or none.
@@ -36,14 +36,14 @@ struct Maker {
     strange: Option<usize>,
     has_odd_key_ids: bool,
     is_damaged: bool,
-    has_no_names: bool,
+    has_self_issued: bool,
 }
 
 impl Chain {
     pub(crate) fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let strange = rng.pick(&[None, Some(10), Some(30), Some(60)]);
-        Maker { rng, strange, has_odd_key_ids: false, is_damaged: false, has_no_names: false }
+        Maker { rng, strange, has_odd_key_ids: false, is_damaged: false, has_self_issued: false }
             .chain()
     }
 }
@@ -103,7 +103,7 @@ impl Maker {
             has_odd_key_ids: self.has_odd_key_ids || self.is_damaged,
             is_damaged: self.is_damaged,
             anchor_is_odd: anchors.iter().any(|anchor| anchor.is_odd),
-            has_no_names: self.has_no_names,
+            has_self_issued: self.has_self_issued,
         }
     }
 
@@ -176,9 +176,12 @@ impl Maker {
 
     fn authority(&mut self, title: &str, above: Option<&Certificate>) -> Certificate {
         let subject = match (self.is_strange(), above) {
-            (true, Some(above)) => above.subject.clone(),
+            (true, Some(above)) => {
+                self.has_self_issued = true;
+                above.subject.clone()
+            }
             (true, None) => {
-                self.has_no_names = true;
+                self.has_self_issued = true;
                 name("")
             }
             (false, _) => name(title),

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use alts::relay::{RelayEnd, relay};
+use alts::relay::RelayEnd;
 use clap::Args;
 
 use crate::address::{ListenAddress, TargetAddress};
 use crate::dial::dial;
+use crate::joined::{Common, Joined, Place, peer_name};
 use crate::plain::PlainStream;
 use crate::proxy_protocol::{self, ProxyProtocol};
-use crate::serving::{Common, Program, ServingArguments, peer_name};
+use crate::serving::{Program, ServingArguments};
 
 /// Arguments of `alts relay`.
 #[derive(Debug, Args)]
@@ -53,26 +54,33 @@ struct Shared {
 }
 
 impl Program for Forwarding {
-    fn pass(&self, stream: PlainStream) -> impl Future<Output = ()> + Send + 'static {
+    fn pass(&self, stream: PlainStream, place: Place) -> impl Future<Output = ()> + Send + 'static {
         let shared = Arc::clone(&self.0);
+        let start = Instant::now();
+        let peer: Box<str> = peer_name(&stream).into();
+        // In a box that is gone when the relay begins: a quiet connection keeps room for what the block below names.
+        let joining = Box::pin(join(Arc::clone(&shared), stream));
         async move {
-            let start = Instant::now();
             let common = &shared.common;
-            // What is needed at the end only, or not for long, is in boxes: a quiet connection keeps room for the rest.
-            let target = match Box::pin(reach(&shared, &stream)).await {
-                Ok(target) => target,
-                Err(error) => {
-                    common.log_failure(&peer_name(&stream), "", "no_target", &error);
-                    return stream.abort();
-                }
-            };
-            let peer: Box<str> = peer_name(&stream).into();
-            match common.limited(relay(stream, target, &common.relay)).await {
-                Some(summary) => common.log_end(&peer, "", &summary, start),
-                None => {
-                    common.log_failure(&peer, "", "max_lifetime", "it lasted for --max-lifetime");
-                }
+            match joining.await {
+                Ok(joined) => common.conclude(&peer, "", joined.await, start),
+                Err(error) => common.log_failure(&peer, "", "no_target", &error),
             }
+            drop(place);
+        }
+    }
+}
+
+/// Connects to the target, and joins both.
+async fn join(
+    shared: Arc<Shared>,
+    stream: PlainStream,
+) -> Result<Box<Joined<PlainStream, PlainStream>>, String> {
+    match reach(&shared, &stream).await {
+        Ok(target) => Ok(shared.common.join(stream, target)),
+        Err(error) => {
+            stream.abort();
+            Err(error)
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct LogArguments {
     quiet: Vec<Quiet>,
 }
 
+/// The filter takes it for a prefix: no module of this program may have a name that begins so and lines that are not about handshakes.
 const HANDSHAKES_QUIET: &str = "alts::connect=error";
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

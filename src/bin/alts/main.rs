@@ -11,6 +11,8 @@ mod dial;
 #[cfg(unix)]
 mod forward;
 #[cfg(unix)]
+mod joined;
+#[cfg(unix)]
 mod listener;
 #[cfg(unix)]
 mod logging;

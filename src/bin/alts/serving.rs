@@ -1,16 +1,15 @@
 //! What `tunnel` and `relay` have in common: they accept connections, hand each to its own task, and end in order.
 
-use std::collections::HashSet;
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use alts::handshaker::cli::{DurationLimit, PositiveDuration, notify};
 use alts::handshaker::identity::IdentityFiles;
-use alts::relay::{RelayOptions, Summary};
+use alts::relay::RelayOptions;
 use clap::Args;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
@@ -21,8 +20,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::activation::Activation;
 use crate::address::ListenAddress;
+use crate::joined::{Common, Place};
 use crate::listener::{ListenOptions, Listener};
-use crate::logging::{LogArguments, Quiet};
+use crate::logging::LogArguments;
 use crate::metrics::Metrics;
 use crate::plain::PlainStream;
 use crate::status::Status;
@@ -80,73 +80,10 @@ fn octal(text: &str) -> Result<u32, String> {
     }
 }
 
-/// What every connection's task knows.
-#[derive(Debug)]
-pub(crate) struct Common {
-    pub(crate) relay: RelayOptions,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) keepalive: Option<Duration>,
-    pub(crate) max_lifetime: Option<Duration>,
-    quiet: HashSet<Quiet>,
-}
-
-impl Common {
-    /// One line at the end of a connection.
-    pub(crate) fn log_end(&self, peer: &str, identity: &str, summary: &Summary, start: Instant) {
-        self.metrics.relayed(summary);
-        let (forward, backward) = (summary.a_to_b, summary.b_to_a);
-        let seconds = start.elapsed().as_secs_f64();
-        let path = summary.path;
-        if summary.is_clean() {
-            if !self.quiet.contains(&Quiet::Conns) {
-                tracing::info!(
-                    peer, identity, forward = forward.bytes, backward = backward.bytes, %path, seconds,
-                    "connection ended"
-                );
-            }
-        } else if !self.quiet.contains(&Quiet::ConnErrs) {
-            tracing::info!(
-                peer, identity, forward = forward.bytes, backward = backward.bytes, %path, seconds,
-                forward_end = %forward.end, backward_end = %backward.end,
-                "connection cut off"
-            );
-        }
-    }
-
-    /// A connection that came to nothing.
-    pub(crate) fn log_failure(
-        &self,
-        peer: &str,
-        identity: &str,
-        reason: &'static str,
-        error: &str,
-    ) {
-        self.metrics.ended(reason);
-        if !self.quiet.contains(&Quiet::ConnErrs) {
-            tracing::warn!(peer, identity, error, "connection failed");
-        }
-    }
-
-    /// Ends a relay after the longest time that a connection may last.
-    pub(crate) async fn limited<F: Future<Output = Summary>>(&self, relay: F) -> Option<Summary> {
-        match self.max_lifetime {
-            None => Some(relay.await),
-            // In a box, so that connections without the limit do not keep room for the timer.
-            Some(limit) => Box::pin(timeout(limit, relay)).await.ok(),
-        }
-    }
-}
-
-/// The peer of a connection, for log lines.
-pub(crate) fn peer_name(stream: &PlainStream) -> String {
-    stream.peer_addr().map_or_else(|| "unix".to_owned(), |address| address.to_string())
-}
-
 /// A program that passes connections on.
 pub(crate) trait Program: Send + Sync + 'static {
-    /// Passes one connection on until its end.
-    fn pass(&self, stream: PlainStream) -> impl Future<Output = ()> + Send + 'static;
+    /// Passes one connection on until its end, and keeps its place so long.
+    fn pass(&self, stream: PlainStream, place: Place) -> impl Future<Output = ()> + Send + 'static;
 }
 
 impl ServingArguments {
@@ -304,14 +241,8 @@ async fn accept<P: Program>(
         let stream = listener.accept().await;
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         stream.tune(common.keepalive);
-        common.metrics.accepted();
-        let passing = program.pass(stream);
-        let metrics = Arc::clone(&common.metrics);
-        tokio::spawn(async move {
-            passing.await;
-            metrics.open.dec();
-            drop(place);
-        });
+        // Not within another future, which would keep room for this one twice.
+        tokio::spawn(program.pass(stream, Place::new(&common.metrics, place)));
     }
 }
 

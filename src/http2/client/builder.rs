@@ -1,20 +1,21 @@
 //! How a client is made.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use tower_service::Service;
 
+use super::Client;
 use super::connection::Connection;
+use super::driver::Driver;
 use super::error::{BoxError, CallError};
-use super::options::{Backoff, Keepalive, Options};
+use super::options::{Backoff, Behavior, Keepalive, Options};
 use super::reconnect::Shared;
 use super::transport::{Dial, TcpConnector, Transport};
-use super::{Client, Driver};
 use crate::http2::error::Error;
+use crate::http2::limits::SETTINGS_SECONDS;
 use crate::http2::settings::Config;
 use crate::pool::BufferPool;
 
@@ -45,28 +46,24 @@ const USER_AGENT: &str = concat!("tonic-compatible alts/", env!("CARGO_PKG_VERSI
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+///
+/// Clones share what was set before: a program with clients of many servers makes one builder and gives each client a clone with another
+/// [`target`](Self::target), which takes 200 bytes less for each.
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
     target: Uri,
     origin: Option<Uri>,
-    user_agent: HeaderValue,
-    timeout: Option<Duration>,
-    connect_timeout: Duration,
-    keepalive: Option<Keepalive>,
-    backoff: Backoff,
-    config: Config,
-    pool: BufferPool,
+    behavior: Arc<Behavior>,
 }
 
 impl ClientBuilder {
     pub(super) fn new(target: Uri) -> Self {
-        Self {
-            target,
-            origin: None,
+        let behavior = Arc::new(Behavior {
             user_agent: HeaderValue::from_static(USER_AGENT),
             timeout: None,
             connect_timeout: CONNECT_TIMEOUT,
+            settings_timeout: Duration::from_secs(SETTINGS_SECONDS.into()),
             keepalive: None,
             backoff: Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(120) },
             config: Config {
@@ -75,7 +72,18 @@ impl ClientBuilder {
                 ..Config::default()
             },
             pool: BufferPool::new(),
-        }
+        });
+        Self { target, origin: None, behavior }
+    }
+
+    fn behavior(&mut self) -> &mut Behavior {
+        Arc::make_mut(&mut self.behavior)
+    }
+
+    /// Another server, with the same settings.
+    pub fn target(mut self, target: Uri) -> Self {
+        self.target = target;
+        self
     }
 
     /// The scheme and the authority that requests name, where they differ from the target's.
@@ -91,20 +99,26 @@ impl ClientBuilder {
     pub fn user_agent(mut self, user_agent: &str) -> Result<Self, CallError> {
         let value = HeaderValue::try_from(format!("{user_agent} {USER_AGENT}"));
         let wrong = "the user agent has characters that a header field must not have";
-        self.user_agent = value.map_err(|_| Error::misuse(wrong))?;
+        self.behavior().user_agent = value.map_err(|_| Error::misuse(wrong))?;
         Ok(self)
     }
 
     /// How long a call may take from its beginning to the end of its response, where the request says nothing shorter in `grpc-timeout`. The
     /// server is told. There is no limit by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.behavior().timeout = Some(timeout);
         self
     }
 
     /// How long it may take to make a connection, its handshake included; 20 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.behavior().connect_timeout = timeout;
+        self
+    }
+
+    /// How long a server may take to acknowledge the settings of a new connection; 20 s by default. Then the connection ends.
+    pub fn settings_timeout(mut self, timeout: Duration) -> Self {
+        self.behavior().settings_timeout = timeout;
         self
     }
 
@@ -114,9 +128,9 @@ impl ClientBuilder {
     /// Servers count PINGs: those of gRPC end the connection at more than one in five minutes, unless they were told otherwise. An interval
     /// below 10 s counts as 10 s. If a server complains the interval is doubled.
     pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
-        let while_idle = self.keepalive.is_some_and(|keepalive| keepalive.while_idle);
+        let while_idle = self.behavior.keepalive.is_some_and(|keepalive| keepalive.while_idle);
         let interval = interval.max(SHORTEST_KEEPALIVE);
-        self.keepalive = Some(Keepalive { interval, timeout, while_idle });
+        self.behavior().keepalive = Some(Keepalive { interval, timeout, while_idle });
         self
     }
 
@@ -124,66 +138,56 @@ impl ClientBuilder {
     pub fn keepalive_while_idle(mut self, while_idle: bool) -> Self {
         let interval = Duration::from_secs(300);
         let off = Keepalive { interval, timeout: KEEPALIVE_TIMEOUT, while_idle };
-        self.keepalive = Some(Keepalive { while_idle, ..self.keepalive.unwrap_or(off) });
+        let before = self.behavior.keepalive.unwrap_or(off);
+        self.behavior().keepalive = Some(Keepalive { while_idle, ..before });
         self
     }
 
     /// The first and the longest pause between attempts to connect; 1 s and 120 s by default, as in gRPC.
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
-        self.backoff = Backoff { first, longest: longest.max(first) };
+        self.behavior().backoff = Backoff { first, longest: longest.max(first) };
         self
     }
 
     /// How many bytes of one response the server may send before they are read; 1 MiB by default.
     pub fn stream_window(mut self, bytes: u32) -> Self {
-        self.config.stream_window = bytes;
+        self.behavior().config.stream_window = bytes;
         self
     }
 
     /// How many bytes of all responses of a connection the server may send before they are read; 4 MiB by default. At most so much unread
     /// payload is held for a connection.
     pub fn connection_window(mut self, bytes: u32) -> Self {
-        self.config.connection_window = bytes;
+        self.behavior().config.connection_window = bytes;
         self
     }
 
     /// The largest header list of a response, in bytes of names and values and 32 for each field; 16 KiB by default.
     pub fn max_header_list_size(mut self, bytes: u32) -> Self {
-        self.config.max_header_list_size = bytes;
+        self.behavior().config.max_header_list_size = bytes;
         self
     }
 
     /// The size of the table that the server's header compression may use, in bytes; 4,096 by default.
     pub fn header_table_size(mut self, bytes: u32) -> Self {
-        self.config.header_table_size = bytes;
+        self.behavior().config.header_table_size = bytes;
         self
     }
 
     /// Where reads take their memory from; a pool of the client's own by default.
     pub fn pool(mut self, pool: BufferPool) -> Self {
-        self.pool = pool;
+        self.behavior().pool = pool;
         self
     }
 
     fn options(self) -> Result<Arc<Options>, Error> {
-        self.config.check()?;
+        self.behavior.config.check()?;
         let origin = self.origin.unwrap_or_else(|| self.target.clone()).into_parts();
         let authority = origin.authority.ok_or_else(|| {
             Error::misuse("the target's URI has no authority: http://host:port is one; see ClientBuilder::origin")
         })?;
-        Ok(Arc::new(Options {
-            target: self.target,
-            scheme: origin.scheme.unwrap_or(Scheme::HTTP),
-            authority,
-            user_agent: self.user_agent,
-            timeout: self.timeout,
-            connect_timeout: self.connect_timeout,
-            keepalive: self.keepalive,
-            patience: AtomicU32::new(1),
-            backoff: self.backoff,
-            config: self.config,
-            pool: self.pool,
-        }))
+        let scheme = origin.scheme.unwrap_or(Scheme::HTTP);
+        Ok(Options::new(self.target, scheme, authority, self.behavior))
     }
 
     /// Connects over TCP, in plaintext.

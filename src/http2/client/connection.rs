@@ -8,28 +8,30 @@
 //! task switch; otherwise the driver writes what all of them have put there. Only the driver reads. Nothing of the application's runs under
 //! the lock: bodies are polled and dropped outside.
 
+mod ending;
+mod events;
+mod feeding;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use super::error::CallError;
 use super::options::Options;
-use super::request::{Next, Outgoing, Request, Start};
-use super::scratch;
+use super::request::{Outgoing, Request, Start};
 use super::slot::{Outcome, Slot};
-use super::transport::{Transport, poll_write};
-use crate::http2::body::Body;
+use super::transport::Transport;
 use crate::http2::budget::{SECOND, Tick};
-use crate::http2::connection::{Core, Event, Turn};
+use crate::http2::connection::{Core, Turn};
 use crate::http2::error::Error;
 use crate::http2::frame::ErrorCode;
-use crate::http2::head::Head;
 use crate::http2::input::Received;
 use crate::http2::limits::UNSENT;
 use crate::http2::output::Output;
+use crate::http2::pins::Pins;
 use crate::http2::settings::Role;
+use crate::http2::transport::{poll_write, return_scratch, take_scratch};
 use crate::pool::Ticket;
 
 /// What there is with each stream.
@@ -53,21 +55,28 @@ pub(super) struct Connection {
 pub(super) struct State {
     pub(super) core: Core<Call>,
     io: Option<Box<dyn Transport>>,
-    out: Output,
+    out: Option<Box<Output>>,
     /// The driver's.
     driver: Option<Waker>,
-    /// Calls that wait until another stream may be opened.
-    waiting: VecDeque<(Request, Arc<Slot>)>,
-    /// Streams whose body may have something.
-    unfed: Vec<u32>,
+    work: Option<Box<Work>>,
     /// Why it is over.
-    pub(super) error: Option<Error>,
+    pub(super) error: Option<Box<Error>>,
     /// Nobody makes calls any more.
     abandoned: bool,
     /// When something was last received.
     pub(super) heard: Tick,
     /// An answer to a PING is due by then.
     pub(super) pinged: Option<Tick>,
+}
+
+/// What there is only while some call cannot go on by itself.
+#[derive(Default)]
+struct Work {
+    /// Calls that wait until another stream may be opened.
+    waiting: VecDeque<(Request, Arc<Slot>)>,
+    /// Streams whose body may have something.
+    unfed: Vec<u32>,
+    pins: Pins,
 }
 
 /// What must be dropped where no lock is held, since it is the application's.
@@ -89,19 +98,18 @@ pub(super) enum Progress {
 
 impl Connection {
     pub(super) fn new(io: Box<dyn Transport>, options: Arc<Options>) -> Arc<Self> {
-        let core = Core::new(Role::Client, &options.config, 0);
-        let mut out = Output::default();
-        core.start(&mut Turn { config: &options.config, now: 0, out: &mut out });
+        let core = Core::new(Role::Client, &options.behavior.config, 0);
+        let mut out = Box::<Output>::default();
+        core.start(&mut Turn { config: &options.behavior.config, now: 0, out: &mut out });
         Arc::new(Self {
             options,
             started: Instant::now(),
             state: Mutex::new(State {
                 core,
                 io: Some(io),
-                out,
+                out: Some(out),
                 driver: None,
-                waiting: VecDeque::new(),
-                unfed: Vec::new(),
+                work: None,
                 error: None,
                 abandoned: false,
                 heard: 0,
@@ -126,7 +134,7 @@ impl Connection {
 
     /// Why the connection is over, if it is.
     pub(super) fn error(&self) -> Option<Error> {
-        self.state().error.clone()
+        self.state().error.as_deref().cloned()
     }
 
     /// Begins a call, or gives it back if this connection takes none.
@@ -136,17 +144,16 @@ impl Connection {
         if state.error.is_some() || !state.core.takes_streams() {
             return Err(request);
         }
-        if !state.waiting.is_empty() || !state.core.can_open() {
-            state.waiting.push_back((request, Arc::clone(slot)));
+        if state.has_waiting() || !state.core.can_open() {
+            state.work().waiting.push_back((request, Arc::clone(slot)));
             return Ok(());
         }
-        state.borrow_output();
         let more = self.open(&mut state, request, slot, &mut over);
-        let alone = state.core.open_streams() == 1 && state.unfed.is_empty() && !more;
+        let alone = state.core.open_streams() == 1 && !state.has_unfed() && !more;
         let written = match state.driver.clone() {
             // What cannot be written now wakes the driver. So do the timers of keepalive, which begin with the first call.
-            Some(driver) if alone && self.options.keepalive.is_none() => {
-                state.write(&mut Context::from_waker(&driver)).is_none() && state.out.is_empty()
+            Some(driver) if alone && self.options.behavior.keepalive.is_none() => {
+                state.write(&mut Context::from_waker(&driver)).is_none() && state.out.is_none()
             }
             _ => false,
         };
@@ -165,7 +172,8 @@ impl Connection {
     /// Opens a stream for a request, whose content goes out as far as the windows let it. Whether there is more than one output holds.
     fn open(&self, state: &mut State, request: Request, slot: &Arc<Slot>, over: &mut Over) -> bool {
         let (now, options) = self.turn();
-        let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
+        let turn =
+            &mut Turn { config: &options.behavior.config, now, out: pending(&mut state.out) };
         let end = matches!(request.body, Start::Empty);
         let opened = state.core.open(&request.parts, end, Call::default(), turn);
         let id = match opened {
@@ -189,12 +197,13 @@ impl Connection {
                 Start::Whole(whole) => content = Some(whole),
                 Start::Streaming(body) => {
                     call.body = Some(body);
-                    state.unfed.push(id);
+                    state.work().unfed.push(id);
                 }
             }
         }
         let Some(content) = content else { return false };
-        let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
+        let turn =
+            &mut Turn { config: &options.behavior.config, now, out: pending(&mut state.out) };
         state.core.send_now(id, content, true, turn);
         state.core.flush(UNSENT, turn)
     }
@@ -207,17 +216,21 @@ impl Connection {
         let (id, outcome) = slot.abandon();
         over.outcomes.extend(outcome);
         if let Some(id) = id {
-            state.borrow_output();
             let (now, options) = self.turn();
             let State { core, out, .. } = &mut *state;
-            core.reset(id, ErrorCode::CANCEL, &mut Turn { config: &options.config, now, out });
+            let out = pending(out);
+            core.reset(
+                id,
+                ErrorCode::CANCEL,
+                &mut Turn { config: &options.behavior.config, now, out },
+            );
             self.handle_events(&mut state, &mut over);
             state.return_output();
             state.wake_driver();
-        } else if let Some(at) =
-            state.waiting.iter().position(|(_, other)| Arc::ptr_eq(other, slot))
+        } else if let Some(work) = &mut state.work
+            && let Some(at) = work.waiting.iter().position(|(_, other)| Arc::ptr_eq(other, slot))
         {
-            over.requests.extend(state.waiting.remove(at).map(|(request, _)| request));
+            over.requests.extend(work.waiting.remove(at).map(|(request, _)| request));
         }
         drop(state);
         drop(over);
@@ -239,7 +252,6 @@ impl Connection {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        state.borrow_output();
         let progress = self.step(&mut state, cx, ticket, &mut over);
         state.return_output();
         drop(state);
@@ -256,7 +268,8 @@ impl Connection {
     ) -> Progress {
         self.admit(state, over);
         let (now, options) = self.turn();
-        let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
+        let turn =
+            &mut Turn { config: &options.behavior.config, now, out: pending(&mut state.out) };
         let more = state.core.flush(UNSENT, turn);
         self.handle_events(state, over);
         if let Some(error) = state.write(cx) {
@@ -267,12 +280,16 @@ impl Connection {
         }
         // A peer that takes nothing is given no opportunity to make this side queue more. But content that waits does not keep this side
         // from reading: the peer may be waiting for that.
-        if !state.out.has_many_replies() {
+        if !state.out.as_ref().is_some_and(|out| out.has_many_replies()) {
             let Some(io) = &mut state.io else { return Progress::Ended };
-            match io.poll_read_on_ready(cx, &options.pool, ticket) {
+            match io.poll_read_on_ready(cx, &options.behavior.pool, ticket) {
                 Poll::Ready(Ok(Some(buf))) => {
                     state.heard = now;
-                    let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
+                    let turn = &mut Turn {
+                        config: &options.behavior.config,
+                        now,
+                        out: pending(&mut state.out),
+                    };
                     let result = state.core.receive(&mut Received::new(buf), turn);
                     self.handle_events(state, over);
                     return match result {
@@ -285,205 +302,21 @@ impl Connection {
                 Poll::Pending => {}
             }
         }
-        let idle = state.unfed.is_empty() && !(more && state.out.len() < UNSENT);
+        let waiting = state.out.as_ref().map_or(0, |out| out.len());
+        let idle = !(state.has_unfed() || more && waiting < UNSENT);
         if !idle || !state.core.arm(cx.waker()) {
             return Progress::More;
         }
+        if state.core.pins() || state.work.is_some() {
+            let now = std::time::Instant::now();
+            state.work();
+            if let State { core, work: Some(work), .. } = state {
+                work.pins.look(core, &options.behavior.pool, cx.waker(), now);
+            }
+        }
         state.core.rest();
+        state.rest();
         Progress::Idle
-    }
-
-    /// Polls the bodies that may have something, where no lock is held.
-    fn feed(&self) {
-        let mut unfed = Vec::new();
-        {
-            let mut state = self.state();
-            let (now, options) = self.turn();
-            let mut ids = std::mem::take(&mut state.unfed);
-            let State { core, out, .. } = &mut *state;
-            core.take_notices(&mut Turn { config: &options.config, now, out }, &mut ids);
-            for id in ids {
-                let link = core.link(id, &options.config);
-                let Some(stream) = core.stream(id) else { continue };
-                let call = stream.data_mut();
-                if call.sending {
-                    continue;
-                }
-                if let (Some(body), Some(link)) = (call.body.take(), link) {
-                    unfed.push((id, body, Waker::from(link)));
-                }
-            }
-        }
-        for (id, mut body, waker) in unfed {
-            let next = body.poll_next(&mut Context::from_waker(&waker));
-            let mut over = Over::default();
-            let mut state = self.state();
-            self.fed(&mut state, id, body, next, &mut over);
-            drop(state);
-            drop(over);
-        }
-    }
-
-    /// Takes what a body had.
-    fn fed(
-        &self,
-        state: &mut State,
-        id: u32,
-        body: Box<Outgoing>,
-        next: Poll<Next>,
-        over: &mut Over,
-    ) {
-        let (now, options) = self.turn();
-        let State { core, out, .. } = &mut *state;
-        let turn = &mut Turn { config: &options.config, now, out };
-        let keep = Call { body: Some(body), ..Call::default() };
-        let Some(stream) = core.stream(id) else { return over.calls.push(keep) };
-        let call = stream.data_mut();
-        match next {
-            Poll::Pending => call.body = keep.body,
-            Poll::Ready(Next::Data(data, last)) => {
-                // What leaves at once is not reported.
-                call.sending = true;
-                if last {
-                    over.calls.push(keep);
-                } else {
-                    call.body = keep.body;
-                }
-                if core.send_now(id, data, last, turn)
-                    && let Some(stream) = core.stream(id)
-                {
-                    stream.data_mut().sending = false;
-                    state.unfed.push(id);
-                }
-            }
-            Poll::Ready(Next::End) => {
-                over.calls.push(keep);
-                core.end(id, None, turn);
-            }
-            Poll::Ready(Next::Trailers(trailers)) => {
-                over.calls.push(keep);
-                core.end(id, Some(trailers), turn);
-            }
-            Poll::Ready(Next::Failed(error)) => {
-                over.calls.push(keep);
-                if let Some(slot) = call.slot.take() {
-                    let outcome = Outcome::Failed(CallError::RequestBody(error.into()));
-                    over.outcomes.extend(slot.complete(outcome));
-                }
-                core.reset(id, ErrorCode::CANCEL, turn);
-            }
-        }
-        self.handle_events(state, over);
-    }
-
-    /// Opens streams for calls that wait, as far as the peer lets it.
-    fn admit(&self, state: &mut State, over: &mut Over) {
-        while state.core.can_open()
-            && let Some((request, slot)) = state.waiting.pop_front()
-        {
-            if slot.is_abandoned() {
-                over.requests.push(request);
-                continue;
-            }
-            self.open(state, request, &slot, over);
-        }
-        if state.waiting.is_empty() && state.waiting.capacity() > 0 {
-            state.waiting = VecDeque::new();
-        }
-        if !state.core.takes_streams() {
-            let error = Error::unprocessed(ErrorCode::NO_ERROR);
-            give_back(&mut state.waiting, &error, over);
-        }
-    }
-
-    fn handle_events(&self, state: &mut State, over: &mut Over) {
-        while let Some(event) = state.core.next_event() {
-            match event {
-                Event::Response(id) => {
-                    let Some(Head::Response(parts)) = state.core.take_head(id) else { continue };
-                    let body = state.core.take_body(id, &self.options.config);
-                    let Some(stream) = state.core.stream(id) else { continue };
-                    let call = stream.data_mut();
-                    let (slot, request) = (call.slot.take(), call.request.take());
-                    over.calls.push(Call { request, ..Call::default() });
-                    respond(slot, parts, body, over);
-                }
-                Event::Closed { mut data, message, error, .. } => {
-                    let slot = data.slot.take();
-                    match (message, error) {
-                        (Some((Head::Response(parts), body)), _) => {
-                            respond(slot, parts, body, over);
-                        }
-                        (_, error) => {
-                            let error = error.unwrap_or_else(Error::closed);
-                            let request = data.request.take().filter(|_| error.is_unprocessed());
-                            let outcome = match request {
-                                Some(request) => Outcome::Again(request, error.into()),
-                                None => Outcome::Failed(error.into()),
-                            };
-                            over.outcomes.extend(slot.and_then(|slot| slot.complete(outcome)));
-                        }
-                    }
-                    over.calls.push(data);
-                }
-                Event::Writable(id) => {
-                    if let Some(stream) = state.core.stream(id) {
-                        stream.data_mut().sending = false;
-                        state.unfed.push(id);
-                    }
-                }
-                Event::Pong(_) => state.pinged = None,
-                Event::GoAway(error) => {
-                    tracing::debug!(%error, "the server takes no more calls on this connection");
-                    self.options.heed(&error);
-                }
-                Event::Opened(_) | Event::Limits => {}
-            }
-        }
-    }
-
-    /// Nothing is left to do: closes in order.
-    fn finish(&self, state: &mut State, cx: &mut Context<'_>, over: &mut Over) -> Progress {
-        let (now, options) = self.turn();
-        let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
-        state.core.close(ErrorCode::NO_ERROR, "", turn);
-        if let Some(error) = state.write(cx) {
-            return self.end(state, error.into(), over);
-        }
-        if !state.out.is_empty() {
-            return Progress::Idle;
-        }
-        if let Some(io) = &mut state.io
-            && std::pin::Pin::new(&mut **io).poll_shutdown(cx).is_pending()
-        {
-            return Progress::Idle;
-        }
-        self.end(state, Error::closed(), over)
-    }
-
-    /// The connection is over.
-    pub(super) fn end(&self, state: &mut State, error: Error, over: &mut Over) -> Progress {
-        let (now, options) = self.turn();
-        let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
-        state.core.fail(&error, turn);
-        self.handle_events(state, over);
-        // The peer may hear why, if its kernel has room for it.
-        state.write(&mut Context::from_waker(Waker::noop()));
-        let unsent = Error::unprocessed(error.code());
-        give_back(&mut state.waiting, &unsent, over);
-        state.io = None;
-        state.core.rest();
-        state.error = Some(error);
-        Progress::Ended
-    }
-
-    /// Ends the connection because of something that the driver noticed.
-    pub(super) fn fail(&self, error: Error) {
-        let mut over = Over::default();
-        let mut state = self.state();
-        self.end(&mut state, error, &mut over);
-        drop(state);
-        drop(over);
     }
 
     /// Sends a PING, unless one is on its way.
@@ -492,31 +325,11 @@ impl Connection {
         if state.pinged.is_none() {
             state.pinged = Some(due);
             let (now, options) = self.turn();
-            let turn = &mut Turn { config: &options.config, now, out: &mut state.out };
+            let turn =
+                &mut Turn { config: &options.behavior.config, now, out: pending(&mut state.out) };
             turn.ping(*b"are you?");
             state.write(cx);
         }
-    }
-}
-
-fn respond(
-    slot: Option<Arc<Slot>>,
-    parts: Box<http::response::Parts>,
-    body: Body,
-    over: &mut Over,
-) {
-    let outcome = Outcome::Response(parts, body);
-    match slot {
-        Some(slot) => over.outcomes.extend(slot.complete(outcome)),
-        None => over.outcomes.push(outcome),
-    }
-}
-
-/// Calls that were not sent can go to another connection.
-fn give_back(waiting: &mut VecDeque<(Request, Arc<Slot>)>, error: &Error, over: &mut Over) {
-    for (request, slot) in std::mem::take(waiting) {
-        let outcome = Outcome::Again(request, error.clone().into());
-        over.outcomes.extend(slot.complete(outcome));
     }
 }
 
@@ -530,30 +343,50 @@ impl State {
     /// Whether the connection has served its purpose.
     fn is_done(&self) -> bool {
         let unused = self.abandoned || !self.core.takes_streams();
-        unused && self.core.open_streams() == 0 && self.waiting.is_empty()
+        unused && self.core.open_streams() == 0 && !self.has_waiting()
+    }
+
+    fn work(&mut self) -> &mut Work {
+        self.work.get_or_insert_default()
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| !work.waiting.is_empty())
+    }
+
+    fn has_unfed(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| !work.unfed.is_empty())
+    }
+
+    /// Drops what is not needed while nothing is open.
+    fn rest(&mut self) {
+        if self.core.open_streams() == 0 && !self.has_waiting() && !self.has_unfed() {
+            self.work = None;
+        }
     }
 
     /// Writes what waits. What the transport does not take stays, and it wakes the waker when it takes more.
     fn write(&mut self, cx: &mut Context<'_>) -> Option<std::io::Error> {
         let io = self.io.as_mut()?;
-        match poll_write(&mut **io, &mut self.out, cx) {
+        let written = match &mut self.out {
+            Some(out) => poll_write(&mut **io, cx, out),
+            // The transport may hold some of what it was given.
+            None => std::pin::Pin::new(&mut **io).poll_flush(cx),
+        };
+        self.return_output();
+        match written {
             Poll::Ready(Err(error)) => Some(error),
             _ => None,
         }
     }
 
-    /// Frames are put together in memory of the thread's. With something left of earlier it goes on there.
-    fn borrow_output(&mut self) {
-        if self.out.is_empty() {
-            self.out = scratch::take();
-        }
-    }
-
+    /// Frames are put together in memory of the thread's, and what does not leave is kept in memory of its own.
     fn return_output(&mut self) {
-        if self.out.is_empty() {
-            scratch::give_back(std::mem::take(&mut self.out));
-        } else if self.out.capacity() > 2 * self.out.len() {
-            self.out = self.out.split_off_rest();
-        }
+        self.out = self.out.take().and_then(return_scratch);
     }
+}
+
+/// Where frames are put together: behind what waits, or else in memory of the thread's.
+fn pending(out: &mut Option<Box<Output>>) -> &mut Output {
+    out.get_or_insert_with(|| take_scratch().unwrap_or_default())
 }

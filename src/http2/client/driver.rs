@@ -11,7 +11,6 @@ use tokio::time::Sleep;
 use super::connection::{Connection, Progress};
 use crate::http2::budget::{SECOND, Tick};
 use crate::http2::error::Error;
-use crate::http2::limits::SETTINGS_SECONDS;
 use crate::pool::Ticket;
 
 /// Reads in a row before other tasks have their turn.
@@ -40,9 +39,10 @@ impl Driver {
         if state.error.is_some() {
             return None;
         }
-        let settings = (!state.core.is_acknowledged()).then_some(SETTINGS_SECONDS * SECOND);
         let options = &self.connection.options;
+        let settings = (!state.core.is_acknowledged()).then_some(options.settings_ticks());
         let watched = options
+            .behavior
             .keepalive
             .is_some_and(|keepalive| keepalive.while_idle || state.core.open_streams() > 0);
         let keepalive = match (state.pinged, options.keepalive_ticks()) {
@@ -59,11 +59,12 @@ impl Driver {
         let error = {
             let mut state = self.connection.state();
             let due = state.pinged.filter(|due| *due <= now);
-            let ticks = self.connection.options.keepalive_ticks();
+            let options = &self.connection.options;
+            let ticks = options.keepalive_ticks();
             let (interval, timeout) = ticks.unwrap_or((u32::MAX, u32::MAX));
             // Not a word since the PING.
             let dead = due.is_some_and(|due| state.heard.saturating_add(timeout) < due);
-            if !state.core.is_acknowledged() && now >= SETTINGS_SECONDS * SECOND {
+            if !state.core.is_acknowledged() && now >= options.settings_ticks() {
                 Some(Error::timeout("the server did not acknowledge the settings"))
             } else if dead {
                 Some(Error::timeout("the server did not answer a PING"))

@@ -2,15 +2,14 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Driver;
 use super::connection::Connection;
+use super::driver::Driver;
 use super::error::CallError;
 use super::options::{Backoff, Options};
 use super::transport::Dial;
@@ -19,7 +18,6 @@ use crate::http2::error::Error;
 /// What all clones of a client share.
 pub(super) struct Shared {
     pub(super) options: Arc<Options>,
-    pub(super) in_flight: Arc<AtomicUsize>,
     link: Mutex<Link>,
 }
 
@@ -35,13 +33,18 @@ enum State {
     Idle,
     Connecting(Vec<Waker>),
     Connected(Arc<Connection>),
-    Failed { until: Instant, error: CallError },
+    Failed(Box<Failure>),
+}
+
+struct Failure {
+    until: Instant,
+    error: CallError,
 }
 
 impl Shared {
     pub(super) fn new(options: Arc<Options>, dial: Option<Box<dyn Dial>>) -> Arc<Self> {
         let link = Mutex::new(Link { dial, state: State::Idle, failures: 0 });
-        Arc::new(Self { options, in_flight: Arc::default(), link })
+        Arc::new(Self { options, link })
     }
 
     fn link(&self) -> MutexGuard<'_, Link> {
@@ -59,10 +62,11 @@ impl Shared {
 
     fn failed(&self, error: CallError) {
         let mut link = self.link();
-        let pause = pause(self.options.backoff, link.failures);
+        let pause = pause(self.options.behavior.backoff, link.failures);
         link.failures = link.failures.saturating_add(1);
         tracing::debug!(%error, ?pause, "no connection");
-        let failed = State::Failed { until: Instant::now() + pause, error };
+        let failed = Failure { until: Instant::now() + pause, error };
+        let failed = State::Failed(Box::new(failed));
         let before = std::mem::replace(&mut link.state, failed);
         drop(link);
         wake(before);
@@ -85,8 +89,8 @@ impl Shared {
                 }
                 return Poll::Pending;
             }
-            State::Failed { until, error } if Instant::now() < *until => {
-                return Poll::Ready(Err(error.clone()));
+            State::Failed(failure) if Instant::now() < failure.until => {
+                return Poll::Ready(Err(failure.error.clone()));
             }
             State::Connected(connection) if dial.is_none() => {
                 let error = connection.error().unwrap_or_else(Error::closed);
@@ -105,7 +109,7 @@ impl Shared {
         let shared = Arc::downgrade(self);
         let options = Arc::clone(&self.options);
         tokio::spawn(async move {
-            let dialed = tokio::time::timeout(options.connect_timeout, dialing).await;
+            let dialed = tokio::time::timeout(options.behavior.connect_timeout, dialing).await;
             let dialed = match dialed {
                 Ok(dialed) => dialed,
                 Err(_) => Err("it took too long to connect".into()),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 
 use super::connection::Connection;
 use super::error::CallError;
+use super::options::Options;
 use super::reconnect::Shared;
 use super::request::Request;
 use super::slot::{Outcome, Slot};
@@ -25,19 +26,18 @@ use crate::http2::frame::{ErrorCode, Scope};
 const TRIES: u32 = 4;
 
 /// Counts a call as open, from its beginning to the end of its response.
-#[derive(Debug)]
-pub(super) struct InFlight(Arc<AtomicUsize>);
+pub(super) struct InFlight(Arc<Options>);
 
 impl InFlight {
-    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
+    fn new(options: &Arc<Options>) -> Self {
+        options.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(options))
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -67,7 +67,7 @@ impl ResponseFuture {
             stage: Stage::Ready(Some(request)),
             tries: 0,
             deadline: timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))),
-            in_flight: Some(InFlight::new(&shared.in_flight)),
+            in_flight: Some(InFlight::new(&shared.options)),
         }
     }
 

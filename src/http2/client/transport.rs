@@ -10,38 +10,12 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::error::BoxError;
-use crate::http2::output::Output;
 use crate::ready::ReadyReader;
 
 /// A byte stream that HTTP/2 can run on: tokio's sockets, alts' streams, anything in [`Probed`](crate::ready::Probed).
 pub trait Transport: ReadyReader + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: ReadyReader + AsyncWrite + Send + Unpin + 'static> Transport for T {}
-
-/// Slices that are written at a time.
-const SLICES: usize = 64;
-
-/// Writes what waits, as far as the transport takes it, and has it flushed. `Ready` when all is with the kernel.
-pub(super) fn poll_write(
-    io: &mut dyn Transport,
-    out: &mut Output,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    let mut io = Pin::new(io);
-    while !out.is_empty() {
-        let mut slices = [io::IoSlice::new(&[]); SLICES];
-        let count = out.slices(&mut slices);
-        let written = match io.is_write_vectored() {
-            true => io.as_mut().poll_write_vectored(cx, &slices[..count]),
-            false => io.as_mut().poll_write(cx, &slices[0]),
-        };
-        match std::task::ready!(written)? {
-            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            written => out.advance(written),
-        }
-    }
-    io.poll_flush(cx)
-}
 
 pub(super) type Dialed = Pin<Box<dyn Future<Output = Result<Box<dyn Transport>, BoxError>> + Send>>;
 

@@ -132,12 +132,13 @@ impl<T: Default> Core<T> {
                 }
             }
         }
-        let abandoned = stream.with_inbox(|inbox| {
-            if !inbox.abandoned {
-                inbox.push(received, range);
-            }
-            inbox.abandoned
+        let (abandoned, pins) = stream.with_inbox(|inbox| {
+            let pins = !inbox.abandoned && inbox.push(received, range);
+            (inbox.abandoned, pins)
         });
+        if pins {
+            self.active().pins = true;
+        }
         if abandoned {
             self.recv_window.release(len as u32);
         }

@@ -159,12 +159,16 @@ impl<T: Default> Core<T> {
     ) -> Result<(), Violation> {
         self.last = id;
         if self.open_streams() >= turn.config.max_concurrent_streams as usize {
-            let code = ErrorCode::REFUSED_STREAM;
-            super::super::frame::Reset { stream: id, code }.write(turn.out.frames());
-            return self.budget.charge_reset(weight::RESET, turn.now);
+            return self.refuse(id, turn);
         }
         if over_limit {
             return self.refuse_list(id, end_stream, turn);
+        }
+        let memory = fields.memory();
+        let held = self.active().head_memory;
+        // One head is always taken: the limit of a list is its limit.
+        if held > 0 && held + memory > turn.config.max_head_memory() {
+            return self.refuse(id, turn);
         }
         let head = fields.finish()?;
         // A client may not know this side's setting yet, and believe that it has the default.
@@ -178,13 +182,22 @@ impl<T: Default> Core<T> {
         }
         stream.head = Some(head);
         stream.receiving = Direction::Content;
+        stream.head_memory = memory as u32;
         let active = self.active();
+        active.head_memory += memory;
         active.streams.push_back(Box::new(stream));
         active.events.push_back(Event::Opened(id));
         if end_stream {
             self.end_receiving(id, None, turn)?;
         }
         Ok(())
+    }
+
+    /// Refuses a request that the client can send again.
+    fn refuse(&mut self, id: u32, turn: &mut Turn<'_>) -> Result<(), Violation> {
+        let code = ErrorCode::REFUSED_STREAM;
+        super::super::frame::Reset { stream: id, code }.write(turn.out.frames());
+        self.budget.charge_reset(weight::RESET, turn.now)
     }
 
     /// Answers a request whose header list is too large.

@@ -7,8 +7,9 @@ use super::super::frame::{Data, Headers};
 use super::super::head::{list_size, write_fields, write_request, write_response};
 use super::super::hpack::encode;
 use super::super::limits::{SENT_FRAME, UNSENT, refund};
+use super::super::settings::Config;
 use super::{
-    Core, DEFAULT_WINDOW, Direction, Error, ErrorCode, Event, SizeUpdate, Stream, Then, Turn,
+    Core, DEFAULT_WINDOW, Direction, Error, ErrorCode, Event, SizeUpdate, Stream, Then, Tick, Turn,
 };
 
 impl<T: Default> Core<T> {
@@ -95,10 +96,10 @@ impl<T: Default> Core<T> {
     /// Sends content, as the windows and the other streams allow. An [`Event::Writable`] says when all of it is out.
     ///
     /// Only one piece waits at a time: the shell does not ask a body for another before.
-    pub(crate) fn send(&mut self, id: u32, content: Bytes, end: bool) {
+    pub(crate) fn send(&mut self, id: u32, content: Bytes, end: bool, now: Tick) {
         let Some(active) = &mut self.active else { return };
         let Some(stream) = active.stream(id) else { return };
-        stream.pending = content;
+        (stream.pending, stream.moved) = (content, now);
         if end {
             stream.then = Then::End;
         }
@@ -116,7 +117,7 @@ impl<T: Default> Core<T> {
     ) -> bool {
         let count = content.len();
         let alone = self.active.as_ref().is_some_and(|active| active.ring.is_empty());
-        self.send(id, content, end);
+        self.send(id, content, end, turn.now);
         let connection = self.send_window.available();
         let Some(stream) = self.stream(id) else { return false };
         let room = stream.send_window.available().min(connection).min(SENT_FRAME);
@@ -134,6 +135,7 @@ impl<T: Default> Core<T> {
             return false;
         };
         let content = stream.pending.split_to(count);
+        stream.moved = turn.now;
         stream.send_window.consume(count);
         self.send_window.consume(count);
         self.budget.refund_control(refund::DATA_SENT);
@@ -207,6 +209,30 @@ impl<T: Default> Core<T> {
             }
         }
         false
+    }
+
+    /// The stream whose content has waited for window the longest, and since when, if streams that wait keep others out.
+    fn blocked(&self, config: &Config) -> Option<(Tick, u32)> {
+        let streams = &self.active.as_ref()?.streams;
+        if streams.len() < config.max_concurrent_streams as usize {
+            return None;
+        }
+        let waiting = streams.iter().filter(|stream| !stream.pending.is_empty());
+        waiting.map(|stream| (stream.moved, stream.id)).min()
+    }
+
+    /// Since when content has waited for window and kept other streams out.
+    pub(crate) fn blocked_since(&self, config: &Config) -> Option<Tick> {
+        self.blocked(config).map(|(since, _)| since)
+    }
+
+    /// Resets the streams whose content has waited for window for `limit`, as long as they keep others out.
+    pub(crate) fn reset_blocked(&mut self, limit: Tick, turn: &mut Turn<'_>) {
+        while let Some((since, id)) = self.blocked(turn.config)
+            && turn.now >= since.saturating_add(limit)
+        {
+            self.reset(id, ErrorCode::CANCEL, turn);
+        }
     }
 
     /// All content is out; what follows it does not wait for windows.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::super::budget::ticks;
 use super::super::error::Error;
 use super::super::limits;
 use super::super::settings::Config;
 use super::registry::Registry;
-use super::{Counts, Handlers, Keepalive, Server, Shared, Times, ticks};
+use super::{Counts, Handlers, Keepalive, Server, Shared, Times};
 use crate::pool::BufferPool;
 
 /// The least time between two PINGs of keepalive: less costs more than it tells.
@@ -22,7 +23,11 @@ pub struct ServerBuilder {
     pool: Option<BufferPool>,
     handlers: Handlers,
     preface: Duration,
+    settings: Duration,
     stall: Duration,
+    window: Duration,
+    drain: Duration,
+    linger: Duration,
     keepalive: Option<(Duration, Duration)>,
     idle: Option<Duration>,
     age: Option<Duration>,
@@ -37,7 +42,11 @@ impl Default for ServerBuilder {
             pool: None,
             handlers: Handlers::default(),
             preface: Duration::from_secs(limits::PREFACE_SECONDS.into()),
+            settings: Duration::from_secs(limits::SETTINGS_SECONDS.into()),
             stall: Duration::from_secs(limits::STALL_SECONDS.into()),
+            window: Duration::from_secs(limits::WINDOW_SECONDS.into()),
+            drain: Duration::from_secs(limits::DRAIN_SECONDS.into()),
+            linger: Duration::from_secs(limits::LINGER_SECONDS.into()),
             keepalive: None,
             idle: None,
             age: None,
@@ -104,6 +113,34 @@ impl ServerBuilder {
         self
     }
 
+    /// How long a client may take, after the preface's time, until it has acknowledged the server's settings; 20 seconds unless set. Then the
+    /// connection ends with `SETTINGS_TIMEOUT`.
+    pub fn settings_timeout(mut self, timeout: Duration) -> Self {
+        self.settings = timeout;
+        self
+    }
+
+    /// How long a response may wait for window while as many requests are open as there may be, so that it keeps others out; 5 minutes unless
+    /// set. Then it is reset with `CANCEL`. While the client may send further requests, responses wait for as long as it likes.
+    pub fn window_timeout(mut self, timeout: Duration) -> Self {
+        self.window = timeout;
+        self
+    }
+
+    /// How long a client has to answer the first of the two GOAWAY frames of an orderly end, in which it may still send requests; 1 second
+    /// unless set. Calls that are open then go on to their end.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain = timeout;
+        self
+    }
+
+    /// For how long a connection that the server has ended still reads, at most 1 MiB, and drops what comes; 2 seconds unless set. Without
+    /// that the kernel may withdraw the last frames, and the client would not learn why it was ended.
+    pub fn linger(mut self, time: Duration) -> Self {
+        self.linger = time;
+        self
+    }
+
     /// Sends a PING after `interval` without a byte from the client, and closes the connection if nothing comes within `timeout`. Off
     /// unless set. At least one second each; checked once a second.
     pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
@@ -148,8 +185,9 @@ impl ServerBuilder {
                 "keepalive's interval and timeout must be at least 1 second",
             ));
         }
-        let limits = [Some(self.preface), Some(self.stall), self.idle, self.age, self.call];
-        if limits.into_iter().flatten().any(|limit| limit.is_zero()) {
+        let always = [self.preface, self.settings, self.stall, self.window, self.drain];
+        let optional = [self.idle, self.age, self.call];
+        if always.into_iter().chain(optional.into_iter().flatten()).any(|limit| limit.is_zero()) {
             return Err(Error::misuse("a limit of time must not be 0"));
         }
         let keepalive = self.keepalive.map(|(interval, timeout)| Keepalive {
@@ -162,7 +200,11 @@ impl ServerBuilder {
             handlers: self.handlers,
             times: Times {
                 preface: ticks(self.preface),
+                settings: ticks(self.settings),
                 stall: ticks(self.stall),
+                window: ticks(self.window),
+                drain: ticks(self.drain),
+                linger: ticks(self.linger),
                 keepalive,
                 idle: self.idle.map(ticks),
                 age: self.age.map(ticks),

@@ -1,32 +1,37 @@
 //! One connection of a server: a future between its transport and its handlers.
 
+mod ending;
+mod timing;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use http::{Extensions, Request, Response};
 use tokio::io::AsyncWrite;
 use tower_service::Service;
 
 use super::super::body::Body;
-use super::super::budget::{SECOND, Tick};
+use super::super::budget::Tick;
 use super::super::connection::{Core, Event, Turn};
 use super::super::error::{Error, Reason};
 use super::super::frame::ErrorCode;
 use super::super::input::Received;
-use super::super::limits::{
-    DRAIN_SECONDS, EVENTS, LINGER_BYTES, LINGER_SECONDS, SETTINGS_SECONDS, UNSENT,
-};
+use super::super::limits::{EVENTS, UNSENT};
 use super::super::output::Output;
+use super::super::pins::Pins;
 use super::super::settings::Role;
+use super::super::transport::{poll_write, return_scratch, take_scratch};
 use super::exchange::{BoxError, Driver, Exchange};
 use super::registry::{Key, NEVER};
-use super::transport::{poll_write, return_scratch, take_scratch};
 use super::{Connected, Shared};
 use crate::pool::Ticket;
 use crate::ready::ReadyReader;
+
+use ending::{Ending, Stage};
 
 /// Reads of one turn. Then other tasks have theirs.
 const READS: usize = 4;
@@ -59,12 +64,10 @@ pub struct Connection<IO, S: Service<Request<Body>>, B> {
 /// What there is only while something is open, or about to end.
 #[derive(Default)]
 struct Active {
-    unsent: Option<Output>,
+    unsent: Option<Box<Output>>,
     ticket: Option<Ticket>,
     /// Since when bytes wait of which the peer took none.
     stalled: Option<Tick>,
-    /// Since when a frame is incomplete.
-    partial: Option<Tick>,
     /// When a keepalive PING was sent that was not answered.
     pinged: Option<Tick>,
     /// Since when the peer is told that the end is near.
@@ -73,6 +76,7 @@ struct Active {
     info: Option<Extensions>,
     woken: Vec<u32>,
     requests: u64,
+    pins: Pins,
     ending: Option<Ending>,
 }
 
@@ -81,28 +85,10 @@ impl Active {
         self.unsent.is_some()
             || self.ticket.is_some()
             || self.stalled.is_some()
-            || self.partial.is_some()
             || self.pinged.is_some()
             || self.draining.is_some()
             || self.ending.is_some()
     }
-}
-
-/// How a connection ends.
-struct Ending {
-    result: Result<(), Error>,
-    stage: Stage,
-    since: Tick,
-}
-
-enum Stage {
-    /// The last frames leave.
-    Flush,
-    /// The transport is shut down.
-    Shutdown,
-    /// Reading goes on for a while, or the kernel could withdraw the last frames: it does when bytes come that nobody reads. So many have
-    /// come.
-    Linger(usize),
 }
 
 /// What stops the work of a turn.
@@ -135,111 +121,6 @@ impl<IO, S: Service<Request<Body>>, B> Connection<IO, S, B> {
 
     fn active(&mut self) -> &mut Active {
         self.active.get_or_insert_default()
-    }
-
-    /// When something has to be done if nothing happens before, but for its age, which only the registry knows.
-    fn next_due(&self) -> Tick {
-        let times = &self.shared.times;
-        let active = self.active.as_deref();
-        if let Some(ending) = active.and_then(|active| active.ending.as_ref()) {
-            return ending.since.saturating_add(match ending.stage {
-                Stage::Flush | Stage::Shutdown => times.stall,
-                Stage::Linger(_) => LINGER_SECONDS * SECOND,
-            });
-        }
-        let draining = active.and_then(|active| active.draining);
-        let pinged = active.and_then(|active| active.pinged);
-        let first = [
-            (!self.core.is_greeted()).then(|| self.quiet.saturating_add(times.preface)),
-            (!self.core.is_acknowledged())
-                .then(|| self.quiet.saturating_add(times.preface + SETTINGS_SECONDS * SECOND)),
-            self.core.incomplete_since().map(|since| since.saturating_add(times.stall)),
-            active.and_then(|active| active.stalled).map(|since| since.saturating_add(times.stall)),
-            times.keepalive.map(|keepalive| match pinged {
-                Some(pinged) => pinged.saturating_add(keepalive.timeout),
-                None => self.heard.saturating_add(keepalive.interval),
-            }),
-            self.idle_due(),
-            draining
-                .filter(|_| !self.core.is_closing())
-                .map(|since| since + DRAIN_SECONDS * SECOND),
-        ];
-        first.into_iter().flatten().min().unwrap_or(NEVER)
-    }
-
-    fn is_draining(&self) -> bool {
-        self.active.as_ref().is_some_and(|active| active.draining.is_some())
-    }
-
-    fn idle_due(&self) -> Option<Tick> {
-        let idle = self.shared.times.idle.filter(|_| !self.is_draining())?;
-        (self.core.open_streams() == 0).then(|| self.quiet.saturating_add(idle))
-    }
-
-    /// When it is too old; or, after that, when its calls have had their grace.
-    fn age_due(&self) -> Option<Tick> {
-        let age = self.shared.times.age?;
-        let age = self.shared.registry.born(self.key)?.saturating_add(age);
-        match self.is_draining() {
-            false => Some(age),
-            true => self.shared.times.age_grace.map(|grace| age.saturating_add(grace)),
-        }
-    }
-
-    /// Does what is due. An error ends the connection.
-    fn on_time(&mut self, now: Tick, turn: &mut Turn<'_>) -> Result<(), Error> {
-        let times = self.shared.times;
-        let active = self.active.as_deref();
-        let passed = |since: Tick, limit: Tick| now >= since.saturating_add(limit);
-        if !self.core.is_greeted() && passed(self.quiet, times.preface) {
-            return Err(Error::timeout("the client's preface and settings did not come"));
-        }
-        if !self.core.is_acknowledged()
-            && passed(self.quiet, times.preface + SETTINGS_SECONDS * SECOND)
-        {
-            return Err(Error::settings_timeout());
-        }
-        if self.core.incomplete_since().is_some_and(|since| passed(since, times.stall)) {
-            return Err(Error::timeout("a frame that has begun was not completed"));
-        }
-        if active.and_then(|active| active.stalled).is_some_and(|since| passed(since, times.stall))
-        {
-            return Err(Error::timeout("the client takes nothing of what waits for it"));
-        }
-        if let Some(keepalive) = times.keepalive {
-            match active.and_then(|active| active.pinged) {
-                Some(pinged) if passed(pinged, keepalive.timeout) => {
-                    return Err(Error::timeout("the client does not answer PING"));
-                }
-                None if passed(self.heard, keepalive.interval) => {
-                    turn.ping(KEEPALIVE);
-                    self.active().pinged = Some(now);
-                }
-                _ => {}
-            }
-        }
-        if self.is_draining() && self.age_due().is_some_and(|due| now >= due) {
-            return Err(Error::timeout("the grace of a connection that is too old is over"));
-        }
-        let due = [self.idle_due(), self.age_due()];
-        if !self.is_draining() && due.into_iter().flatten().any(|due| now >= due) {
-            self.begin_drain(now, turn);
-        }
-        let draining = self.active.as_ref().and_then(|active| active.draining);
-        if draining.is_some_and(|since| passed(since, DRAIN_SECONDS * SECOND)) {
-            self.core.close(ErrorCode::NO_ERROR, "", turn);
-        }
-        Ok(())
-    }
-
-    /// Tells the peer that the end is near, and asks it to say when it has heard.
-    fn begin_drain(&mut self, now: Tick, turn: &mut Turn<'_>) {
-        if self.is_draining() || self.core.is_closing() {
-            return;
-        }
-        turn.announce_close();
-        turn.ping(DRAINING);
-        self.active().draining = Some(now);
     }
 }
 
@@ -407,7 +288,13 @@ where
                 Err(error) => Stop::Ends(Err(error)),
             };
             let result = match stop {
-                Stop::Waits => return Poll::Pending,
+                Stop::Waits => {
+                    if let Some(active) = &mut self.active {
+                        let (pool, now) = (&self.shared.pool, Instant::now());
+                        active.pins.look(&mut self.core, pool, cx.waker(), now);
+                    }
+                    return Poll::Pending;
+                }
                 Stop::Yields => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
@@ -430,22 +317,6 @@ where
         self.poll_end(cx, now, out)
     }
 
-    /// Does what is due, and what the whole server is told to do.
-    fn look_at_clock(&mut self, now: Tick, out: &mut Output) -> Result<(), Error> {
-        let shared = Arc::clone(&self.shared);
-        let turn = &mut Turn { config: &shared.config, now, out };
-        if shared.is_draining() {
-            self.begin_drain(now, turn);
-        }
-        if now >= self.due
-            && let Err(error) = self.on_time(now, turn)
-        {
-            self.core.fail(&error, turn);
-            return Err(error);
-        }
-        Ok(())
-    }
-
     fn close_streams(&mut self, error: &Error, now: Tick, out: &mut Output) {
         let shared = Arc::clone(&self.shared);
         self.core.fail(error, &mut Turn { config: &shared.config, now, out });
@@ -455,70 +326,6 @@ where
     /// Of streams that are closed.
     fn drop_handlers(&mut self) {
         while self.core.next_event().is_some() {}
-    }
-
-    /// Drops what is not needed while nothing is open, and says when it is to be woken.
-    fn rest(&mut self, cx: &Context<'_>, now: Tick) {
-        self.core.rest();
-        if self.core.open_streams() == 0
-            && self.active.as_ref().is_some_and(|active| !active.is_needed())
-        {
-            self.count();
-            self.active = None;
-        }
-        let mut due = self.next_due();
-        let anew = now >= self.due || self.due == NEVER;
-        if anew {
-            due = self.age_due().unwrap_or(NEVER).min(due);
-        }
-        if due < self.due || anew && due != self.due {
-            self.shared.registry.schedule(self.key, cx.waker(), due);
-            self.due = due;
-        }
-    }
-
-    /// Brings the connection to its end.
-    fn poll_end(
-        &mut self,
-        cx: &mut Context<'_>,
-        now: Tick,
-        out: &mut Output,
-    ) -> Poll<Result<(), Error>> {
-        let late = now >= self.next_due();
-        let Self { io, shared, active, .. } = self;
-        let Some(active) = active else { return Poll::Ready(Ok(())) };
-        let Some(ending) = &mut active.ending else { return Poll::Ready(Ok(())) };
-        loop {
-            let done = match &mut ending.stage {
-                Stage::Flush => match poll_write(io, cx, out) {
-                    Poll::Ready(Ok(())) => {
-                        ending.stage = Stage::Shutdown;
-                        continue;
-                    }
-                    other => other.map(|_| ()),
-                },
-                Stage::Shutdown => match Pin::new(&mut *io).poll_shutdown(cx) {
-                    Poll::Ready(Ok(())) => {
-                        (ending.stage, ending.since) = (Stage::Linger(0), now);
-                        continue;
-                    }
-                    other => other.map(|_| ()),
-                },
-                Stage::Linger(bytes) => {
-                    match io.poll_read_on_ready(cx, &shared.pool, &mut active.ticket) {
-                        Poll::Ready(Ok(Some(buf))) if *bytes + buf.len() < LINGER_BYTES => {
-                            *bytes += buf.len();
-                            continue;
-                        }
-                        other => other.map(|_| ()),
-                    }
-                }
-            };
-            if done.is_pending() && !late {
-                return Poll::Pending;
-            }
-            return Poll::Ready(std::mem::replace(&mut ending.result, Ok(())));
-        }
     }
 }
 
@@ -537,7 +344,7 @@ where
         let this = self.get_mut();
         let now = this.shared.registry.now();
         let unsent = this.active.as_mut().and_then(|active| active.unsent.take());
-        let mut out = unsent.unwrap_or_else(take_scratch);
+        let mut out = unsent.or_else(take_scratch).unwrap_or_default();
         let result = this.poll_turn(cx, now, &mut out);
         let rest = return_scratch(out);
         if result.is_pending() {

@@ -28,6 +28,8 @@ pub(super) struct Exchange<S: Service<Request<Body>>, B> {
     /// Wakes the connection for this stream. There from the first wait on.
     waker: Option<Waker>,
     deadline: Option<Deadline>,
+    /// The handler waited for content once, and was let stay.
+    stayed: bool,
 }
 
 enum State<S: Service<Request<Body>>, B> {
@@ -63,7 +65,7 @@ impl<T> Drop for Task<T> {
 
 impl<S: Service<Request<Body>>, B> Default for Exchange<S, B> {
     fn default() -> Self {
-        Self { state: State::New, waker: None, deadline: None }
+        Self { state: State::New, waker: None, deadline: None, stayed: false }
     }
 }
 
@@ -128,6 +130,10 @@ where
             let at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
             exchange.deadline = at.map(|at| Deadline { at, timer: None, is_grpc });
         }
+        // A handler that waits for content is woken by its own waker, so that it needs not be polled twice.
+        if self.core.is_live(id) {
+            self.give_waker(id);
+        }
         self.drive(id);
         true
     }
@@ -139,10 +145,9 @@ where
         }
         loop {
             match self.step(id) {
-                Step::Goes => {}
                 Step::Sent => break,
-                Step::Waits if self.has_waker(id) => break,
-                Step::Waits => self.wait(id),
+                Step::Waits if !self.wait(id) => break,
+                Step::Goes | Step::Waits => {}
             }
         }
         if self.has_deadline(id) {
@@ -244,22 +249,37 @@ where
         }
     }
 
-    fn has_waker(&mut self, id: u32) -> bool {
-        self.core.stream(id).is_none_or(|stream| stream.data_mut().waker.is_some())
-    }
-
-    /// An exchange is pending for the first time: it gets a waker, and its handler a task where that is wanted. It has to be polled again.
-    fn wait(&mut self, id: u32) {
-        let elsewhere = self.shared.handlers == Handlers::FirstPollHere;
-        if elsewhere && let Some(stream) = self.core.stream(id) {
-            let state = &mut stream.data_mut().state;
+    /// An exchange is pending. It gets a waker, and its handler a task where that is wanted. Answers whether it has to be polled again.
+    fn wait(&mut self, id: u32) -> bool {
+        let moves = self.shared.handlers == Handlers::FirstPollHere && !self.may_stay(id);
+        let Some(stream) = self.core.stream(id) else { return false };
+        let Exchange { state, waker, .. } = stream.data_mut();
+        let has_waker = waker.is_some();
+        let mut moved = false;
+        if moves {
             *state = match std::mem::replace(state, State::Done) {
-                State::Calling(call) => State::Elsewhere(Task(tokio::spawn(call))),
-                State::Waiting(call) => State::Elsewhere(Task(tokio::spawn(call))),
+                State::Calling(call) => {
+                    moved = true;
+                    State::Elsewhere(Task(tokio::spawn(call)))
+                }
+                State::Waiting(call) => {
+                    moved = true;
+                    State::Elsewhere(Task(tokio::spawn(call)))
+                }
                 other => other,
             };
         }
-        self.give_waker(id);
+        if !has_waker {
+            self.give_waker(id);
+        }
+        moved || !has_waker
+    }
+
+    /// Whether a handler waits for the content of its request, for the first time: that most often comes with the next read, and costs
+    /// less here than in a task of its own.
+    fn may_stay(&mut self, id: u32) -> bool {
+        let Some(stream) = self.core.stream(id) else { return false };
+        stream.is_awaited() && !std::mem::replace(&mut stream.data_mut().stayed, true)
     }
 
     fn give_waker(&mut self, id: u32) {

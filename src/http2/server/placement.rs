@@ -4,8 +4,9 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Handlers {
-    /// A handler is polled once in the connection's task. If it is not done then, a task of its own goes on with it. Handlers that answer
-    /// at once cost no task and no wake-up, and those that wait disturb nobody.
+    /// A handler is polled once in the connection's task, and once more if it waited for the content of its request. If it is not done then,
+    /// a task of its own goes on with it. Handlers that answer as soon as they have their request cost no task and no wake-up of another, and
+    /// those that wait disturb nobody.
     #[default]
     FirstPollHere,
     /// Always in the connection's task. Least overhead where handlers never compute for long; one connection never uses two cores.

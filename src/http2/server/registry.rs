@@ -2,7 +2,7 @@
 //!
 //! No connection has a timer. It says at which tick it wants to be woken, and one task looks through the list once a second.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ impl Registry {
             }
         };
         if !std::mem::replace(&mut list.swept, true) {
-            tokio::spawn(sweep(Arc::downgrade(shared)));
+            tokio::spawn(sweep(Arc::clone(shared)));
         }
         Key(place)
     }
@@ -147,11 +147,11 @@ impl Registry {
 }
 
 /// Wakes those whose time has come, as long as there is any connection.
-async fn sweep(shared: Weak<Shared>) {
+async fn sweep(server: Arc<Shared>) {
+    let registry = &server.registry;
     loop {
-        tokio::time::sleep(SWEEP).await;
-        let Some(shared) = shared.upgrade() else { return };
-        let registry = &shared.registry;
+        // The last connection takes this task along.
+        let _ = tokio::time::timeout(SWEEP, registry.emptied.notified()).await;
         let now = registry.now();
         registry.wake(|entry| entry.due <= now);
         let mut list = registry.list();

@@ -92,7 +92,8 @@ impl State {
         self.press(now, after);
     }
 
-    fn is_pressed(&self) -> bool {
+    /// Whether a request waits, or has been refused and nothing came back since.
+    pub(in crate::pool) fn is_pressed(&self) -> bool {
         self.want.turned_away || !self.nobody_waits()
     }
 

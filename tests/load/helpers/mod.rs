@@ -9,6 +9,8 @@ mod channels;
 mod claims;
 mod crowd;
 mod flood;
+#[cfg(feature = "http2")]
+mod http2;
 mod live;
 mod loris;
 mod mute;
@@ -78,6 +80,10 @@ pub(crate) fn run(words: &[String]) {
             "bulk" => bulk::run(work).await,
             "trickle" => trickle::run(work).await,
             "crowd" => crowd::run(work).await,
+            #[cfg(feature = "http2")]
+            "http2" => http2::run(work).await,
+            #[cfg(feature = "http2")]
+            "http2_honest" => http2::honest::run(work).await,
             #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
             "callers" => callers::run(work).await,
             #[cfg(feature = "tonic")]

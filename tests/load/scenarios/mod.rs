@@ -7,6 +7,8 @@ mod claims;
 mod daemon;
 mod descriptors;
 mod flood;
+#[cfg(feature = "http2")]
+mod http2;
 mod identity_files;
 mod kept;
 mod mappings;
@@ -83,6 +85,60 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("kept: by trickles", kept::by_trickles),
     scenario("kept: by slices", kept::by_slices),
     scenario("mappings", mappings::run),
+    #[cfg(feature = "http2")]
+    scenario("http2: resets", http2::resets),
+    #[cfg(feature = "http2")]
+    scenario("http2: requests that the server has to reset", http2::provoked),
+    #[cfg(feature = "http2")]
+    scenario("http2: requests beyond the limit", http2::refused),
+    #[cfg(feature = "http2")]
+    scenario("http2: blocks without end", http2::continuations),
+    #[cfg(feature = "http2")]
+    scenario("http2: blocks of empty frames", http2::empty_continuations),
+    #[cfg(feature = "http2")]
+    scenario("http2: header bombs", http2::bomb),
+    #[cfg(feature = "http2")]
+    scenario("http2: full tables", http2::tables),
+    #[cfg(feature = "http2")]
+    scenario("http2: large metadata", http2::heads),
+    #[cfg(feature = "http2")]
+    scenario("http2: empty content", http2::empty_data),
+    #[cfg(feature = "http2")]
+    scenario("http2: frames of one byte", http2::tiny),
+    #[cfg(feature = "http2")]
+    scenario("http2: content that is not read", http2::unread),
+    #[cfg(feature = "http2")]
+    scenario("http2: pings", http2::pings),
+    #[cfg(feature = "http2")]
+    scenario("http2: settings", http2::settings),
+    #[cfg(feature = "http2")]
+    scenario("http2: windows up and down", http2::flips),
+    #[cfg(feature = "http2")]
+    scenario("http2: priorities", http2::priorities),
+    #[cfg(feature = "http2")]
+    scenario("http2: unknown frames", http2::unknown),
+    #[cfg(feature = "http2")]
+    scenario("http2: credit", http2::credit),
+    #[cfg(feature = "http2")]
+    scenario("http2: closed streams", http2::closed),
+    #[cfg(feature = "http2")]
+    scenario("http2: windows too large", http2::overflow),
+    #[cfg(feature = "http2")]
+    scenario("http2: responses that are not read", http2::never_read),
+    #[cfg(feature = "http2")]
+    scenario("http2: no window", http2::no_window),
+    #[cfg(feature = "http2")]
+    scenario("http2: halves of frames", http2::halves),
+    #[cfg(feature = "http2")]
+    scenario("http2: honest: cancellations", http2::cancellations),
+    #[cfg(feature = "http2")]
+    scenario("http2: honest: quick calls", http2::quick_calls),
+    #[cfg(feature = "http2")]
+    scenario("http2: honest: small frames", http2::small_frames),
+    #[cfg(feature = "http2")]
+    scenario("http2: honest: eager credit", http2::eager_credit),
+    #[cfg(feature = "http2")]
+    scenario("http2: honest: late content", http2::late_content),
     #[cfg(feature = "yamux")]
     scenario("yamux: pings", yamux::pings),
     #[cfg(feature = "yamux")]

@@ -133,7 +133,8 @@ where
                 continue;
             }
             match request.command {
-                Command::Write => self.receive_write(input, tasks, in_flight).await?,
+                // In a box, so that a quiet connection does not keep room for it.
+                Command::Write => Box::pin(self.receive_write(input, tasks, in_flight)).await?,
                 Command::Read => tasks.begin(self.answer_read(in_flight)).await,
                 _ => tasks.begin(self.answer_simple(in_flight)).await,
             }

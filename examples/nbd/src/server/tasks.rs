@@ -20,12 +20,18 @@ impl<'conn> Tasks<'conn> {
         Self { begun: Mutex::default() }
     }
 
-    /// Begins some work. What can be done at once is done before this returns.
-    pub(super) async fn begin(&self, work: impl Future<Output = ()> + Send + 'conn) {
+    /// Begins some work. What can be done at once is done before the future that this returns is ready. It has room for a pointer
+    /// only, so that a quiet connection does not keep room for the work.
+    pub(super) fn begin(
+        &self,
+        work: impl Future<Output = ()> + Send + 'conn,
+    ) -> impl Future<Output = ()> + Send {
         let mut work: Task<'conn> = Box::pin(work);
-        let done = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx).is_ready())).await;
-        if !done {
-            self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+        async move {
+            let done = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx).is_ready())).await;
+            if !done {
+                self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+            }
         }
     }
 

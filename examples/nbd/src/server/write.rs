@@ -65,9 +65,9 @@ where
         let mut begun: Vec<u8> = Vec::new();
         while left > 0 {
             let len = left.min(self.piece);
-            let budget = self.reserve(len).await.map_err(|_| ConnectionError::Broken)?;
-            // Memory only when there is something to put into it.
+            // Room and memory only when there is something to put into it: other requests go on while the client pauses.
             input.readable().await?;
+            let budget = self.reserve(len).await.map_err(|_| ConnectionError::Broken)?;
             let mut buf = match self.take(len).await {
                 Ok(buf) => buf,
                 Err(error) => {

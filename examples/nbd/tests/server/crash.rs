@@ -3,6 +3,7 @@
 #![cfg(all(target_os = "linux", feature = "cli"))]
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 
 use alts_nbd::wire::flags::CommandFlags;
@@ -11,7 +12,7 @@ use tokio::net::UnixStream;
 
 use super::raw::{Client, MIB, pattern};
 
-struct Killed(Child);
+pub(crate) struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
@@ -21,10 +22,10 @@ impl Drop for Killed {
 }
 
 /// Starts the command, and waits until it listens.
-fn serve(socket: &std::path::Path, image: &std::path::Path) -> Killed {
+pub(crate) fn serve(arguments: &[&str]) -> Killed {
     let mut child = Process::new(env!("CARGO_BIN_EXE_alts-nbd"))
-        .args(["serve", "--log", "warn", "--listen", &format!("unix:{}", socket.display())])
-        .args(["--export", &format!("disk=file:{}", image.display())])
+        .args(["serve", "--log", "warn"])
+        .args(arguments)
         .stdout(Stdio::piped())
         .spawn()
         .expect("the command starts");
@@ -35,6 +36,11 @@ fn serve(socket: &std::path::Path, image: &std::path::Path) -> Killed {
     Killed(child)
 }
 
+fn serve_image(socket: &Path, image: &Path) -> Killed {
+    let listen = format!("--listen=unix:{}", socket.display());
+    serve(&[&listen, &format!("--export=disk=file:{}", image.display())])
+}
+
 #[tokio::test]
 async fn what_was_flushed_survives_a_kill() {
     let directory = tempfile::tempdir().unwrap();
@@ -42,7 +48,7 @@ async fn what_was_flushed_survives_a_kill() {
     std::fs::File::create(&image).unwrap().set_len(8 * MIB as u64).unwrap();
     let mut expected = vec![0; 8 * MIB];
     for turn in 0..6_usize {
-        let server = serve(&socket, &image);
+        let server = serve_image(&socket, &image);
         let stream = UnixStream::connect(&socket).await.unwrap();
         let mut client = Client::over(stream).await;
         // Whatever was acknowledged by an earlier server.
@@ -72,7 +78,7 @@ async fn sigterm_completes_what_is_in_flight_and_removes_the_socket() {
     let directory = tempfile::tempdir().unwrap();
     let (socket, image) = (directory.path().join("socket"), directory.path().join("image"));
     std::fs::File::create(&image).unwrap().set_len(8 * MIB as u64).unwrap();
-    let mut server = serve(&socket, &image);
+    let mut server = serve_image(&socket, &image);
     let mut client = Client::over(UnixStream::connect(&socket).await.unwrap()).await;
     client.request(Command::Read, CommandFlags::NONE, 0, 8 * MIB).await;
     // The first bytes show that it is being answered.

@@ -1,9 +1,13 @@
 //! The server, and clients that say what they like.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 mod crash;
 mod failures;
 mod handshake;
 mod hostile;
 mod memory;
 mod raw;
+mod secured;
+mod tls;
 mod transmission;

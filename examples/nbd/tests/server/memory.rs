@@ -208,3 +208,21 @@ async fn a_connection_that_is_dropped_gives_everything_back() {
     assert_eq!(server.figures().in_flight, 0);
     assert_within(&server, CAP);
 }
+
+#[tokio::test]
+async fn a_payload_that_stops_holds_up_no_other_request() {
+    for strategy in [Strategy::default(), Strategy::Whole] {
+        let memory = Arc::new(pattern_memory(8 * MIB));
+        let (server, exports) = (server(CAP), exports(memory, strategy));
+        let mut client = Client::ready(&server, &exports).await;
+        // The client waits for this reply before it sends on.
+        let read = client.request(Command::Read, NONE, 0, 4 * MIB).await;
+        let write = client.request(Command::Write, NONE, 0, 2 * MIB).await;
+        let reply = client.reply(0).await;
+        assert_eq!(reply.cookie, read.cookie);
+        assert!(reply.data(0, 4 * MIB) == pattern(0, 4 * MIB));
+        client.send(&pattern(0, 2 * MIB)).await;
+        assert_eq!(client.reply(0).await.cookie, write.cookie);
+        client.disconnect().await;
+    }
+}

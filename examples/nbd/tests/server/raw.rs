@@ -13,9 +13,8 @@ use alts_nbd::wire::option_reply::{OptionReplyHeader, ReplyType};
 use alts_nbd::wire::reply::{ChunkType, ErrorChunk, ReplyHeader, decode_block_status, decode_hole};
 use alts_nbd::wire::request::{Command, Request};
 use alts_nbd::wire::{BASE_ALLOCATION, Errno};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
 
 pub(crate) const MIB: usize = 1 << 20;
@@ -52,8 +51,8 @@ pub(crate) fn pattern(offset: usize, len: usize) -> Vec<u8> {
 }
 
 pub(crate) struct Client {
-    pub(crate) reader: OwnedReadHalf,
-    pub(crate) writer: OwnedWriteHalf,
+    pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
+    pub(crate) writer: Box<dyn AsyncWrite + Send + Unpin>,
     pub(crate) served: JoinHandle<Result<Ending, ConnectionError>>,
     cookie: u64,
 }
@@ -75,15 +74,37 @@ impl Client {
         let (near, far) = UnixStream::pair().expect("a pair of sockets");
         let (server, exports) = (server.clone(), exports.clone());
         let served = tokio::spawn(async move { server.serve(far, exports).await });
-        let (reader, writer) = near.into_split();
-        Self { reader, writer, served, cookie: 0 }
+        Self::new(near, served)
+    }
+
+    fn new(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        served: JoinHandle<Result<Ending, ConnectionError>>,
+    ) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self { reader: Box::new(reader), writer: Box::new(writer), served, cookie: 0 }
     }
 
     /// In transmission with a server in another process.
     pub(crate) async fn over(stream: UnixStream) -> Self {
-        let (reader, writer) = stream.into_split();
-        let served = tokio::spawn(async { Ok(Ending::Disconnected) });
-        Self { reader, writer, served, cookie: 0 }.greet().await.agree().await
+        Self::greeted_over(stream).await.agree().await
+    }
+
+    /// The same, with the flags said.
+    pub(crate) async fn greeted_over(stream: UnixStream) -> Self {
+        Self::new(stream, tokio::spawn(async { Ok(Ending::Disconnected) })).greet().await
+    }
+
+    /// The same connection inside of TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) async fn through(
+        self,
+        tls: &tokio_rustls::TlsConnector,
+        name: &'static str,
+    ) -> Self {
+        let stream = tokio::io::join(self.reader, self.writer);
+        let name = name.try_into().expect("a name");
+        Self::new(tls.connect(name, stream).await.expect("TLS"), self.served)
     }
 
     /// Connected, with the flags said.
@@ -105,7 +126,8 @@ impl Client {
         Self::greeted(server, exports).await.agree().await
     }
 
-    async fn agree(mut self) -> Self {
+    /// Agrees on structured replies and `base:allocation`, and begins transmission.
+    pub(crate) async fn agree(mut self) -> Self {
         let client = &mut self;
         let replies = client.option(number::STRUCTURED_REPLY, b"").await;
         assert_eq!(replies.last().expect("a reply").0, ReplyType::Ack);

@@ -52,6 +52,11 @@ pub(in super::super) enum Purpose {
 }
 
 impl Purposes {
+    /// What both allow.
+    pub(in super::super) fn and(self, other: Self) -> Self {
+        Self { server: self.server && other.server, client: self.client && other.client }
+    }
+
     pub(super) fn allow(self, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Client => self.client,

@@ -8,15 +8,16 @@ use std::time::Instant;
 use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
-use alts::handshaker::identity::Rule;
-use alts::relay::{RelayEnd, relay};
+use alts::handshaker::identity::{PeerIdentity, Rule};
+use alts::relay::RelayEnd;
 use alts::{AltsStream, Connector};
 use clap::Args;
 
 use crate::address::{ListenAddress, TargetAddress};
 use crate::dial::dial;
+use crate::joined::{Common, Joined, Place, peer_name};
 use crate::plain::PlainStream;
-use crate::serving::{Common, Program, ServingArguments, peer_name};
+use crate::serving::{Program, ServingArguments};
 
 /// Arguments of `alts tunnel client`.
 #[derive(Debug, Args)]
@@ -86,27 +87,34 @@ struct Shared {
 }
 
 impl Program for Serving {
-    fn pass(&self, stream: PlainStream) -> impl Future<Output = ()> + Send + 'static {
+    fn pass(&self, stream: PlainStream, place: Place) -> impl Future<Output = ()> + Send + 'static {
         let shared = Arc::clone(&self.0);
         let start = Instant::now();
+        let peer: Arc<str> = peer_name(&stream).into();
+        // In a box that is gone when the relay begins: a quiet connection keeps room for what the block below names.
+        let joining = Box::pin(join(Arc::clone(&shared), stream, Arc::clone(&peer)));
         async move {
             let common = &shared.common;
-            let peer: Box<str> = peer_name(&stream).into();
-            let Ok(target) = Box::pin(reach(&shared, &peer)).await else { return stream.abort() };
-            let server = Arc::clone(&target.negotiated().peer);
-            match common.limited(relay(stream, target, &common.relay)).await {
-                Some(summary) => common.log_end(&peer, server.name(), &summary, start),
-                None => {
-                    common.log_failure(
-                        &peer,
-                        server.name(),
-                        "max_lifetime",
-                        "it lasted for --max-lifetime",
-                    );
-                }
+            if let Some((joined, server)) = joining.await {
+                common.conclude(&peer, server.name(), joined.await, start);
             }
+            drop(place);
         }
     }
+}
+
+/// Connects to the server, and joins both; what goes wrong is logged.
+async fn join(
+    shared: Arc<Shared>,
+    stream: PlainStream,
+    peer: Arc<str>,
+) -> Option<(Box<Joined<PlainStream, AltsStream<PlainStream>>>, Arc<PeerIdentity>)> {
+    let Ok(target) = reach(&shared, &peer).await else {
+        stream.abort();
+        return None;
+    };
+    let server = Arc::clone(&target.negotiated().peer);
+    Some((shared.common.join(stream, target), server))
 }
 
 /// Connects to the server and makes sure who it is; what goes wrong is logged.

@@ -8,17 +8,18 @@ use std::time::Instant;
 use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
-use alts::handshaker::identity::Rule;
-use alts::relay::relay;
+use alts::handshaker::identity::{PeerIdentity, Rule};
+use alts::relay::RelayEnd;
 use alts::{Acceptor, AltsStream};
 use clap::{ArgGroup, Args};
 
 use crate::address::{ListenAddress, TargetAddress};
 use crate::dial::dial;
 use crate::forward::introduce;
+use crate::joined::{Common, Joined, Place, peer_name};
 use crate::plain::PlainStream;
 use crate::proxy_protocol::{self, ProxyProtocol};
-use crate::serving::{Common, Program, ServingArguments, peer_name};
+use crate::serving::{Program, ServingArguments};
 
 /// Arguments of `alts tunnel server`.
 #[derive(Debug, Args)]
@@ -102,35 +103,45 @@ struct Shared {
 }
 
 impl Program for Serving {
-    fn pass(&self, stream: PlainStream) -> impl Future<Output = ()> + Send + 'static {
+    fn pass(&self, stream: PlainStream, place: Place) -> impl Future<Output = ()> + Send + 'static {
         let shared = Arc::clone(&self.0);
         let start = Instant::now();
-        let peer: Box<str> = peer_name(&stream).into();
-        // Begun here and moved in: a task that was given the socket would keep room for it.
-        let handshake = shared.acceptor.accept(stream);
+        let peer: Arc<str> = peer_name(&stream).into();
+        // In a box that is gone when the relay begins: a quiet connection keeps room for what the block below names.
+        let joining = Box::pin(join(Arc::clone(&shared), stream, Arc::clone(&peer)));
         async move {
             let common = &shared.common;
-            let result = handshake.await;
-            common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));
-            // The handshake has logged what went wrong.
-            let Ok(stream) = result else { return common.metrics.ended("no_handshake") };
-            let client = Arc::clone(&stream.negotiated().peer);
-            let target = match Box::pin(reach(&shared, &stream)).await {
-                Ok(target) => target,
-                // Without the authenticated close: the client is not to take this for an empty answer.
-                Err(error) => return common.log_failure(&peer, client.name(), "no_target", &error),
-            };
-            match common.limited(relay(stream, target, &common.relay)).await {
-                Some(summary) => common.log_end(&peer, client.name(), &summary, start),
-                None => {
-                    common.log_failure(
-                        &peer,
-                        client.name(),
-                        "max_lifetime",
-                        "it lasted for --max-lifetime",
-                    );
-                }
+            if let Some((joined, client)) = joining.await {
+                common.conclude(&peer, client.name(), joined.await, start);
             }
+            drop(place);
+        }
+    }
+}
+
+/// Makes sure who the client is, connects to the target, and joins both; what goes wrong is logged.
+async fn join(
+    shared: Arc<Shared>,
+    stream: PlainStream,
+    peer: Arc<str>,
+) -> Option<(Box<Joined<AltsStream<PlainStream>, PlainStream>>, Arc<PeerIdentity>)> {
+    let common = &shared.common;
+    let start = Instant::now();
+    let result = shared.acceptor.accept(stream).await;
+    common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));
+    let Ok(stream) = result else {
+        // The handshake has logged what went wrong.
+        common.metrics.ended("no_handshake");
+        return None;
+    };
+    let client = Arc::clone(&stream.negotiated().peer);
+    match reach(&shared, &stream).await {
+        Ok(target) => Some((common.join(stream, target), client)),
+        Err(error) => {
+            common.log_failure(&peer, client.name(), "no_target", &error);
+            // Without the authenticated close: the client is not to take this for an empty answer.
+            stream.abort();
+            None
         }
     }
 }

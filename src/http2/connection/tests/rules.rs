@@ -79,10 +79,10 @@ fn rapid_resets_end_the_connection() {
             break error;
         }
         id += 2;
-        assert!(id < 3 * u32::from(RESETS.size));
+        assert!(id < 3 * RESETS.size);
     };
     assert_eq!(error.code(), ErrorCode::ENHANCE_YOUR_CALM);
-    assert!(id / 2 >= u32::from(RESETS.size));
+    assert!(id / 2 >= RESETS.size);
     let (head, payload) = frames(&mut server).pop().unwrap();
     assert_eq!(head.kind, Kind::GoAway);
     let go_away = GoAway::parse(&head, &payload).unwrap();
@@ -269,7 +269,7 @@ fn content_of_two_streams_alternates() {
     let ids = [pair.open(false), pair.open(false)];
     pair.exchange();
     for id in ids {
-        pair.client.core.send(id, vec![0; 40_000].into(), true);
+        pair.client.core.send(id, vec![0; 40_000].into(), true, 0);
     }
     pair.client.settle();
     let sent: Vec<_> = frames(&mut pair.client).iter().map(|(head, _)| head.stream).collect();
@@ -280,7 +280,7 @@ fn content_of_two_streams_alternates() {
 fn a_window_that_grows_after_the_end_changes_nothing() {
     let mut pair = Pair::ready();
     let id = pair.open(false);
-    pair.client.core.send(id, vec![0; 10].into(), true);
+    pair.client.core.send(id, vec![0; 10].into(), true, 0);
     pair.exchange();
     let update = WindowUpdate { stream: id, increment: 10 };
     update.write(pair.server.out.frames());

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
 
-use super::super::output::Output;
+use super::output::Output;
 
 /// Slices of one call. Linux takes 1,024; after 64 of 4 KiB and more another call costs nothing.
 const SLICES: usize = 64;
@@ -16,26 +16,31 @@ const SCRATCH: usize = 64 << 10;
 
 thread_local! {
     /// Where the frames of a turn are written, most of the time to leave within it.
-    static OUTPUT: Cell<Option<Output>> = const { Cell::new(None) };
+    static OUTPUT: Cell<Option<Box<Output>>> = const { Cell::new(None) };
 }
 
-/// The thread's memory for output, empty.
-pub(super) fn take_scratch() -> Output {
-    OUTPUT.take().unwrap_or_default()
+/// The thread's memory for output, empty, if it has any.
+pub(crate) fn take_scratch() -> Option<Box<Output>> {
+    OUTPUT.try_with(Cell::take).ok().flatten()
 }
 
-/// Gives it back, and answers what did not leave, in memory of its own.
-pub(super) fn return_scratch(mut output: Output) -> Option<Output> {
-    let rest = (!output.is_empty()).then(|| output.split_off_rest());
+/// Gives it back, and answers what did not leave, in memory of its own or in memory that is half used at least.
+pub(crate) fn return_scratch(mut output: Box<Output>) -> Option<Box<Output>> {
+    let rest = match output.len() {
+        0 => None,
+        len if output.capacity() > 2 * len => Some(Box::new(output.split_off_rest())),
+        _ => return Some(output),
+    };
     if output.capacity() <= SCRATCH {
         output.clear();
-        OUTPUT.set(Some(output));
+        // At the thread's end it is dropped.
+        let _ = OUTPUT.try_with(|scratch| scratch.set(Some(output)));
     }
     rest
 }
 
 /// Writes as much as the transport takes. `Pending` with a part of it left; then the transport wakes the task.
-pub(super) fn poll_write<IO: AsyncWrite + Unpin>(
+pub(crate) fn poll_write<IO: AsyncWrite + Unpin + ?Sized>(
     io: &mut IO,
     cx: &mut Context<'_>,
     output: &mut Output,
@@ -43,7 +48,12 @@ pub(super) fn poll_write<IO: AsyncWrite + Unpin>(
     while !output.is_empty() {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let count = output.slices(&mut slices);
-        match Pin::new(&mut *io).poll_write_vectored(cx, &slices[..count]) {
+        let mut io = Pin::new(&mut *io);
+        let written = match io.is_write_vectored() {
+            true => io.as_mut().poll_write_vectored(cx, &slices[..count]),
+            false => io.as_mut().poll_write(cx, &slices[0]),
+        };
+        match written {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => output.advance(written),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

@@ -1,0 +1,92 @@
+//! The command over ALTS: a client's identity decides what it sees.
+
+#![cfg(all(target_os = "linux", feature = "cli"))]
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use alts::Connector;
+use alts::handshaker::LocalHandshaker;
+use alts::handshaker::dev_ca::DevCa;
+use alts::handshaker::identity::Policy;
+use alts_nbd::wire::flags::CommandFlags;
+use alts_nbd::wire::option::{encode_info_request, number};
+use alts_nbd::wire::option_reply::{OptionError, ReplyType, decode_server};
+use tokio::net::UnixStream;
+
+use super::crash::serve;
+use super::raw::{Client, MIB, pattern};
+
+/// A plain connection to the other end of a secured one.
+async fn bridge(socket: &Path, connector: &Connector) -> UnixStream {
+    let stream = UnixStream::connect(socket).await.unwrap();
+    let mut secured = connector.connect(stream).await.unwrap();
+    let (near, mut far) = UnixStream::pair().unwrap();
+    tokio::spawn(async move { tokio::io::copy_bidirectional(&mut far, &mut secured).await });
+    near
+}
+
+fn listed(replies: &[(ReplyType, Vec<u8>)]) -> Vec<&str> {
+    let servers = replies.iter().filter(|(reply, _)| *reply == ReplyType::Server);
+    servers.map(|(_, data)| decode_server(data).unwrap().0).collect()
+}
+
+#[tokio::test]
+async fn an_identity_decides_which_exports_a_client_sees() {
+    let directory = tempfile::tempdir().unwrap();
+    let (plain, secured) = (directory.path().join("plain"), directory.path().join("secured"));
+    let now = SystemTime::now();
+    let ca = DevCa::new(now).unwrap();
+    ca.issue("spiffe://dev.local/server", now).unwrap().save(directory.path()).unwrap();
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    let _server = serve(&[
+        &format!("--listen=unix:{}", plain.display()),
+        &format!("--listen-alts=unix:{}", secured.display()),
+        "--export=disk=memory:8M",
+        "--export=secret=memory:8M,allow=spiffe://dev.local/friend",
+        "--allow=own-trust-domain",
+        "--deny=spiffe://dev.local/enemy",
+        "--dev",
+        &format!("--cert={}", file("chain.pem")),
+        &format!("--key={}", file("key.pem")),
+        &format!("--bundle=dev.local={}", file("bundle.pem")),
+    ]);
+    let connector = |name: &str| {
+        let identity = ca.issue(&format!("spiffe://dev.local/{name}"), now).unwrap();
+        let policy = Policy::from_rules(["spiffe://dev.local/server"]).unwrap();
+        let handshaker = LocalHandshaker::builder(identity.identity(now).unwrap());
+        Connector::new(handshaker.server_policy(policy).build())
+    };
+    let ask = async |stream| {
+        let mut client = Client::greeted_over(stream).await;
+        let names = client.option(number::LIST, b"").await;
+        let hidden = client.option(number::INFO, &encode_info_request("secret", &[])).await;
+        (listed(&names).join(" "), hidden.last().unwrap().0)
+    };
+    let unknown = ReplyType::Error(OptionError::UnknownExport);
+    let one = |text: &str| text.to_owned();
+    let anybody = UnixStream::connect(&plain).await.unwrap();
+    assert_eq!(ask(anybody).await, (one("disk"), unknown));
+    let stranger = bridge(&secured, &connector("stranger")).await;
+    assert_eq!(ask(stranger).await, (one("disk"), unknown));
+    let friend = bridge(&secured, &connector("friend")).await;
+    assert_eq!(ask(friend).await, (one("disk secret"), ReplyType::Ack));
+
+    // An enemy may finish its side of the handshake, but nothing ever comes.
+    let stream = UnixStream::connect(&secured).await.unwrap();
+    if let Ok(mut stream) = connector("enemy").connect(stream).await {
+        let mut byte = [0];
+        let read = tokio::io::AsyncReadExt::read(&mut stream, &mut byte).await;
+        assert!(!matches!(read, Ok(1..)), "{read:?}");
+    }
+
+    // And it works in bulk.
+    let mut client = Client::over(bridge(&secured, &connector("friend")).await).await;
+    let data = pattern(5, 5 * MIB + 7);
+    assert_eq!(client.write(CommandFlags::FUA, 77, &data).await.code(), None);
+    assert!(client.read(77, data.len()).await == data);
+    let mut other = Client::over(UnixStream::connect(&plain).await.unwrap()).await;
+    assert!(other.read(77, data.len()).await == data, "the same export, in clear");
+    other.disconnect().await;
+    client.disconnect().await;
+}
