@@ -19,7 +19,7 @@ mod held;
 mod hold;
 #[path = "scale/identity.rs"]
 mod identity;
-#[path = "../examples/arguments/mod.rs"]
+#[path = "scale/identity_arguments.rs"]
 mod identity_arguments;
 #[path = "scale/kernel.rs"]
 mod kernel;
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let done = match arguments.role {
-        Some(Role::Server(server)) => server::serve(server).map(|()| true),
+        Some(Role::Server(server)) => server::serve(&server).map(|()| true),
         Some(Role::Hold(hold)) => hold::hold(hold).map(|()| true),
         Some(Role::Identities { directory }) => {
             alts_benches::identity::write(&directory);

@@ -11,8 +11,6 @@
 //! It must be told who may be the server: that is what authentication is for. `--size 65536 --count 1000` instead of
 //! `--message` sends larger messages and more of them.
 
-mod arguments;
-
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
@@ -22,14 +20,13 @@ use std::time::{Duration, Instant};
 
 use alts::connect::{HandshakeFuture, Settings, Socket};
 use alts::handshaker::LocalHandshaker;
-use alts::handshaker::identity::{Policy, Rule};
+use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
+use alts::handshaker::identity::IdentitySource;
 use alts::{AltsStream, Connector};
 use clap::Parser;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-
-use arguments::IdentityArguments;
 
 /// Has a message echoed by an authenticated server.
 #[derive(Debug, Parser)]
@@ -41,8 +38,10 @@ struct Arguments {
     /// The Unix socket on which the server listens.
     #[arg(long, value_name = "PATH", conflicts_with = "connect")]
     unix: Option<PathBuf>,
-    #[arg(long, value_name = "RULE", required = true, help = SERVER_HELP)]
-    server: Vec<Rule>,
+    /// Who may be the server: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
+    /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated.
+    #[arg(long, value_name = "RULE", required = true)]
+    server: Vec<AllowedPeer>,
     /// What to send.
     #[arg(long, value_name = "TEXT", default_value = "hello", conflicts_with = "size")]
     message: String,
@@ -73,9 +72,6 @@ struct Arguments {
     identity: IdentityArguments,
 }
 
-const SERVER_HELP: &str = "Who may be the server: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. \
-    May be repeated";
-
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
@@ -90,8 +86,8 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let patience = Duration::from_secs(arguments.timeout.into());
     let files = arguments.identity.load()?;
-    let name = arguments::own_name(&files)?;
-    let servers = arguments.server.into_iter().fold(Policy::nobody(), Policy::allow);
+    let name = files.snapshot()?.id().clone();
+    let servers = AllowedPeer::policy(&arguments.server, []);
     let handshaker = LocalHandshaker::builder(Arc::new(files)).server_policy(servers).build();
     let mut settings = Settings::default();
     settings.handshake_timeout = patience;

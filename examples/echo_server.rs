@@ -1,4 +1,4 @@
-//! An echo server as one would run it: identity from files that may change, limits, logs, and an orderly stop.
+//! An echo server ready for production: identity from files that may change, limits, logs, and an orderly stop.
 //!
 //! Make an authority and two identities, which are good for 24 hours, then start the server:
 //!
@@ -14,7 +14,6 @@
 //! It prints the address it listens on, for the example `echo_client`. Run `dev-ca issue` again while it runs: it loads
 //! the new certificate within 5 seconds. `RUST_LOG=alts=debug` shows more.
 
-mod arguments;
 mod logs;
 
 use std::error::Error;
@@ -29,7 +28,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use alts::connect::{Listener, Settings, Socket};
-use alts::handshaker::identity::{Policy, Rule};
+use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
+use alts::handshaker::identity::IdentitySource;
 use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
@@ -38,8 +38,6 @@ use clap::Parser;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
-
-use arguments::IdentityArguments;
 
 /// Sends back what authenticated clients send.
 #[derive(Debug, Parser)]
@@ -51,17 +49,16 @@ struct Arguments {
     /// Listen on a Unix socket instead. The file must not exist; it is removed at the end.
     #[arg(long, value_name = "PATH", conflicts_with = "listen")]
     unix: Option<PathBuf>,
-    #[arg(long, value_name = "RULE", help = ALLOW_HELP)]
-    allow: Vec<Rule>,
+    /// Who may be a client: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
+    /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated.
+    #[arg(long, value_name = "RULE", default_value = "own-trust-domain")]
+    allow: Vec<AllowedPeer>,
     /// Unfinished handshakes at a time from one address.
     #[arg(long, value_name = "N", default_value_t = LimitOptions::default().half_open_per_source)]
     half_open_per_source: usize,
     #[command(flatten)]
     identity: IdentityArguments,
 }
-
-const ALLOW_HELP: &str = "Who may be a client: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. \
-    May be repeated [default: everybody in the server's own trust domain]";
 
 /// How long connections have to end when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -80,14 +77,9 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let files = arguments.identity.load()?;
-    files.watch()?;
-    let name = arguments::own_name(&files)?;
+    let name = files.snapshot()?.id().clone();
 
-    let policy = if arguments.allow.is_empty() {
-        Policy::own_trust_domain()
-    } else {
-        arguments.allow.into_iter().fold(Policy::nobody(), Policy::allow)
-    };
+    let policy = AllowedPeer::policy(&arguments.allow, []);
     let handshaker = LocalHandshaker::builder(Arc::new(files)).client_policy(policy).build();
     let mut limits = LimitOptions::default();
     limits.half_open_per_source = arguments.half_open_per_source;
@@ -189,7 +181,7 @@ impl Server {
     }
 }
 
-/// What `future` comes to, or nothing if `stop` comes first, which is not to be asked again then.
+/// The output of `future`, or `None` if `stop` completes first. `stop` must not be polled after that.
 fn or_stop<F: Future + Unpin>(
     mut stop: Pin<&mut impl Future>,
     mut future: F,

@@ -8,7 +8,6 @@
 //!     --cert dev-ca/client/chain.pem --key dev-ca/client/key.pem --message hello
 //! ```
 
-mod arguments;
 #[path = "grpc/echo.rs"]
 mod echo;
 
@@ -20,13 +19,13 @@ use std::time::{Duration, Instant};
 
 use alts::Connector;
 use alts::handshaker::LocalHandshaker;
-use alts::handshaker::identity::{Policy, Rule};
+use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
+use alts::handshaker::identity::IdentitySource;
 use alts::tonic::{AltsConnector, cause_of};
 use clap::Parser;
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
-use arguments::IdentityArguments;
 use echo::echo_client::EchoClient;
 use echo::{Message, RepeatRequest, WhoAmIRequest};
 
@@ -40,8 +39,10 @@ struct Arguments {
     /// The Unix socket on which the server listens.
     #[arg(long, value_name = "PATH", conflicts_with = "connect")]
     unix: Option<PathBuf>,
-    #[arg(long, value_name = "RULE", required = true, help = SERVER_HELP)]
-    server: Vec<Rule>,
+    /// Who may be the server: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
+    /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated.
+    #[arg(long, value_name = "RULE", required = true)]
+    server: Vec<AllowedPeer>,
     /// What to send.
     #[arg(long, value_name = "TEXT", default_value = "hello", conflicts_with = "size")]
     message: String,
@@ -62,9 +63,6 @@ struct Arguments {
     #[command(flatten)]
     identity: IdentityArguments,
 }
-
-const SERVER_HELP: &str = "Who may be the server: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. \
-    May be repeated";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -89,8 +87,8 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let patience = Duration::from_secs(arguments.timeout.into());
     let files = arguments.identity.load()?;
-    let name = arguments::own_name(&files)?;
-    let servers = arguments.server.into_iter().fold(Policy::nobody(), Policy::allow);
+    let name = files.snapshot()?.id().clone();
+    let servers = AllowedPeer::policy(&arguments.server, []);
     let handshaker = LocalHandshaker::builder(Arc::new(files)).server_policy(servers).build();
     let connector = Connector::new(handshaker);
     println!("{:<24}{name}", "we are");

@@ -15,7 +15,6 @@
 //! connect and not call. The service is in `grpc/echo.proto`; `grpc/generated.rs` was made from it and is kept with it, so that
 //! nobody who builds this needs a generator, and a test sees to it that the two fit.
 
-mod arguments;
 #[path = "grpc/echo.rs"]
 mod echo;
 mod logs;
@@ -30,13 +29,13 @@ use std::sync::Arc;
 
 use alts::Acceptor;
 use alts::handshaker::LocalHandshaker;
-use alts::handshaker::identity::{Policy, Rule};
+use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
+use alts::handshaker::identity::IdentitySource;
 use alts::tonic::{Access, Authorization};
 use clap::Parser;
 use tokio::net::{TcpListener, UnixListener};
 use tonic::transport::Server;
 
-use arguments::IdentityArguments;
 use echo::echo_server::EchoServer;
 use service::EchoService;
 
@@ -50,17 +49,16 @@ struct Arguments {
     /// Listen on a Unix socket instead. The file must not exist; it is removed at the end.
     #[arg(long, value_name = "PATH", conflicts_with = "listen")]
     unix: Option<PathBuf>,
-    #[arg(long, value_name = "RULE", help = ALLOW_HELP)]
-    allow: Vec<Rule>,
+    /// Who may call: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
+    /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated. `WhoAmI` is open to all clients.
+    #[arg(long, value_name = "RULE", default_value = "own-trust-domain")]
+    allow: Vec<AllowedPeer>,
     /// The largest message to take, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     max_message: usize,
     #[command(flatten)]
     identity: IdentityArguments,
 }
-
-const ALLOW_HELP: &str = "Who may call: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. May be repeated. \
-    WhoAmI is open to all clients [default: everybody in the server's own trust domain]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -76,15 +74,10 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let files = arguments.identity.load()?;
-    files.watch()?;
-    let name = arguments::own_name(&files)?;
+    let name = files.snapshot()?.id().clone();
     let acceptor = Acceptor::new(LocalHandshaker::builder(Arc::new(files)).build());
 
-    let callers = if arguments.allow.is_empty() {
-        Policy::own_trust_domain()
-    } else {
-        arguments.allow.into_iter().fold(Policy::nobody(), Policy::allow)
-    };
+    let callers = AllowedPeer::policy(&arguments.allow, []);
     let authorization =
         Authorization::new(callers).method("alts.example.Echo", "WhoAmI", Access::authenticated());
     let service = EchoServer::new(EchoService).max_decoding_message_size(arguments.max_message);

@@ -2,7 +2,7 @@
 //!
 //! [`Acceptor`] and [`Connector`] hold what the connections of a server or a client have in common: the handshaker and the
 //! [`Settings`]. On tokio, [`Acceptor::incoming`] accepts and secures the connections of a [`Listener`], [`Acceptor::accept`] and
-//! [`Connector::connect`] secure one [`Socket`] each, and an [`AcceptLoop`] accepts connections that are not to be secured. In an event loop without
+//! [`Connector::connect`] secure one [`Socket`] each, and an [`AcceptLoop`] accepts connections without securing them. In an event loop without
 //! tokio, `start` begins a [`MidHandshake`] over a non-blocking socket.
 //!
 //! # Tests with a stopped clock

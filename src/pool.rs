@@ -254,6 +254,10 @@ impl BufferPool {
 
     #[inline]
     fn class_within_cap(&self, size: usize) -> Result<Class, PoolError> {
+        // What reads ask for. That the cap holds it was checked when the handle was made.
+        if size == self.nominal.nominal() {
+            return Ok(self.nominal);
+        }
         let class = class_of(size)?;
         if class.capacity() <= self.inner.cap {
             return Ok(class);

@@ -2,7 +2,7 @@
 //!
 //! A [`Session`] runs over anything that reads on ready and writes: TCP and Unix sockets, [`AltsStream`](crate::AltsStream), and through
 //! [`Probed`](crate::ready::Probed) whatever else implements tokio's traits. Both sides open [`Stream`]s and accept those of the peer. An idle
-//! stream holds no buffer; received bytes lie in buffers of the pool until they are read, and go up without a copy to those who read on ready.
+//! stream holds no buffer; received bytes lie in buffers of the pool until they are read, and on-ready readers get them without a copy.
 //!
 //! ```text
 //!  Session, Stream      handles; any number of tasks

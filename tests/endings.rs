@@ -1,7 +1,5 @@
 //! How streams end: in time, once, with everything that was written, and with the same error each time.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
 mod support;
 
 use std::future::poll_fn;
@@ -10,53 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use alts::connect::Settings;
-use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
-use alts::{AltsStream, Error, ReuniteError, Truncation};
-use support::polling::{Wakes, now};
-use support::wire::{Control, Wire, wires};
-use support::{CLIENT, SERVER, World, assert_nothing_out, pattern, settings};
+use alts::{Error, ReuniteError, Truncation};
+use support::pair::{Pair, pair};
+use support::polling::{Wakes, error_of, flush, read, shutdown, write};
+use support::{CLIENT, SERVER, World, assert_nothing_out, pattern};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
-
-struct Pair {
-    near: AltsStream<Wire>,
-    near_control: Control,
-    far: AltsStream<Wire>,
-    pool: BufferPool,
-}
-
-async fn pair() -> Pair {
-    let pool = BufferPool::new();
-    let ((near, near_control), (far, _)) = wires(usize::MAX);
-    let settings = settings(&pool, |_| ());
-    let (near, far) = World::new().pair_over(near, far, settings.clone(), settings).await;
-    near_control.take_counts();
-    Pair { near, near_control, far, pool }
-}
-
-fn write(stream: &mut AltsStream<Wire>, bytes: &[u8]) -> Option<io::Result<usize>> {
-    now(|cx| Pin::new(stream).poll_write(cx, bytes))
-}
-
-fn flush(stream: &mut AltsStream<Wire>) -> Option<io::Result<()>> {
-    now(|cx| Pin::new(stream).poll_flush(cx))
-}
-
-fn shutdown(stream: &mut AltsStream<Wire>) -> Option<io::Result<()>> {
-    now(|cx| Pin::new(stream).poll_shutdown(cx))
-}
-
-fn read(stream: &mut AltsStream<Wire>) -> Option<io::Result<Vec<u8>>> {
-    let mut bytes = [0; 100];
-    let mut buf = ReadBuf::new(&mut bytes);
-    let read = now(|cx| Pin::new(stream).poll_read(cx, &mut buf))?;
-    Some(read.map(|()| buf.filled().to_vec()))
-}
-
-fn error_of<T: std::fmt::Debug>(result: Option<io::Result<T>>) -> Error {
-    Error::from(result.expect("ready").unwrap_err())
-}
 
 fn broken(kind: io::ErrorKind) -> Error {
     Error::from(io::Error::from(kind))
@@ -103,7 +61,7 @@ async fn an_answer_is_not_cut_off_by_the_close_of_who_asked() {
 async fn a_shutdown_loses_nothing_that_can_be_read() {
     for text in [&b""[..], b"x", b"a longer text that does not fit into 24 bytes"] {
         for split in [0, 1, 4, 8, 23, 24] {
-            let Pair { mut near, near_control, mut far, pool } = pair().await;
+            let Pair { mut near, near_control, mut far, pool } = pair(|_| ()).await;
             far.write_all(text).await.unwrap();
             shutdown(&mut far).unwrap().unwrap();
             let mut all = near_control.take_arriving();
@@ -123,7 +81,7 @@ async fn a_shutdown_loses_nothing_that_can_be_read() {
 /// A task that waits to read would not be woken any more if another one looked at the socket in its place.
 #[tokio::test]
 async fn a_shutdown_takes_no_wake_up_from_a_reader() {
-    let Pair { mut near, mut far, .. } = pair().await;
+    let Pair { mut near, mut far, .. } = pair(|_| ()).await;
     let (reader, waker) = Wakes::new();
     let mut bytes = [0; 100];
     let mut buf = ReadBuf::new(&mut bytes);
@@ -138,7 +96,7 @@ async fn a_shutdown_takes_no_wake_up_from_a_reader() {
 #[tokio::test]
 async fn a_failed_write_is_not_sent_later() {
     for chunk in [usize::MAX, 10] {
-        let Pair { mut near, near_control, mut far, pool } = pair().await;
+        let Pair { mut near, near_control, mut far, pool } = pair(|_| ()).await;
         if chunk < usize::MAX {
             // Part of the record is with the peer already.
             near_control.script().capacity_left = Some(chunk);
@@ -171,7 +129,7 @@ async fn a_failed_write_is_not_sent_later() {
 
 #[tokio::test]
 async fn a_failed_shutdown_is_not_done_twice() {
-    let Pair { mut near, near_control, mut far, .. } = pair().await;
+    let Pair { mut near, near_control, mut far, .. } = pair(|_| ()).await;
     near_control.fail_writes(io::ErrorKind::ConnectionReset);
     let lost = broken(io::ErrorKind::ConnectionReset);
     assert_eq!(error_of(shutdown(&mut near)), lost);
@@ -186,7 +144,7 @@ async fn a_failed_shutdown_is_not_done_twice() {
 
 #[tokio::test]
 async fn nothing_is_written_after_a_shutdown_that_waits() {
-    let Pair { mut near, near_control, mut far, .. } = pair().await;
+    let Pair { mut near, near_control, mut far, .. } = pair(|_| ()).await;
     near_control.set_write_chunk(0);
     assert_eq!(write(&mut near, b"last words").unwrap().unwrap(), 10);
     assert!(shutdown(&mut near).is_none());
@@ -202,7 +160,7 @@ async fn nothing_is_written_after_a_shutdown_that_waits() {
 /// `tokio::io::split`, is still to be woken by what comes.
 #[tokio::test]
 async fn a_failing_write_takes_no_wake_up_from_a_reader() {
-    let Pair { mut near, near_control, mut far, .. } = pair().await;
+    let Pair { mut near, near_control, mut far, .. } = pair(|_| ()).await;
     let (reader, waker) = Wakes::new();
     let mut bytes = [0; 100];
     for by_readiness in [false, true] {
@@ -242,7 +200,7 @@ async fn a_shutdown_after_the_peers_end_loses_nothing() {
         assert!(near.peer_closed_authenticated());
     }
     // Without the peer's word for it, or with something unsent, it is a loss.
-    let Pair { mut near, near_control, mut far, .. } = pair().await;
+    let Pair { mut near, near_control, mut far, .. } = pair(|_| ()).await;
     near_control.set_write_chunk(0);
     assert_eq!(write(&mut near, b"unsent").unwrap().unwrap(), 6);
     shutdown(&mut far).unwrap().unwrap();
@@ -251,7 +209,7 @@ async fn a_shutdown_after_the_peers_end_loses_nothing() {
     for _ in 0..2 {
         assert_eq!(error_of(shutdown(&mut near)), broken(io::ErrorKind::BrokenPipe));
     }
-    let Pair { mut near, near_control, .. } = pair().await;
+    let Pair { mut near, near_control, .. } = pair(|_| ()).await;
     near_control.fail_writes(io::ErrorKind::BrokenPipe);
     assert_eq!(error_of(shutdown(&mut near)), broken(io::ErrorKind::BrokenPipe));
 }
@@ -294,7 +252,7 @@ async fn halves_are_one_stream_again() {
 /// What the kernel had refused, and part of a record, are there after the halves met again.
 #[tokio::test]
 async fn halves_bring_what_they_hold() {
-    let Pair { mut near, near_control, mut far, pool } = pair().await;
+    let Pair { mut near, near_control, mut far, pool } = pair(|_| ()).await;
     near_control.set_write_chunk(0);
     assert_eq!(write(&mut near, b"unsent").unwrap().unwrap(), 6);
     far.write_all(b"on its way").await.unwrap();

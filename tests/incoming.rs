@@ -36,7 +36,7 @@ impl Listener for Script {
     }
 }
 
-/// By a clock that goes on when nobody has anything to do.
+/// On a clock that advances when every task is idle.
 #[tokio::test(start_paused = true)]
 async fn errors_of_accepting_are_survived_without_spinning() {
     const EMFILE: i32 = 24;

@@ -4,18 +4,16 @@
 //! with `--clients`, so that the counting allocator sees only the server. Byte counts decide, not times.
 
 use std::alloc::System;
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::dev_ca::DevCa;
-use alts::handshaker::identity::{Identity, Policy, TrustBundles, TrustDomain};
+use alts::handshaker::identity::Policy;
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
 use alts::{Acceptor, AltsStream, Connector};
@@ -26,6 +24,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
+#[path = "support/files.rs"]
+mod files;
 #[path = "support/rest.rs"]
 mod rest;
 
@@ -36,6 +36,8 @@ static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const CONNECTIONS: usize = if cfg!(debug_assertions) { 1_000 } else { 8_000 };
 /// Both ends prove the same identity; what is measured does not depend on it.
 const ID: &str = "spiffe://dev.local/memory";
+/// What its files are called.
+const NAME: &str = "memory";
 
 /// The most that an idle connection may hold, plain TCP's share included.
 const IDLE_LIMIT: f64 = 900.0;
@@ -133,11 +135,7 @@ fn measure() -> Figures {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let now = SystemTime::now();
     let issued = DevCa::new(now).and_then(|ca| ca.issue(ID, now)).expect("an identity");
-    for (name, pem) in
-        [("chain", issued.chain_pem()), ("key", issued.key_pem()), ("bundle", issued.bundle_pem())]
-    {
-        fs::write(dir.path().join(name), pem).expect("the file can be written");
-    }
+    files::save(dir.path(), NAME, &issued);
     let connections = CONNECTIONS.min(descriptors().saturating_sub(100).max(1));
     if connections < CONNECTIONS {
         println!("descriptors allow {connections} connections only");
@@ -156,7 +154,7 @@ fn measure() -> Figures {
     limits.half_open_per_source = limits.half_open;
     settings.limits = alts::handshaker::HandshakeLimits::new(limits);
     let pool = settings.pool.clone();
-    let handshaker = LocalHandshaker::builder(identity(dir.path())).build();
+    let handshaker = LocalHandshaker::builder(files::load(dir.path(), NAME)).build();
     let acceptor = Acceptor::with_settings(handshaker, settings);
     let mut bench = Bench::start(&runtime, dir.path(), connections, Some(&acceptor));
     let mut rows = Vec::new();
@@ -191,16 +189,6 @@ fn descriptors() -> usize {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
         .expect("the limit can be raised to the hard one");
     usize::try_from(hard).unwrap_or(usize::MAX)
-}
-
-fn identity(dir: &Path) -> Arc<Identity> {
-    let read = |name| fs::read(dir.join(name)).expect("the file is there");
-    let mut bundles = TrustBundles::new();
-    bundles.allow_development_domain();
-    let domain: TrustDomain = "dev.local".parse().expect("a trust domain");
-    bundles.insert_pem(&domain, &read("bundle")).expect("a bundle");
-    Identity::from_pem(&read("chain"), &read("key"), bundles, SystemTime::now())
-        .expect("an identity")
 }
 
 /// A server with its connections, and the child that keeps the other ends.
@@ -320,7 +308,8 @@ fn clients(dir: &Path, address: SocketAddr, connections: usize, secured: bool) {
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let policy = Policy::from_rules([ID]).expect("a rule");
-        let handshaker = LocalHandshaker::builder(identity(dir)).server_policy(policy).build();
+        let handshaker =
+            LocalHandshaker::builder(files::load(dir, NAME)).server_policy(policy).build();
         let connector = Connector::new(handshaker);
         let mut ends = Vec::with_capacity(connections);
         for _ in 0..connections {

@@ -13,7 +13,7 @@ use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
 use alts::record::Sealer;
 use alts::{AltsStream, Connector, Error, Fault};
-use support::by_hand::{self, Altered};
+use support::by_hand;
 use support::polling::{Wakes, now};
 use support::rng::Rng;
 use support::wire::{Control, Wire, wires};
@@ -63,7 +63,7 @@ async fn pair_within(
         settings.stream.max_frame_size = 1 << 20;
         settings.stream.write_batch = 4 << 20;
     });
-    let (handshaker, tap) = Altered::tapped(world.client_handshaker());
+    let (handshaker, tap) = by_hand::tapped(world.client_handshaker());
     let connector = Connector::with_settings(handshaker, reader);
     let acceptor = world.acceptor(writer);
     let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));

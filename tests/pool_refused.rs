@@ -62,7 +62,7 @@ fn a_refused_mapping_counts_as_the_cap() {
     let stats = pool.stats();
     assert_eq!((stats.in_use_buffers, stats.beyond_cap_bytes), (1, 0));
 
-    // Those who wait do so while a buffer is out, also for another size.
+    // Waiters wait while a buffer is out, also one of another size.
     let (mut first, mut second, mut third) = (None, None, None);
     assert!(ask(0, &mut first, LARGE).is_pending());
     assert!(ask(1, &mut second, 16 * MIB).is_pending());

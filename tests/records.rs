@@ -10,7 +10,7 @@ use alts::pool::BufferPool;
 use alts::record::{AeadProvider, Counter, MAX_LENGTH, Opened, Opener, RecordError, Sealer};
 use ring::{aead, hmac};
 use serde_json::Value;
-use support::by_hand::{Altered, seal, take_records};
+use support::by_hand::{altered, seal, take_records};
 use support::rng::Rng;
 use support::wire::wires;
 use support::{World, pattern};
@@ -589,7 +589,7 @@ async fn streams_cut_as_grpc_go_does() {
 }
 
 async fn cut(world: &World, wish: u32, row: &Value) {
-    let handshaker = Altered::new(world.client_handshaker(), move |result| {
+    let handshaker = altered(world.client_handshaker(), move |result| {
         result.peer_max_frame_size = wish;
     });
     let pool = BufferPool::new();

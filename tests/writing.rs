@@ -1,7 +1,5 @@
 //! What writing promises: when it waits, what it holds, and what is sent by whom.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
 mod support;
 
 use std::io::{self, IoSlice};
@@ -12,53 +10,21 @@ use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
 use alts::{AltsStream, Error, Fault};
 use support::by_hand::take_records;
-use support::polling::now;
-use support::wire::{Control, Wire, wires};
-use support::{World, assert_nothing_out, pattern, settings};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use support::pair::Pair;
+use support::polling::{error_of, flush, now, read, shutdown, write};
+use support::wire::Wire;
+use support::{assert_nothing_out, pattern};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const BATCH: usize = 20_000;
 
-struct Pair {
-    near: AltsStream<Wire>,
-    near_control: Control,
-    far: AltsStream<Wire>,
-    pool: BufferPool,
-}
-
+/// A pair whose batches are small.
 async fn pair(change: impl FnOnce(&mut Settings)) -> Pair {
-    let pool = BufferPool::new();
-    let ((near, near_control), (far, _)) = wires(usize::MAX);
-    let settings = settings(&pool, |settings| {
+    let small = |settings: &mut Settings| {
         settings.stream.write_batch = BATCH;
         change(settings);
-    });
-    let (near, far) = World::new().pair_over(near, far, settings.clone(), settings).await;
-    near_control.take_counts();
-    Pair { near, near_control, far, pool }
-}
-
-fn write(stream: &mut AltsStream<Wire>, bytes: &[u8]) -> Option<io::Result<usize>> {
-    now(|cx| Pin::new(stream).poll_write(cx, bytes))
-}
-
-fn flush(stream: &mut AltsStream<Wire>) -> Option<io::Result<()>> {
-    now(|cx| Pin::new(stream).poll_flush(cx))
-}
-
-fn shutdown(stream: &mut AltsStream<Wire>) -> Option<io::Result<()>> {
-    now(|cx| Pin::new(stream).poll_shutdown(cx))
-}
-
-fn read(stream: &mut AltsStream<Wire>) -> Option<io::Result<Vec<u8>>> {
-    let mut bytes = [0; 100];
-    let mut buf = ReadBuf::new(&mut bytes);
-    let read = now(|cx| Pin::new(stream).poll_read(cx, &mut buf))?;
-    Some(read.map(|()| buf.filled().to_vec()))
-}
-
-fn error_of<T: std::fmt::Debug>(result: Option<io::Result<T>>) -> Error {
-    Error::of(&result.expect("ready").unwrap_err()).expect("an error of ours").clone()
+    };
+    support::pair::pair(small).await
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use super::held::Held;
 use super::identity_arguments::own_name;
 
 /// Serves until standard input ends. Says where it listens; each line it reads has it report what it holds.
-pub(crate) fn serve(arguments: Server) -> Result<(), Error> {
+pub(crate) fn serve(arguments: &Server) -> Result<(), Error> {
     descriptors::raise();
     let files = arguments.identity.load()?;
     let name = own_name(&files)?;

@@ -18,8 +18,6 @@
 //! What an event loop has to do is in `server.rs`: advance handshakes and keep their deadlines and their number, stop
 //! reading from a client that does not read, and call again those that found no buffer.
 
-#[path = "../arguments/mod.rs"]
-mod arguments;
 mod client;
 mod demo;
 #[path = "../logs.rs"]
@@ -33,9 +31,10 @@ use std::sync::Arc;
 
 use alts::Acceptor;
 use alts::handshaker::LocalHandshaker;
+use alts::handshaker::cli::IdentityArguments;
+use alts::handshaker::identity::IdentitySource;
 use clap::{Args, Parser, Subcommand};
 
-use arguments::IdentityArguments;
 use demo::DemoArguments;
 use server::Server;
 
@@ -69,7 +68,7 @@ fn main() -> ExitCode {
     let level = if arguments.command.is_some() { "info" } else { "error" };
     logs::start(level);
     let outcome = match arguments.command {
-        Some(Command::Serve(arguments)) => serve(arguments),
+        Some(Command::Serve(arguments)) => serve(&arguments),
         None => arguments.demo.run(),
     };
     match outcome {
@@ -81,10 +80,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(arguments: ServeArguments) -> Result<(), Box<dyn Error>> {
+fn serve(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
     let files = arguments.identity.load()?;
-    files.watch()?;
-    let name = arguments::own_name(&files)?;
+    let name = files.snapshot()?.id().clone();
     let handshaker = LocalHandshaker::builder(Arc::new(files)).build();
     let mut server = Server::bind(arguments.listen, Acceptor::new(handshaker))
         .map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;

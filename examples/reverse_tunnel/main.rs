@@ -24,8 +24,6 @@
 //! connection is lost. A user whose agent or time is gone, or for whom no agent is there, gets a TCP reset, not the end of a complete answer.
 
 mod agent;
-#[path = "../arguments/mod.rs"]
-mod arguments;
 mod forward;
 #[path = "../logs.rs"]
 mod logs;
@@ -39,12 +37,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alts::handshaker::LocalHandshaker;
-use alts::handshaker::identity::{Policy, Rule};
+use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
+use alts::handshaker::identity::IdentitySource;
 use alts::{Acceptor, Connector};
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
-
-use arguments::IdentityArguments;
 
 /// Reaches a service behind NAT through a relay, over connections that an agent beside the service has made.
 #[derive(Debug, Parser)]
@@ -62,12 +59,6 @@ enum Side {
     Agent(AgentArguments),
 }
 
-const AGENTS_HELP: &str = "Who may be an agent: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. \
-    May be repeated [default: everybody in the relay's own trust domain]";
-
-const RELAY_HELP: &str = "Who may be the relay: spiffe://domain/name, spiffe://domain/prefix/* or spiffe://domain. \
-    May be repeated";
-
 #[derive(Debug, Args)]
 struct RelayArguments {
     /// Where agents connect, over alts.
@@ -76,8 +67,10 @@ struct RelayArguments {
     /// Where users connect, over TCP. Whoever reaches this address reaches the service.
     #[arg(long, value_name = "HOST:PORT")]
     users: SocketAddr,
-    #[arg(long, value_name = "RULE", help = AGENTS_HELP)]
-    allow: Vec<Rule>,
+    /// Who may be an agent: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
+    /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated.
+    #[arg(long, value_name = "RULE", default_value = "own-trust-domain")]
+    allow: Vec<AllowedPeer>,
     #[command(flatten)]
     common: Common,
 }
@@ -87,8 +80,10 @@ struct AgentArguments {
     /// Where the relay takes agents.
     #[arg(long, value_name = "HOST:PORT")]
     relay: String,
-    #[arg(long, value_name = "RULE", required = true, help = RELAY_HELP)]
-    name: Vec<Rule>,
+    /// Who may be the relay: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,
+    /// `spiffe://DOMAIN`, or `own-trust-domain`. Can be repeated.
+    #[arg(long, value_name = "RULE", required = true)]
+    name: Vec<AllowedPeer>,
     /// The service that users reach.
     #[arg(long, value_name = "HOST:PORT")]
     service: String,
@@ -123,13 +118,8 @@ async fn main() -> ExitCode {
 
 async fn run_relay(arguments: RelayArguments) -> Result<(), Box<dyn Error>> {
     let files = arguments.common.identity.load()?;
-    files.watch()?;
-    let name = arguments::own_name(&files)?;
-    let policy = if arguments.allow.is_empty() {
-        Policy::own_trust_domain()
-    } else {
-        arguments.allow.into_iter().fold(Policy::nobody(), Policy::allow)
-    };
+    let name = files.snapshot()?.id().clone();
+    let policy = AllowedPeer::policy(&arguments.allow, []);
     let handshaker = LocalHandshaker::builder(Arc::new(files)).client_policy(policy).build();
     let agents = listen(arguments.agents).await?;
     let users = listen(arguments.users).await?;
@@ -145,9 +135,8 @@ async fn run_relay(arguments: RelayArguments) -> Result<(), Box<dyn Error>> {
 
 async fn run_agent(arguments: AgentArguments) -> Result<(), Box<dyn Error>> {
     let files = arguments.common.identity.load()?;
-    files.watch()?;
-    println!("{} offers {}", arguments::own_name(&files)?, arguments.service);
-    let relays = arguments.name.into_iter().fold(Policy::nobody(), Policy::allow);
+    println!("{} offers {}", files.snapshot()?.id(), arguments.service);
+    let relays = AllowedPeer::policy(&arguments.name, []);
     let handshaker = LocalHandshaker::builder(Arc::new(files)).server_policy(relays).build();
     let agent = agent::Agent {
         connector: Connector::new(handshaker),

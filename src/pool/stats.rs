@@ -11,7 +11,7 @@ use std::time::Instant;
 pub struct PoolStats {
     /// The cap: `in_use_bytes + idle_bytes` never exceeds it.
     pub cap_bytes: usize,
-    /// Buffers out under the cap, with those promised to a waiter that has not collected yet.
+    /// Buffers out under the cap, including those granted to a waiter that has not collected them yet.
     pub in_use_buffers: usize,
     /// Their bytes.
     pub in_use_bytes: usize,

@@ -1,4 +1,4 @@
-//! AES-128-GCM, by whoever computes it.
+//! AES-128-GCM, computed by *ring* or AWS-LC.
 
 use ring::aead as by_ring;
 use ring::error::Unspecified;

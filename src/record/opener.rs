@@ -52,7 +52,7 @@ impl Opener {
         Ok(Self { keys, counter, expanded: KeySlot::default(), failed: None })
     }
 
-    /// Lets `provider` compute AES-GCM, where it is not to be *ring*.
+    /// Lets `provider` compute AES-GCM, in place of *ring*.
     #[must_use]
     pub fn with_aead(mut self, provider: AeadProvider) -> Self {
         self.expanded = KeySlot::new(provider);

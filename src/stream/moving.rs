@@ -25,7 +25,7 @@ pub(super) struct Moving {
 const KEPT_PER_THREAD: usize = 8;
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "connections own boxes, and what is in them is not to be copied")]
+    #[expect(clippy::vec_box, reason = "connections own boxes, and their contents must not be copied")]
     /// Without a window, the latest last. The AES key shows which connection one belongs to.
     static KEPT: RefCell<Vec<Box<Moving>>> = const { RefCell::new(Vec::new()) };
 }

@@ -26,7 +26,7 @@ pub struct SessionStats {
     pub received_bytes: u64,
     /// Bytes of bodies written, from the start.
     pub sent_bytes: u64,
-    /// Bytes of the pool that hold what nobody has read.
+    /// Bytes of the pool that hold unread data.
     pub held_bytes: usize,
     /// Bytes that are written and not yet on their way, headers included.
     pub waiting_bytes: usize,

@@ -11,7 +11,7 @@ use alts::record::RecordError;
 use alts::{AltsStream, Connector, Error};
 
 use crate::read_until_error;
-use crate::support::by_hand::{self, Altered, Tap};
+use crate::support::by_hand::{self, Tap};
 use crate::support::wire::{Control, Wire, wires};
 use crate::support::{World, assert_nothing_out, settings};
 
@@ -33,7 +33,7 @@ async fn refused(world: &World, pool: &BufferPool) -> Refused {
     let mut session = server.start(Role::Server, &HandshakeOptions::default()).unwrap();
 
     // The client's keys are those that the server would have had.
-    let (client, tap) = Altered::tapped(world.client_handshaker());
+    let (client, tap) = by_hand::tapped(world.client_handshaker());
     let ((wire, control), (far, _)) = wires(usize::MAX);
     let connector = Connector::with_settings(client, settings(pool, |_| ()));
     let ours = tokio::spawn(async move { connector.connect(wire).await });

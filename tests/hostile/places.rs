@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use alts::handshaker::{
-    Error, HandshakeLimits, HandshakeOptions, HandshakeSession, Handshaker, LimitOptions, Role,
-    Step,
-};
+use alts::handshaker::{HandshakeLimits, LimitOptions};
 use alts::pool::BufferPool;
 use alts::{Acceptor, connect::Settings};
 
+use crate::support::double::Double;
 use crate::support::wire::wires;
 use crate::support::{World, polling, settings};
 
@@ -40,33 +38,6 @@ async fn a_place_is_kept_until_the_peer_has_been_told() {
     assert_eq!(limits.half_open(), 0);
 }
 
-/// Asks a service that never answers.
-#[derive(Debug)]
-struct Asking(Arc<AtomicUsize>);
-
-impl Handshaker for Asking {
-    fn start(
-        &self,
-        _role: Role,
-        _options: &HandshakeOptions,
-    ) -> Result<Box<dyn HandshakeSession>, Error> {
-        Ok(Box::new(Self(Arc::clone(&self.0))))
-    }
-}
-
-impl HandshakeSession for Asking {
-    fn poll_step(
-        &mut self,
-        _cx: &mut Context<'_>,
-        _received: &[u8],
-        _now: SystemTime,
-        _out: &mut Vec<u8>,
-    ) -> Poll<Result<Step, Error>> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Poll::Pending
-    }
-}
-
 #[tokio::test]
 async fn a_core_is_free_while_a_service_is_asked() {
     let asked = Arc::<AtomicUsize>::default();
@@ -75,7 +46,13 @@ async fn a_core_is_free_while_a_service_is_asked() {
     let limits = HandshakeLimits::new(options);
     let mut settings = Settings::default();
     settings.limits = limits.clone();
-    let acceptor = Acceptor::with_settings(Asking(Arc::clone(&asked)), settings);
+    let asking = Arc::clone(&asked);
+    // Asks a service that never answers.
+    let handshaker = Double::answering(move || {
+        asking.fetch_add(1, Ordering::Relaxed);
+        Poll::Pending
+    });
+    let acceptor = Acceptor::with_settings(handshaker, settings);
     let mut accepting = Vec::new();
     for count in 1..=3 {
         let ((wire, control), peer) = wires(usize::MAX);

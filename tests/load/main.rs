@@ -12,9 +12,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the scenario")]
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
+#[path = "../support/double.rs"]
+mod double;
 #[cfg(feature = "tonic")]
 #[path = "../../examples/grpc/echo.rs"]
 mod echo;
+#[path = "../support/files.rs"]
+mod files;
 mod gauges;
 #[cfg(feature = "tonic")]
 mod grpc;

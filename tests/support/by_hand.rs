@@ -1,16 +1,17 @@
 //! Handshakes and records without a stream, for tests that play the peer or the path between two.
 
-use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
 use alts::handshaker::{
-    AlertCode, Error, HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker,
-    RecordProtocol, Role, Step,
+    Error, HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, RecordProtocol, Role,
+    Step,
 };
 use alts::record::{Opener, Sealer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::double::Double;
 
 /// What a handshake by hand came to.
 pub(crate) struct Peer<S> {
@@ -100,33 +101,29 @@ pub(crate) fn take_records(bytes: &mut Vec<u8>) -> Vec<Vec<u8>> {
     records
 }
 
-type Change = dyn Fn(&mut HandshakeResult) + Send + Sync;
-
-/// A handshaker whose results are seen, and perhaps changed, by a test.
-#[derive(Clone)]
-pub(crate) struct Altered<H> {
-    inner: H,
-    change: Arc<Change>,
+/// A handshaker whose results a test sees, and perhaps changes.
+pub(crate) fn altered(
+    inner: impl Handshaker,
+    change: impl Fn(&mut HandshakeResult) + Send + Sync + 'static,
+) -> Double {
+    Double::around(inner, move |step| {
+        let mut stepped = step();
+        if let Poll::Ready(Ok(Step { result: Some(result), .. })) = &mut stepped {
+            change(result);
+        }
+        stepped
+    })
 }
 
-impl<H> Altered<H> {
-    pub(crate) fn new(
-        inner: H,
-        change: impl Fn(&mut HandshakeResult) + Send + Sync + 'static,
-    ) -> Self {
-        Self { inner, change: Arc::new(change) }
-    }
-
-    /// Also leaves the keys of the last handshake in the slot.
-    pub(crate) fn tapped(inner: H) -> (Self, Tap) {
-        let tap = Tap::default();
-        let slot = tap.clone();
-        let altered = Self::new(inner, move |result| {
-            let key = result.key_data.as_bytes().to_vec();
-            *slot.0.lock().unwrap() = Some((result.record_protocol, key));
-        });
-        (altered, tap)
-    }
+/// A handshaker that leaves the keys of its last handshake in the tap.
+pub(crate) fn tapped(inner: impl Handshaker) -> (Double, Tap) {
+    let tap = Tap::default();
+    let slot = tap.clone();
+    let handshaker = altered(inner, move |result| {
+        let key = result.key_data.as_bytes().to_vec();
+        *slot.0.lock().unwrap() = Some((result.record_protocol, key));
+    });
+    (handshaker, tap)
 }
 
 /// Where the keys of a handshake end up that a test listens to.
@@ -146,47 +143,5 @@ impl Tap {
         let slot = self.0.lock().unwrap();
         let (protocol, key) = slot.as_ref().expect("a handshake is done");
         Opener::new(*protocol, key, role).unwrap()
-    }
-}
-
-impl<H: fmt::Debug> fmt::Debug for Altered<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Altered").field(&self.inner).finish()
-    }
-}
-
-impl<H: Handshaker> Handshaker for Altered<H> {
-    fn start(
-        &self,
-        role: Role,
-        options: &HandshakeOptions,
-    ) -> Result<Box<dyn HandshakeSession>, Error> {
-        let inner = self.inner.start(role, options)?;
-        let change = Arc::clone(&self.change);
-        Ok(Box::new(AlteredSession(Altered { inner, change })))
-    }
-}
-
-#[derive(Debug)]
-struct AlteredSession(Altered<Box<dyn HandshakeSession>>);
-
-impl HandshakeSession for AlteredSession {
-    fn poll_step(
-        &mut self,
-        cx: &mut Context<'_>,
-        received: &[u8],
-        now: SystemTime,
-        out: &mut Vec<u8>,
-    ) -> Poll<Result<Step, Error>> {
-        let Altered { inner, change } = &mut self.0;
-        let mut stepped = inner.poll_step(cx, received, now, out);
-        if let Poll::Ready(Ok(Step { result: Some(result), .. })) = &mut stepped {
-            change(result);
-        }
-        stepped
-    }
-
-    fn fail(&mut self, code: AlertCode, out: &mut Vec<u8>) {
-        self.0.inner.fail(code, out);
     }
 }

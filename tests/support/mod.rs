@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 pub(crate) mod by_hand;
+pub(crate) mod double;
+pub(crate) mod pair;
 pub(crate) mod polling;
 pub(crate) mod rng;
 pub(crate) mod wire;

@@ -1,8 +1,13 @@
 //! One poll at a time.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+
+use alts::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A waker that counts.
 #[derive(Default)]
@@ -31,4 +36,34 @@ pub(crate) fn now<T>(poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Option<T
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }
+}
+
+/// One attempt to write.
+pub(crate) fn write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+) -> Option<io::Result<usize>> {
+    now(|cx| Pin::new(stream).poll_write(cx, bytes))
+}
+
+pub(crate) fn flush(stream: &mut (impl AsyncWrite + Unpin)) -> Option<io::Result<()>> {
+    now(|cx| Pin::new(stream).poll_flush(cx))
+}
+
+pub(crate) fn shutdown(stream: &mut (impl AsyncWrite + Unpin)) -> Option<io::Result<()>> {
+    now(|cx| Pin::new(stream).poll_shutdown(cx))
+}
+
+/// One attempt to read up to 100 bytes.
+pub(crate) fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<io::Result<Vec<u8>>> {
+    let mut bytes = [0; 100];
+    let mut buf = ReadBuf::new(&mut bytes);
+    let read = now(|cx| Pin::new(stream).poll_read(cx, &mut buf))?;
+    Some(read.map(|()| buf.filled().to_vec()))
+}
+
+/// The error with which an attempt failed.
+#[track_caller]
+pub(crate) fn error_of<T: std::fmt::Debug>(attempt: Option<io::Result<T>>) -> Error {
+    Error::from(attempt.expect("ready").unwrap_err())
 }

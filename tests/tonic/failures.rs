@@ -2,15 +2,11 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::task::Poll;
 
 use alts::connect::Settings;
 use alts::handshaker::identity::Policy;
-use alts::handshaker::{
-    AlertCode, Error as HandshakeError, HandshakeOptions, HandshakeSession, Handshaker,
-    LocalHandshaker, Role, Step,
-};
+use alts::handshaker::{AlertCode, Error as HandshakeError, HandshakeOptions, LocalHandshaker};
 use alts::record::RecordError;
 use alts::tonic::{Access, AltsConnector, Authorization, cause_of};
 use alts::{Acceptor, Connector, Error, Fault};
@@ -21,6 +17,7 @@ use tonic::{Code, Status};
 
 use crate::echo::echo_client::EchoClient;
 use crate::fixture::{BOTH, Over, Served, Talk, message, nothing_out};
+use crate::support::double::Double;
 use crate::support::{SERVER, World};
 
 /// What a call comes to without a connection, and what connecting does.
@@ -97,37 +94,14 @@ async fn a_client_that_the_server_refuses() {
     }
 }
 
-#[derive(Debug)]
-struct Gone;
-
-impl Handshaker for Gone {
-    fn start(
-        &self,
-        _: Role,
-        _: &HandshakeOptions,
-    ) -> Result<Box<dyn HandshakeSession>, HandshakeError> {
-        Ok(Box::new(Gone))
-    }
-}
-
-impl HandshakeSession for Gone {
-    fn poll_step(
-        &mut self,
-        _: &mut Context<'_>,
-        _: &[u8],
-        _: SystemTime,
-        _: &mut Vec<u8>,
-    ) -> Poll<Result<Step, HandshakeError>> {
-        Poll::Ready(Err(HandshakeError::Unavailable("nobody listens there".into())))
-    }
-}
-
 #[tokio::test]
 async fn no_handshaker() {
     let world = World::new();
     let served = Served::new(&world, Over::Tcp).await;
     let gone = |cause: &Error| matches!(cause, Error::Handshake(HandshakeError::Unavailable(text)) if text == "nobody listens there");
-    assert_fails(&served, &Connector::new(Gone), Fault::Handshaker, gone).await;
+    let nobody = || Poll::Ready(Err(HandshakeError::Unavailable("nobody listens there".into())));
+    let connector = Connector::new(Double::answering(nobody));
+    assert_fails(&served, &connector, Fault::Handshaker, gone).await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use tonic::Code;
 use crate::echo::WhoAmIRequest;
 use crate::fixture::{Over, Served, message};
 use crate::support::World;
-use crate::support::by_hand::Altered;
+use crate::support::by_hand::altered;
 
 const ACCOUNT: &str = "web@shop.example.iam";
 
@@ -115,7 +115,7 @@ async fn a_server_without_a_trust_domain() {
     ];
     for (policy, expected) in cases {
         let unnamed = |result: &mut HandshakeResult| result.local = "us@shop.example.iam".into();
-        let acceptor = Acceptor::new(Altered::new(world.server_handshaker(), unnamed));
+        let acceptor = Acceptor::new(altered(world.server_handshaker(), unnamed));
         let served = Served::start(&acceptor, Over::Tcp, Authorization::new(policy)).await;
         let (mut client, _) = served.connect(&world).await;
         let code =

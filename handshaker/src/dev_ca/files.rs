@@ -61,7 +61,7 @@ impl DevCa {
         if found.key != key.der_bytes() {
             return Err(DevCaError::not_ours(&key_path, "the key is not that of the certificate"));
         }
-        // Issuing needs the subject's name, which is made anew. It must come out as it was.
+        // Issuing needs the subject's name, which is built again. The result must be the same.
         let params = ca_params(&found.domain, found.not_before, found.not_after)?;
         let again = params.self_signed(&key)?;
         if authority_of(again.der()).map(|again| again.subject) != Ok(found.subject) {

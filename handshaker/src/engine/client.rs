@@ -94,7 +94,7 @@ impl AwaitServerInit {
     }
 }
 
-/// There are keys; nobody has proved anything.
+/// The keys are derived; neither side has proved its identity.
 pub(super) struct AwaitServerFinished {
     config: Config,
     secrets: Secrets,

@@ -1,7 +1,7 @@
 //! Name constraints (RFC 5280, section 4.2.1.10): which names the certificates below an authority may have.
 //!
 //! URIs, DNS names and IP addresses are understood. A name of another form is refused where a constraint on that form exists,
-//! as the RFC demands of those who cannot check it.
+//! as the RFC requires of implementations that cannot check it.
 
 use std::net::Ipv4Addr;
 

@@ -200,7 +200,7 @@ impl Bundle {
         self.digest.get_or_init(|| sha256_of_all(self.contents.iter().map(Digest::as_slice)))
     }
 
-    /// Adds what is in `pem`; what cannot be used goes to `unused`. After an error the bundle is not to be used.
+    /// Adds what is in `pem`; what cannot be used goes to `unused`. After an error the bundle must not be used.
     pub(super) fn insert_pem(
         &mut self,
         pem: &[u8],

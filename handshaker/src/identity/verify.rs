@@ -1,4 +1,4 @@
-//! The verifier of peers: chains, and the cache of those that were good.
+//! The verifier of peers: chains, and the cache of valid ones.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

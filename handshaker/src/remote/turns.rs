@@ -243,7 +243,7 @@ mod tests {
                 })
             })
             .collect();
-        // A call that has just begun to wait is looked at by those that were there before.
+        // The calls that waited before look at a call that has just begun to wait.
         tokio::time::sleep(TIMEOUT).await;
         assert!(order.lock().unwrap().is_empty(), "a timeout without end never ends it");
         drop(parked);

@@ -137,7 +137,7 @@ impl Admission {
         taken < free.min(self.0.places_per_caller)
     }
 
-    /// Gives a place back, and what is free to those that wait.
+    /// Gives a place back, and free places to waiting calls.
     fn leave(&self, caller: Caller) {
         let mut state = self.lock();
         state.taken -= 1;

@@ -1,11 +1,13 @@
 //! Receiving: frames apart, bodies to their streams.
 
+mod frames;
+
 use super::marks::Marks;
-use super::table::{Cut, NONE, Stream};
-use super::{After, Closing, Core, Moment};
+use super::table::{Cut, NONE};
+use super::{After, Core, Moment};
 use crate::pool::{PoolError, PooledBuf};
-use crate::yamux::error::{Error, Violation};
-use crate::yamux::header::{self, Flags, Header};
+use crate::yamux::error::Error;
+use crate::yamux::header::{self, Header};
 use crate::yamux::limits;
 
 /// The body of a Data frame that has not arrived in whole.
@@ -262,174 +264,6 @@ impl Core {
         }
     }
 
-    fn on_frame(&mut self, header: Header, now: Moment, after: &mut After) -> Result<(), Error> {
-        match header {
-            Header::Data { stream, flags, len } => self.on_data(stream, flags, len, now, after),
-            Header::WindowUpdate { stream, flags, delta } => {
-                self.on_window_update(stream, flags, delta, now, after)
-            }
-            Header::Ping { value } => {
-                self.reply(Header::Pong { value }, after);
-                self.empty_frame(now)
-            }
-            Header::Pong { value } => {
-                self.steady.pings.answered(value, now, after);
-                self.empty_frame(now)
-            }
-            Header::GoAway { code: 0 } => {
-                self.steady.peer_away = true;
-                self.wake_waiters(after);
-                self.wake_driver(after);
-                self.empty_frame(now)
-            }
-            Header::GoAway { code } => Err(Error::GoAway { code }),
-        }
-    }
-
-    /// Counts a frame that moved nothing.
-    fn empty_frame(&mut self, now: Moment) -> Result<(), Error> {
-        if now.0.saturating_sub(self.empty_since.0) >= 1_000_000 {
-            self.empty_since = now;
-            self.empty_frames = 0;
-        }
-        self.empty_frames += 1;
-        match self.empty_frames > limits::MAX_EMPTY_FRAMES {
-            true => Err(Violation::Flood.into()),
-            false => Ok(()),
-        }
-    }
-
-    /// What Data and window updates have in common: SYN, ACK and RST. The stream, if the frame means one that is there.
-    fn on_stream(
-        &mut self,
-        id: u32,
-        flags: Flags,
-        code: u32,
-        now: Moment,
-        after: &mut After,
-    ) -> Result<Option<u32>, Error> {
-        if flags.has(Flags::SYN) && !self.on_syn(id, flags, after)? {
-            self.empty_frame(now)?;
-            return Ok(None);
-        }
-        let Some(slot) = self.table.find(id) else {
-            self.empty_frame(now)?;
-            return Ok(None);
-        };
-        if flags.has(Flags::RST) {
-            self.steady.counts.resets_in += 1;
-            self.cut(slot, Cut::ByPeer(code), after);
-            return Ok(None);
-        }
-        if self.table[slot].marks.take(Marks::UNACKED) {
-            self.unacked -= 1;
-            self.wake_waiters(after);
-        }
-        Ok(Some(slot))
-    }
-
-    /// Whether there is a new stream.
-    fn on_syn(&mut self, id: u32, flags: Flags, after: &mut After) -> Result<bool, Error> {
-        if id == 0 || self.is_ours(id) {
-            return Err(Violation::SynOfThisSide { stream: id }.into());
-        }
-        if self.table.find(id).is_some() {
-            return Err(Violation::SynTwice { stream: id }.into());
-        }
-        if flags.has(Flags::RST) {
-            return Ok(false);
-        }
-        let refuse = self.steady.away
-            || self.steady.closing != Closing::No
-            || self.steady.handles == 0
-            || self.incoming >= self.steady.config.max_incoming
-            || self.queued >= self.steady.config.backlog;
-        if refuse {
-            self.steady.counts.refused += 1;
-            let reset = Header::WindowUpdate { stream: id, flags: Flags::RST, delta: 0 };
-            self.reply(reset, after);
-            return Ok(false);
-        }
-        let marks = Marks::QUEUED.and(Marks::NO_READER).and(Marks::NO_WRITER);
-        let slot = self.table.insert(Stream::new(id, marks, self.steady.config.window));
-        self.incoming += 1;
-        self.queued += 1;
-        self.accepting.push(&mut self.table, slot);
-        after.wake(&mut self.steady.accepter);
-        Ok(true)
-    }
-
-    fn on_data(
-        &mut self,
-        id: u32,
-        flags: Flags,
-        len: u32,
-        now: Moment,
-        after: &mut After,
-    ) -> Result<(), Error> {
-        let slot = self.on_stream(id, flags, 0, now, after)?;
-        let mut body = Body { slot: NONE, left: len, fin: false };
-        if let Some(slot) = slot {
-            let stream = &mut self.table[slot];
-            let credit = stream.receive.credit();
-            if len > 0 && stream.marks.has(Marks::FIN_IN) {
-                // It ended its direction: what is this, then?
-                self.cut(slot, Cut::Here(0), after);
-            } else if !stream.receive.receive(len) {
-                return Err(Violation::CreditExceeded { stream: id, len, credit }.into());
-            } else if len > 0 && stream.marks.has(Marks::ORPHAN) {
-                self.cut(slot, Cut::Here(0), after);
-            } else {
-                body = Body { slot, left: len, fin: flags.has(Flags::FIN) };
-            }
-        }
-        if len > 0 {
-            self.body = Some(body);
-        } else if body.fin {
-            self.fin_in(body.slot, after);
-        } else {
-            self.empty_frame(now)?;
-        }
-        Ok(())
-    }
-
-    fn on_window_update(
-        &mut self,
-        id: u32,
-        flags: Flags,
-        delta: u32,
-        now: Moment,
-        after: &mut After,
-    ) -> Result<(), Error> {
-        let Some(slot) = self.on_stream(id, flags, delta, now, after)? else { return Ok(()) };
-        let stream = &mut self.table[slot];
-        if !stream.send.add(delta) {
-            return Err(Violation::CreditOverflow { stream: id }.into());
-        }
-        if delta > 0 {
-            after.wake(&mut stream.writer);
-        }
-        if flags.has(Flags::FIN) {
-            self.fin_in(slot, after);
-        } else if delta == 0 && flags == Flags::NONE {
-            self.empty_frame(now)?;
-        }
-        Ok(())
-    }
-
-    /// The peer has ended its direction. A second time means nothing.
-    fn fin_in(&mut self, slot: u32, after: &mut After) {
-        let stream = &mut self.table[slot];
-        if stream.marks.has(Marks::FIN_IN) {
-            return;
-        }
-        stream.marks.set(Marks::FIN_IN);
-        after.wake(&mut stream.reader);
-        if stream.marks.has(Marks::FIN_OUT) {
-            self.off_wire(slot, after);
-        }
-    }
-
     /// The connection has failed: reset by a peer, perhaps, that closed it over unread bytes. Where nothing was open nothing is lost.
     pub(in crate::yamux) fn connection_failed(
         &mut self,
@@ -451,7 +285,7 @@ impl Core {
             true => Error::Truncated,
             false => Error::Lost,
         };
-        // Those that were closed here and not by the peer concern nobody any more.
+        // Streams that this side has closed and the peer has not no longer matter.
         let clean = !mid_frame && self.table.on_wire() == self.orphans;
         self.end(if clean { Error::GoAway { code: 0 } } else { error.clone() }, after);
         match clean {

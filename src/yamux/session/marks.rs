@@ -11,7 +11,7 @@ impl Marks {
     pub(super) const SYN_DUE: Self = Self(1 << 1);
     /// ACK is to be sent.
     pub(super) const ACK_DUE: Self = Self(1 << 2);
-    /// It is in the list of those with a frame to send.
+    /// It is in the list of streams with a frame to send.
     pub(super) const DUE: Self = Self(1 << 3);
     /// It waits for room to send.
     pub(super) const BLOCKED: Self = Self(1 << 4);

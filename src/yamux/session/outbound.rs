@@ -136,7 +136,7 @@ impl Core {
         }
     }
 
-    /// Puts a stream into the list of those with a frame of their own to send.
+    /// Puts a stream into the list of streams with a frame to send.
     pub(super) fn make_due(&mut self, slot: u32, after: &mut After) {
         if !self.table[slot].marks.has(Marks::DUE) {
             self.table[slot].marks.set(Marks::DUE);

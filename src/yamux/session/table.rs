@@ -1,4 +1,4 @@
-//! The streams of a session: by slot for those who hold a handle, by id for what arrives.
+//! The streams of a session: by slot for handles, by id for received frames.
 //!
 //! A stream that is over on the wire has no id any more, and keeps its slot until its last handle is dropped.
 
@@ -27,7 +27,7 @@ pub(super) struct Stream {
     pub(super) granted_at: u32,
     /// By how many bytes the window has grown.
     pub(super) grown: u32,
-    /// The next in the list of those with a frame to send, and in the list of those that wait to be accepted or for room.
+    /// The next in the list of streams with a frame to send, and in the list of streams that wait to be accepted or for room.
     next: [u32; 2],
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
@@ -100,7 +100,7 @@ impl Table {
         self.ids.get(&id).copied()
     }
 
-    /// The id means nothing any more. What many streams needed is not kept when none is left.
+    /// Forgets the id. The memory that many streams needed is freed when none is left.
     pub(super) fn forget_id(&mut self, id: u32) {
         self.ids.remove(&id);
         if self.ids.is_empty() {

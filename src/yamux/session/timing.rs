@@ -82,7 +82,7 @@ impl Core {
         Ok(())
     }
 
-    /// Time is up for those that are still open.
+    /// Streams that are still open have timed out.
     fn cut_all(&mut self, after: &mut After) {
         for slot in self.table.slots() {
             if self.table.get_mut(slot).is_some() {

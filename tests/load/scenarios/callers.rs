@@ -15,9 +15,9 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::server::Connected;
 
 use super::daemon::handshake;
+use crate::files;
 use crate::gauges::wait_until;
 use crate::helper::Helper;
-use crate::identities;
 use crate::row::Row;
 use crate::scale::Scale;
 use crate::service;
@@ -38,7 +38,7 @@ impl Asked {
         let mut limits = ServiceLimits::default();
         change(&mut limits);
         let service = HandshakerService::builder()
-            .identity(identities::load(target.identities.path(), "server"))
+            .identity(files::load(target.identities.path(), "server"))
             .server_policy(Policy::own_trust_domain())
             .limits(limits)
             .build()

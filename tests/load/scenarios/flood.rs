@@ -1,18 +1,13 @@
 //! Valid first messages, each of which costs the server a key exchange and a signature before its sender has proved anything. Honest
 //! clients from another source come meanwhile.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use std::time::SystemTime;
 
 use alts::connect::Settings;
-use alts::handshaker::{
-    AlertCode, Error, HandshakeOptions, HandshakeSession, Handshaker, LimitOptions,
-    LocalHandshaker, Role, Step,
-};
+use alts::handshaker::LimitOptions;
 
+use crate::double::Double;
 use crate::identities::{self, Identities};
 use crate::row::Row;
 use crate::scale::Scale;
@@ -192,7 +187,14 @@ fn counted(change: impl FnOnce(&mut Settings, &mut LimitOptions)) -> (Target, Ar
     let identities = Identities::new();
     let computing = Arc::<Computing>::default();
     let inner = identities::server(identities.path());
-    let handshaker = Counted { inner, computing: Arc::clone(&computing) };
+    let counting = Arc::clone(&computing);
+    let handshaker = Double::around(inner, move |step| {
+        let others = counting.now.fetch_add(1, Ordering::AcqRel);
+        counting.most.fetch_max(others + 1, Ordering::Relaxed);
+        let stepped = step();
+        counting.now.fetch_sub(1, Ordering::AcqRel);
+        stepped
+    });
     let target = Target::launch(identities, handshaker, change, |listener, acceptor, tally| {
         target::accept(listener, acceptor, tally, service::echo)
     });
@@ -217,55 +219,6 @@ impl Computing {
 
     fn clear(&self) {
         self.most.store(0, Ordering::Relaxed);
-    }
-}
-
-/// A handshaker that counts.
-#[derive(Debug)]
-struct Counted {
-    inner: LocalHandshaker,
-    computing: Arc<Computing>,
-}
-
-impl Handshaker for Counted {
-    fn start(
-        &self,
-        role: Role,
-        options: &HandshakeOptions,
-    ) -> Result<Box<dyn HandshakeSession>, Error> {
-        let inner = self.inner.start(role, options)?;
-        Ok(Box::new(CountedSession { inner, computing: Arc::clone(&self.computing) }))
-    }
-}
-
-struct CountedSession {
-    inner: Box<dyn HandshakeSession>,
-    computing: Arc<Computing>,
-}
-
-impl fmt::Debug for CountedSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl HandshakeSession for CountedSession {
-    fn poll_step(
-        &mut self,
-        cx: &mut Context<'_>,
-        received: &[u8],
-        now: SystemTime,
-        out: &mut Vec<u8>,
-    ) -> Poll<Result<Step, Error>> {
-        let others = self.computing.now.fetch_add(1, Ordering::AcqRel);
-        self.computing.most.fetch_max(others + 1, Ordering::Relaxed);
-        let stepped = self.inner.poll_step(cx, received, now, out);
-        self.computing.now.fetch_sub(1, Ordering::AcqRel);
-        stepped
-    }
-
-    fn fail(&mut self, code: AlertCode, out: &mut Vec<u8>) {
-        self.inner.fail(code, out);
     }
 }
 

@@ -15,9 +15,10 @@ use alts::handshaker::identity::{IdentityFiles, Policy};
 use alts::{Connector, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::files::{save, write};
 use crate::gauges::wait_until;
 use crate::helpers::raw::{connect, source};
-use crate::identities::{Identities, save, write};
+use crate::identities::Identities;
 use crate::row::Row;
 use crate::scale::Scale;
 use crate::service;

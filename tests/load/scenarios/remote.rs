@@ -8,8 +8,9 @@ use alts::handshaker::service::HandshakerService;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 
+use crate::files;
 use crate::gauges::wait_until;
-use crate::identities::{self, Identities};
+use crate::identities::Identities;
 use crate::row::Row;
 use crate::scale::Scale;
 use crate::service;
@@ -24,7 +25,7 @@ fn target(most: usize) -> (Target, HandshakerService) {
     let identities = Identities::new();
     let path = identities.path().join("service");
     let service = HandshakerService::builder()
-        .identity(identities::load(identities.path(), "server"))
+        .identity(files::load(identities.path(), "server"))
         .build()
         .expect("the limits are the usual ones");
     let remote = RemoteHandshaker::builder(format!("unix:{}", path.display()))

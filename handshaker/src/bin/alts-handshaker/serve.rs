@@ -41,7 +41,7 @@ const STREAMS_PER_CONNECTION: u32 = 256;
 /// What one stream may send before it is read, in bytes. Streams that wait for a place are not read.
 const STREAM_WINDOW: u32 = 64 << 10;
 
-/// The same for all streams of one connection: those that wait must not keep the messages of others from getting through.
+/// The same for all streams of one connection: waiting streams must not block the messages of others.
 const CONNECTION_WINDOW: u32 = STREAMS_PER_CONNECTION * STREAM_WINDOW;
 
 /// The largest list of headers, in bytes. Those of handshakes have some hundred.

@@ -1,4 +1,4 @@
-//! How many connections there may be, and which one goes when another comes, or when it is of no use.
+//! How many connections there may be, and which one is closed when another arrives, or when it stays unused.
 //!
 //! A caller that comes is never turned away: where there is no room, the connection that has been unused for longest goes, of the
 //! caller itself if that has all it may have, or else of the caller with the most. So connections that say nothing keep nobody
@@ -134,7 +134,7 @@ impl Places {
         if of_caller >= self.0.limits.per_caller.max(1) {
             self.displace(&mut state, caller);
         } else if state.open.len() >= self.0.limits.all.max(1) {
-            // The newcomer's own, if nobody has more than it has.
+            // A connection of the new one's caller, if no other caller has more.
             let most = state.of_caller.iter().max_by_key(|(_, count)| **count);
             let victim = most.filter(|(_, count)| **count > of_caller).map(|(victim, _)| *victim);
             self.displace(&mut state, victim.unwrap_or(caller));
@@ -249,7 +249,7 @@ impl State {
 }
 
 impl Open {
-    /// When it is of no use any more, if nothing happens.
+    /// When it counts as unused, if nothing happens.
     fn due(&self, limits: &PlaceLimits) -> Option<Instant> {
         if self.calls.is_empty() {
             let patience = if self.has_called { limits.idle } else { limits.first_call };
