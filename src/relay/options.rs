@@ -32,6 +32,13 @@ pub struct RelayOptions {
     pub counters: Option<Arc<RelayCounters>>,
 }
 
+/// A copy of its own for one relay.
+impl From<&RelayOptions> for Arc<RelayOptions> {
+    fn from(options: &RelayOptions) -> Self {
+        Self::new(options.clone())
+    }
+}
+
 /// Bytes that were moved, for metrics.
 #[derive(Debug, Default)]
 pub struct RelayCounters {

@@ -3,14 +3,13 @@
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 use alts::relay::RelayEnd;
 use clap::Args;
 
 use crate::address::{ListenAddress, TargetAddress};
 use crate::dial::dial;
-use crate::joined::{Common, Joined, Place, peer_name};
+use crate::joined::{Common, Connection, Joined};
 use crate::plain::PlainStream;
 use crate::proxy_protocol::{self, ProxyProtocol};
 use crate::serving::{Program, ServingArguments};
@@ -54,33 +53,33 @@ struct Shared {
 }
 
 impl Program for Forwarding {
-    fn pass(&self, stream: PlainStream, place: Place) -> impl Future<Output = ()> + Send + 'static {
-        let shared = Arc::clone(&self.0);
-        let start = Instant::now();
-        let peer: Box<str> = peer_name(&stream).into();
+    fn pass(
+        &self,
+        stream: PlainStream,
+        connection: Connection,
+    ) -> impl Future<Output = ()> + Send + 'static {
         // In a box that is gone when the relay begins: a quiet connection keeps room for what the block below names.
-        let joining = Box::pin(join(Arc::clone(&shared), stream));
+        let joining = Box::pin(join(Arc::clone(&self.0), stream, connection));
         async move {
-            let common = &shared.common;
-            match joining.await {
-                Ok(joined) => common.conclude(&peer, "", joined.await, start),
-                Err(error) => common.log_failure(&peer, "", "no_target", &error),
+            if let Some(joined) = joining.await {
+                joined.await;
             }
-            drop(place);
         }
     }
 }
 
-/// Connects to the target, and joins both.
+/// Connects to the target, and joins both; what goes wrong is logged.
 async fn join(
     shared: Arc<Shared>,
     stream: PlainStream,
-) -> Result<Box<Joined<PlainStream, PlainStream>>, String> {
+    connection: Connection,
+) -> Option<Box<Joined<PlainStream, PlainStream>>> {
     match reach(&shared, &stream).await {
-        Ok(target) => Ok(shared.common.join(stream, target)),
+        Ok(target) => Some(connection.join(stream, target, None)),
         Err(error) => {
+            connection.failed("", "no_target", &error);
             stream.abort();
-            Err(error)
+            None
         }
     }
 }

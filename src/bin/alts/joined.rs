@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use alts::handshaker::identity::PeerIdentity;
 use alts::relay::{Relay, RelayEnd, RelayOptions, Summary, relay};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
@@ -17,7 +18,7 @@ use crate::plain::PlainStream;
 /// What every connection's task knows.
 #[derive(Debug)]
 pub(crate) struct Common {
-    pub(crate) relay: RelayOptions,
+    pub(crate) relay: Arc<RelayOptions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) connect_timeout: Duration,
     pub(crate) keepalive: Option<Duration>,
@@ -25,110 +26,106 @@ pub(crate) struct Common {
     pub(crate) quiet: HashSet<Quiet>,
 }
 
-impl Common {
-    /// Joins two connections, for the longest time that a connection may last.
-    pub(crate) fn join<A: RelayEnd, B: RelayEnd>(&self, a: A, b: B) -> Box<Joined<A, B>> {
-        let sleep = self.max_lifetime.map(|limit| Box::pin(sleep(limit)));
-        Box::new(Joined { relay: relay(a, b, &self.relay), sleep })
+/// A connection that was accepted: it counts as open, and takes one of the places, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    common: Arc<Common>,
+    peer: Box<str>,
+    start: Instant,
+    #[expect(dead_code, reason = "held for its drop")]
+    place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        common: &Arc<Common>,
+        stream: &PlainStream,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        common.metrics.accepted();
+        Self { common: Arc::clone(common), peer: peer_name(stream), start: Instant::now(), place }
     }
 
-    /// Logs and counts how a connection ended, in this order: whoever sees the count finds the line.
-    pub(crate) fn conclude(
-        &self,
-        peer: &str,
-        identity: &str,
-        ended: Option<Summary>,
-        start: Instant,
-    ) {
-        let Some(summary) = &ended else {
-            return self.log_failure(
-                peer,
-                identity,
-                "max_lifetime",
-                "it lasted for --max-lifetime",
-            );
-        };
+    /// Joins what was accepted with what it is passed on to, for the longest time that a connection may last. `identity` is the secured
+    /// side's.
+    pub(crate) fn join<A: RelayEnd, B: RelayEnd>(
+        self,
+        a: A,
+        b: B,
+        identity: Option<Arc<PeerIdentity>>,
+    ) -> Box<Joined<A, B>> {
+        let sleep = self.common.max_lifetime.map(|limit| Box::pin(sleep(limit)));
+        let relay = relay(a, b, Arc::clone(&self.common.relay));
+        Box::new(Joined { relay, sleep, identity, connection: self })
+    }
+
+    /// Logs and counts that it came to nothing, in this order: whoever sees the count finds the line.
+    pub(crate) fn failed(&self, identity: &str, reason: &'static str, error: &str) {
+        if !self.common.quiet.contains(&Quiet::ConnErrs) {
+            tracing::warn!(peer = &*self.peer, identity, error, "connection failed");
+        }
+        self.common.metrics.ended(reason);
+    }
+
+    /// Logs and counts how it ended.
+    fn ended(&self, identity: &str, summary: &Summary) {
+        let (peer, quiet) = (&*self.peer, &self.common.quiet);
         let (forward, backward) = (summary.a_to_b, summary.b_to_a);
-        let seconds = start.elapsed().as_secs_f64();
+        let seconds = self.start.elapsed().as_secs_f64();
         let path = summary.path;
         if summary.is_clean() {
-            if !self.quiet.contains(&Quiet::Conns) {
+            if !quiet.contains(&Quiet::Conns) {
                 tracing::info!(
                     peer, identity, forward = forward.bytes, backward = backward.bytes, %path, seconds,
                     "connection ended"
                 );
             }
-        } else if !self.quiet.contains(&Quiet::ConnErrs) {
+        } else if !quiet.contains(&Quiet::ConnErrs) {
             tracing::info!(
                 peer, identity, forward = forward.bytes, backward = backward.bytes, %path, seconds,
                 forward_end = %forward.end, backward_end = %backward.end,
                 "connection cut off"
             );
         }
-        self.metrics.relayed(summary);
-    }
-
-    /// A connection that came to nothing.
-    pub(crate) fn log_failure(
-        &self,
-        peer: &str,
-        identity: &str,
-        reason: &'static str,
-        error: &str,
-    ) {
-        if !self.quiet.contains(&Quiet::ConnErrs) {
-            tracing::warn!(peer, identity, error, "connection failed");
-        }
-        self.metrics.ended(reason);
+        self.common.metrics.relayed(summary);
     }
 }
 
-/// A connection counts as open, and takes one of the places, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Place {
-    metrics: Arc<Metrics>,
-    #[expect(dead_code, reason = "held for its drop")]
-    permit: OwnedSemaphorePermit,
-}
-
-impl Place {
-    pub(crate) fn new(metrics: &Arc<Metrics>, permit: OwnedSemaphorePermit) -> Self {
-        metrics.accepted();
-        Self { metrics: Arc::clone(metrics), permit }
-    }
-}
-
-impl Drop for Place {
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.metrics.open.dec();
+        self.common.metrics.open.dec();
     }
 }
 
-/// A future of what a relay did, or of `None` when its time was over; then it is dropped.
+/// A connection that is passed on: a future that ends with it, logged and counted.
 ///
 /// Written by hand, and in a box: an `async` block that is given a relay keeps room for it twice, as what it was given and as what it
 /// waits for.
 pub(crate) struct Joined<A: RelayEnd, B: RelayEnd> {
     relay: Relay<A, B>,
     sleep: Option<Pin<Box<Sleep>>>,
+    identity: Option<Arc<PeerIdentity>>,
+    connection: Connection,
 }
 
 impl<A: RelayEnd, B: RelayEnd> Future for Joined<A, B> {
-    type Output = Option<Summary>;
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Summary>> {
-        let Self { relay, sleep } = &mut *self;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { relay, sleep, identity, connection } = &mut *self;
+        let identity = identity.as_ref().map_or("", |identity| identity.name());
         if let Poll::Ready(summary) = Pin::new(relay).poll(cx) {
-            return Poll::Ready(Some(summary));
+            connection.ended(identity, &summary);
+            return Poll::Ready(());
         }
-        match sleep {
-            Some(sleep) => sleep.as_mut().poll(cx).map(|()| None),
-            None => Poll::Pending,
-        }
+        let Some(sleep) = sleep else { return Poll::Pending };
+        ready!(sleep.as_mut().poll(cx));
+        connection.failed(identity, "max_lifetime", "it lasted for --max-lifetime");
+        Poll::Ready(())
     }
 }
 
 /// The peer of a connection, for log lines.
-pub(crate) fn peer_name(stream: &PlainStream) -> String {
-    stream.peer_addr().map_or_else(|| "unix".to_owned(), |address| address.to_string())
+fn peer_name(stream: &PlainStream) -> Box<str> {
+    stream.peer_addr().map_or_else(|| "unix".into(), |address| address.to_string().into())
 }

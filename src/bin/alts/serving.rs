@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::activation::Activation;
 use crate::address::ListenAddress;
-use crate::joined::{Common, Place};
+use crate::joined::{Common, Connection};
 use crate::listener::{ListenOptions, Listener};
 use crate::logging::LogArguments;
 use crate::metrics::Metrics;
@@ -82,8 +82,12 @@ fn octal(text: &str) -> Result<u32, String> {
 
 /// A program that passes connections on.
 pub(crate) trait Program: Send + Sync + 'static {
-    /// Passes one connection on until its end, and keeps its place so long.
-    fn pass(&self, stream: PlainStream, place: Place) -> impl Future<Output = ()> + Send + 'static;
+    /// Passes one connection on until its end.
+    fn pass(
+        &self,
+        stream: PlainStream,
+        connection: Connection,
+    ) -> impl Future<Output = ()> + Send + 'static;
 }
 
 impl ServingArguments {
@@ -125,7 +129,7 @@ impl ServingArguments {
         relay.close_timeout = self.close_timeout.0;
         let metrics = Arc::new(Metrics::new(&mut relay, identity.clone()));
         let common = Arc::new(Common {
-            relay,
+            relay: Arc::new(relay),
             metrics: Arc::clone(&metrics),
             connect_timeout: self.connect_timeout.0,
             keepalive: self.tcp_keepalive.0,
@@ -242,7 +246,8 @@ async fn accept<P: Program>(
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         stream.tune(common.keepalive);
         // Not within another future, which would keep room for this one twice.
-        tokio::spawn(program.pass(stream, Place::new(&common.metrics, place)));
+        let connection = Connection::new(&common, &stream, place);
+        tokio::spawn(program.pass(stream, connection));
     }
 }
 

@@ -8,14 +8,14 @@ use std::time::Instant;
 use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
-use alts::handshaker::identity::{PeerIdentity, Rule};
+use alts::handshaker::identity::Rule;
 use alts::relay::RelayEnd;
 use alts::{AltsStream, Connector};
 use clap::Args;
 
 use crate::address::{ListenAddress, TargetAddress};
 use crate::dial::dial;
-use crate::joined::{Common, Joined, Place, peer_name};
+use crate::joined::{Common, Connection, Joined};
 use crate::plain::PlainStream;
 use crate::serving::{Program, ServingArguments};
 
@@ -87,18 +87,17 @@ struct Shared {
 }
 
 impl Program for Serving {
-    fn pass(&self, stream: PlainStream, place: Place) -> impl Future<Output = ()> + Send + 'static {
-        let shared = Arc::clone(&self.0);
-        let start = Instant::now();
-        let peer: Arc<str> = peer_name(&stream).into();
+    fn pass(
+        &self,
+        stream: PlainStream,
+        connection: Connection,
+    ) -> impl Future<Output = ()> + Send + 'static {
         // In a box that is gone when the relay begins: a quiet connection keeps room for what the block below names.
-        let joining = Box::pin(join(Arc::clone(&shared), stream, Arc::clone(&peer)));
+        let joining = Box::pin(join(Arc::clone(&self.0), stream, connection));
         async move {
-            let common = &shared.common;
-            if let Some((joined, server)) = joining.await {
-                common.conclude(&peer, server.name(), joined.await, start);
+            if let Some(joined) = joining.await {
+                joined.await;
             }
-            drop(place);
         }
     }
 }
@@ -107,26 +106,27 @@ impl Program for Serving {
 async fn join(
     shared: Arc<Shared>,
     stream: PlainStream,
-    peer: Arc<str>,
-) -> Option<(Box<Joined<PlainStream, AltsStream<PlainStream>>>, Arc<PeerIdentity>)> {
-    let Ok(target) = reach(&shared, &peer).await else {
+    connection: Connection,
+) -> Option<Box<Joined<PlainStream, AltsStream<PlainStream>>>> {
+    let Some(target) = reach(&shared, &connection).await else {
         stream.abort();
         return None;
     };
     let server = Arc::clone(&target.negotiated().peer);
-    Some((shared.common.join(stream, target), server))
+    Some(connection.join(stream, target, Some(server)))
 }
 
 /// Connects to the server and makes sure who it is; what goes wrong is logged.
-async fn reach(shared: &Shared, peer: &str) -> Result<AltsStream<PlainStream>, ()> {
+async fn reach(shared: &Shared, connection: &Connection) -> Option<AltsStream<PlainStream>> {
     let common = &shared.common;
-    let socket = dial(&shared.target, common.connect_timeout).await.map_err(|error| {
-        common.log_failure(peer, "", "no_target", &error);
-    })?;
+    let socket = dial(&shared.target, common.connect_timeout)
+        .await
+        .map_err(|error| connection.failed("", "no_target", &error))
+        .ok()?;
     socket.tune(common.keepalive);
     let start = Instant::now();
     let result = shared.connector.connect(socket).await;
     common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));
     // The handshake has logged what went wrong.
-    result.map_err(|_| common.metrics.ended("no_handshake"))
+    result.map_err(|_| common.metrics.ended("no_handshake")).ok()
 }

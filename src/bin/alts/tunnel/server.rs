@@ -8,7 +8,7 @@ use std::time::Instant;
 use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
-use alts::handshaker::identity::{PeerIdentity, Rule};
+use alts::handshaker::identity::Rule;
 use alts::relay::RelayEnd;
 use alts::{Acceptor, AltsStream};
 use clap::{ArgGroup, Args};
@@ -16,7 +16,7 @@ use clap::{ArgGroup, Args};
 use crate::address::{ListenAddress, TargetAddress};
 use crate::dial::dial;
 use crate::forward::introduce;
-use crate::joined::{Common, Joined, Place, peer_name};
+use crate::joined::{Common, Connection, Joined};
 use crate::plain::PlainStream;
 use crate::proxy_protocol::{self, ProxyProtocol};
 use crate::serving::{Program, ServingArguments};
@@ -103,18 +103,17 @@ struct Shared {
 }
 
 impl Program for Serving {
-    fn pass(&self, stream: PlainStream, place: Place) -> impl Future<Output = ()> + Send + 'static {
-        let shared = Arc::clone(&self.0);
-        let start = Instant::now();
-        let peer: Arc<str> = peer_name(&stream).into();
+    fn pass(
+        &self,
+        stream: PlainStream,
+        connection: Connection,
+    ) -> impl Future<Output = ()> + Send + 'static {
         // In a box that is gone when the relay begins: a quiet connection keeps room for what the block below names.
-        let joining = Box::pin(join(Arc::clone(&shared), stream, Arc::clone(&peer)));
+        let joining = Box::pin(join(Arc::clone(&self.0), stream, connection));
         async move {
-            let common = &shared.common;
-            if let Some((joined, client)) = joining.await {
-                common.conclude(&peer, client.name(), joined.await, start);
+            if let Some(joined) = joining.await {
+                joined.await;
             }
-            drop(place);
         }
     }
 }
@@ -123,22 +122,22 @@ impl Program for Serving {
 async fn join(
     shared: Arc<Shared>,
     stream: PlainStream,
-    peer: Arc<str>,
-) -> Option<(Box<Joined<AltsStream<PlainStream>, PlainStream>>, Arc<PeerIdentity>)> {
-    let common = &shared.common;
+    connection: Connection,
+) -> Option<Box<Joined<AltsStream<PlainStream>, PlainStream>>> {
+    let metrics = &shared.common.metrics;
     let start = Instant::now();
     let result = shared.acceptor.accept(stream).await;
-    common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));
+    metrics.handshake(result.as_ref().map(|_| start.elapsed()));
     let Ok(stream) = result else {
         // The handshake has logged what went wrong.
-        common.metrics.ended("no_handshake");
+        metrics.ended("no_handshake");
         return None;
     };
     let client = Arc::clone(&stream.negotiated().peer);
     match reach(&shared, &stream).await {
-        Ok(target) => Some((common.join(stream, target), client)),
+        Ok(target) => Some(connection.join(stream, target, Some(client))),
         Err(error) => {
-            common.log_failure(&peer, client.name(), "no_target", &error);
+            connection.failed(client.name(), "no_target", &error);
             // Without the authenticated close: the client is not to take this for an empty answer.
             stream.abort();
             None
