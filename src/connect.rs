@@ -17,6 +17,7 @@
 mod deadline;
 #[cfg(feature = "tokio")]
 mod dial;
+#[cfg(feature = "tokio")]
 mod drive;
 mod endpoint;
 mod failure;

@@ -56,8 +56,8 @@ pub(crate) fn channels(row: &mut Row, scale: Scale) {
     let before = descriptors();
     target.helper("channels", &[]).ask("call 20");
     wait_until(|| descriptors() <= before);
-    let mut channels = target.helper("channels", &[]);
     let gauges = target.gauges();
+    let mut channels = target.helper("channels", &[]);
     let honest = channels.ask(&format!("call {}", scale.of(120, 800)));
     row.thrown(0, 0, 0);
     row.honest(honest.get("asked"), honest.get("answered"), honest.get("lost"));
