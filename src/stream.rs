@@ -67,7 +67,7 @@ pub(crate) use negotiated::Terms;
 /// * **A peer that stops inside a record** keeps a buffer only while memory is not needed: see [`StreamOptions::stall_limit`].
 /// * **Drop** sends nothing and reads nothing, whatever `S` is: it cannot wait. Over a TCP socket in which bytes of the peer lie
 ///   unread, its closing record for instance, the kernel answers a drop with a reset, and what is still on its way to the peer is
-///   lost. To end a stream so that nothing is: write, [`shutdown`](tokio::io::AsyncWriteExt::shutdown), read until the end, with a
+///   lost. To end a stream so that nothing is: write, `shutdown`, read until the end, with a
 ///   timeout if the peer may never end, and only then drop.
 ///
 ///   ```no_run
