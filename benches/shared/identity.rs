@@ -37,7 +37,7 @@ pub fn write(directory: &Path) {
 }
 
 impl Pem {
-    /// One side's, as [`write`] left them.
+    /// One side's, as [`write()`] left them.
     pub fn read(directory: &Path, side: &str) -> Self {
         let read = |name| fs::read(directory.join(side).join(name)).expect("the file is there");
         Self { chain: read(CHAIN_FILE), key: read(KEY_FILE), bundle: read(BUNDLE_FILE) }
