@@ -316,6 +316,7 @@ chain/intermediate's signature changed           | both   | peer bad_certificate
 chain/leaf last                                  | both   | peer bad_certificate            | sealed bad_certificate    | the leaf is a certificate authority's certificate
 chain/intermediate of another chain              | both   | peer bad_certificate            | sealed bad_certificate    | not signed by an authority of its trust domain
 chain/longer than an intermediate allows         | both   | peer bad_certificate            | sealed bad_certificate    | an issuer's path length constraint is exceeded
+chain/longer than the anchor allows              | both   | peer bad_certificate            | sealed bad_certificate    | an issuer's path length constraint is exceeded
 
 # 15.1. Names
 chain/no subjectAltName                          | both   | peer bad_certificate            | sealed bad_certificate    | no URI in subjectAltName

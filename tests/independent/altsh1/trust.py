@@ -136,7 +136,7 @@ class Search:
             if any(same_authority(issuer, below) for below in path):
                 continue
             try:
-                self.check_issuer(issuer, is_anchor, len(path) - 1)
+                self.check_issuer(issuer, is_anchor, path[1:])
             except Refused as fault:
                 self.unusable = self.unusable or fault
                 continue
@@ -163,16 +163,16 @@ class Search:
         return 0 if stated.key_identifier == own.digest else 2
 
     def check_issuer(self, issuer, is_anchor, intermediates):
+        constraints = extension(issuer, x509.BasicConstraints)
+        usage = extension(issuer, x509.KeyUsage)
+        if constraints is None or not constraints.ca or (usage and not usage.key_cert_sign):
+            raise bad("an issuer is no CA")
+        # A path length counts the intermediates below, but for those that have issued themselves.
+        counted = [it for it in intermediates if it.subject != it.issuer]
+        if constraints.path_length is not None and len(counted) > constraints.path_length:
+            raise bad("path length")
+        check_purpose(issuer, self.role)
         if not is_anchor:
-            constraints = extension(issuer, x509.BasicConstraints)
-            usage = extension(issuer, x509.KeyUsage)
-            if constraints is None or not constraints.ca or (usage and not usage.key_cert_sign):
-                raise bad("an intermediate is no CA")
-            # A path length counts the intermediates below. An anchor's own is not looked at.
-            limit = constraints.path_length
-            if limit is not None and intermediates > limit:
-                raise bad("path length")
-            check_purpose(issuer, self.role)
             check_critical(issuer)
         check_time(issuer, self.now)
 

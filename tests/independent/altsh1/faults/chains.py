@@ -107,6 +107,10 @@ chain(
     .intermediate("lower")
     .leaf(THEIRS),
 )
+chain(
+    "longer than the anchor allows",
+    lambda world: world.strict_root.intermediate("lower").leaf(THEIRS),
+)
 
 # Names.
 leaf("no subjectAltName", spiffe=None)
