@@ -13,7 +13,7 @@
 //!
 //! It prints the address it listens on, for the example `grpc_client`. With `--allow spiffe://dev.local/friend` that client may
 //! connect and not call. The service is in `grpc/echo.proto`; `grpc/generated.rs` was made from it and is kept with it, so that
-//! nobody who builds this needs a generator, and a test sees to it that the two fit.
+//! nobody who builds this needs a generator, and a test checks that the two agree.
 
 #[path = "grpc/echo.rs"]
 mod echo;

@@ -190,7 +190,7 @@ async fn the_server_goes_away_over_a_fault() {
     assert_eq!(ours, Code::Unavailable);
 }
 
-/// The connection ends without a word, before the head or after it.
+/// The connection is closed without GOAWAY, before the response's head or after it.
 #[tokio::test]
 async fn the_server_is_gone() {
     let before = server(|call| async { drop(call) }).await;

@@ -76,7 +76,7 @@ fn two_processes_share_a_port_only_if_told_to() {
     let first = Running::start(&[&shared[..], &["127.0.0.1:0"]].concat(), &[], &files);
     let second = Running::start(&[&shared[..], &[first.address()]].concat(), &[], &files);
     assert_eq!(first.address(), second.address());
-    // A new process takes over.
+    // A new process listens at the same address.
     drop(first);
     echoes(second.connect());
     let output = run(&["relay", "--target", &echo.address, "--listen", second.address()], &[]);

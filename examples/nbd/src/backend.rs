@@ -1,7 +1,7 @@
 //! Where the bytes of an export are.
 //!
 //! [`Backend`] is all that a storage has to implement; only [`size`](Backend::size) and [`read`](Backend::read) have no default.
-//! Its calls are ordinary blocking ones on slices, and the server sees to it that they run where blocking is allowed.
+//! Its calls are ordinary blocking calls on slices; the server runs them where blocking is allowed.
 //!
 //! | backend | |
 //! | --- | --- |
@@ -10,7 +10,7 @@
 //! | [`SliceBackend`] | a range of another backend |
 //! | [`OverlayBackend`] | changes in one backend over another, which is never written |
 //!
-//! # A backend of one's own
+//! # A custom backend
 //!
 //! ```
 //! use std::io;

@@ -115,7 +115,7 @@ async fn read(reader: OwnedReadHalf, seen: oneshot::Sender<()>) {
     }
 }
 
-/// Until then nothing was read; what is there now does not matter.
+/// Nothing was read before; the content that is read now does not matter.
 async fn wait_for_end(reader: &mut OwnedReadHalf) {
     let mut bytes = [0; 4_096];
     tokio::time::sleep(STOPPED * 2).await;

@@ -81,7 +81,7 @@ impl Shared {
         let Some(tls) = &self.settings.tls else {
             return Err(io::Error::from(io::ErrorKind::Unsupported).into());
         };
-        // Nothing was read ahead: whatever the client has sent in clear behind the option is taken for TLS, and fails.
+        // Nothing was read ahead: plaintext that the client sent after the option is read as TLS, and fails.
         let mut stream = Box::new(tls.acceptor.accept(stream).await?);
         let mut negotiation = negotiation.secured();
         match self.options(&mut stream, &mut negotiation).await? {
@@ -113,7 +113,7 @@ impl Shared {
         loop {
             let mut header = [0; OptionHeader::LEN];
             match stream.read_exact(&mut header).await {
-                // A client may leave without a word.
+                // A client may close the connection between two options.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Ok(End::Close);
                 }

@@ -86,7 +86,7 @@ async fn an_identity_decides_which_exports_a_client_sees() {
     assert_eq!(client.write(CommandFlags::FUA, 77, &data).await.code(), None);
     assert!(client.read(77, data.len()).await == data);
     let mut other = Client::over(UnixStream::connect(&plain).await.unwrap()).await;
-    assert!(other.read(77, data.len()).await == data, "the same export, in clear");
+    assert!(other.read(77, data.len()).await == data, "the same export, in plaintext");
     other.disconnect().await;
     client.disconnect().await;
 }

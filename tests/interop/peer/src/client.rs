@@ -46,7 +46,7 @@ pub(crate) struct Client {
     /// Whom the server has to see.
     #[arg(long)]
     expect_caller: String,
-    /// Whom clients see that learn it from their transport. tonic does not tell; the policy sees to it.
+    /// Whom clients see that learn it from their transport. tonic does not report it; the policy checks it.
     #[arg(long)]
     expect_server: String,
     /// How much the cases `upload` and `download` move.
