@@ -167,7 +167,10 @@ impl<T: Default> Core<T> {
             Kind::Reset => self.receive_reset(head, payload, turn),
             Kind::Settings => self.receive_settings(head, payload, turn),
             Kind::Ping => self.receive_ping(head, payload, turn),
-            Kind::GoAway => return self.receive_go_away(head, payload),
+            Kind::GoAway => {
+                self.charge(turn)?;
+                return self.receive_go_away(head, payload);
+            }
             Kind::PushPromise => Err(Violation::protocol("PUSH_PROMISE is not allowed")),
             Kind::Priority => {
                 let charged = self.charge(turn);

@@ -151,6 +151,14 @@ fn a_header_list_beyond_the_limit_is_answered_431() {
 }
 
 #[test]
+fn go_aways_are_not_free() {
+    let mut server = server();
+    let go_away = raw(Kind::GoAway, 0, 0, &[0; 8]);
+    let error = (0..100_000).find_map(|_| server.receive(&go_away).err());
+    assert_eq!(error.unwrap().code(), ErrorCode::ENHANCE_YOUR_CALM);
+}
+
+#[test]
 fn continuations_are_few() {
     let mut server = server();
     let mut bytes = raw(Kind::Headers, 0, 1, &[]);
