@@ -111,7 +111,9 @@ async fn handshake(far: &mut UnixStream, session: &Session, transcript: &Transcr
                 opened = true;
             }
             Some((option, replies)) => {
-                replies.iter().for_each(|(reply, data)| put_reply(&mut out, *option, *reply, data));
+                for (reply, data) in replies {
+                    put_reply(&mut out, *option, *reply, data);
+                }
                 opened = *option == number::GO && ends_well(replies);
             }
             None => {
