@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::path::Path;
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Duration;
 

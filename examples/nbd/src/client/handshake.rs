@@ -164,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Haggling<S> {
     }
 
     /// Has the server begin TLS. The stream is ready for a TLS client then, and the handshake goes on with
-    /// [`secured`](Self::secured).
+    /// [`secured`](BeforeTls::secured).
     ///
     /// # Errors
     /// [`Error::Option`] if the server does not want to.
