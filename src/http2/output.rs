@@ -202,12 +202,12 @@ impl Output {
         let spare = std::mem::take(&mut self.spare);
         let mut rest = std::mem::replace(self, Self { spare, ..Self::default() });
         rest.payloads.shrink_to_fit();
-        if let Some(first) = rest.full.front_mut() {
-            if first.len() - rest.done < PAGE / 2 {
-                let left = first[rest.done..].to_vec();
-                self.keep(std::mem::replace(first, left));
-                rest.done = 0;
-            }
+        if let Some(first) = rest.full.front_mut()
+            && first.len() - rest.done < PAGE / 2
+        {
+            let left = first[rest.done..].to_vec();
+            self.keep(std::mem::replace(first, left));
+            rest.done = 0;
         }
         let done = if rest.full.is_empty() { rest.done } else { 0 };
         if rest.last.len() - done < PAGE / 2 {

@@ -81,6 +81,10 @@ struct Work {
 
 /// What must be dropped where no lock is held, since it is the application's.
 #[derive(Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "they are boxed already, and many of them fit into a small block"
+)]
 pub(super) struct Over {
     streams: Vec<Box<Stream<Call>>>,
     bodies: Vec<Box<Outgoing>>,
