@@ -57,7 +57,10 @@ const fn streaming(
     path: &'static str,
     message: usize,
 ) -> Work {
-    let messages = if message == 0 { 0 } else { STREAMED / message };
+    let messages = match STREAMED.checked_div(message) {
+        Some(messages) => messages,
+        None => 0,
+    };
     Work { name, rounds: 2, in_flight, path, request: [messages, message] }
 }
 
