@@ -1,4 +1,4 @@
-//! A reverse tunnel: an agent behind NAT dials out to a relay, and whoever connects to the relay reaches a service beside the agent. One
+//! A reverse tunnel: an agent behind NAT dials out to a relay, and a client of the relay reaches a service beside the agent. One
 //! secured connection for each agent, one stream in it for each user; an idle user holds no buffer anywhere.
 //!
 //! ```text
@@ -64,7 +64,7 @@ struct RelayArguments {
     /// Where agents connect, over alts.
     #[arg(long, value_name = "HOST:PORT")]
     agents: SocketAddr,
-    /// Where users connect, over TCP. Whoever reaches this address reaches the service.
+    /// Where users connect, over TCP. Anyone who connects to it reaches the service.
     #[arg(long, value_name = "HOST:PORT")]
     users: SocketAddr,
     /// Who may be an agent: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`,

@@ -47,7 +47,7 @@ pub(crate) async fn accept(
     while let Some(served) = serving.join_next().await {
         match served? {
             Err(error) if is_reset(&error) => Counts::add(&counts.resets, 1),
-            // The other side is the one that judges, and hashicorp's closes the connection with a word to nobody.
+            // The other side is the one that judges, and hashicorp's closes the connection without a message.
             Err(error) if matches!(inner(&error), Some(Error::Lost)) => {}
             served => served?,
         }

@@ -172,7 +172,7 @@ impl DevIdentity {
         &self.bundle_pem
     }
 
-    /// The identity itself, which trusts the authority that issued it and nobody else.
+    /// The identity itself, which trusts only the authority that issued it.
     pub fn identity(&self, now: SystemTime) -> Result<Arc<Identity>, IdentityError> {
         let mut trust = TrustBundles::new();
         trust.allow_development_domain().insert_pem(&self.domain, self.bundle_pem.as_bytes())?;

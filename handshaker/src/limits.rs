@@ -1,4 +1,4 @@
-//! What strangers may make this side do at the same time.
+//! Limits on unfinished handshakes, whose peers are unknown.
 //!
 //! A first message of some 150 bytes costs a server tens of microseconds before its sender has proved anything, and a silent
 //! peer costs a socket for as long as it is waited for. So connections whose handshake is not finished are counted, over
@@ -38,10 +38,10 @@ pub struct LimitOptions {
     /// cannot take all of `half_open`.
     pub half_open_per_source: usize,
     /// Peers that have spoken and wait for a place, until their handshake's timeout. Default 4,096: each holds a socket and some
-    /// hundred bytes. When there are more, the source with the most loses its newest, which is told `overloaded`.
+    /// hundred bytes. When there are more, the source with the most loses its newest, which is refused with `overloaded`.
     pub queue: usize,
     /// Connections that have said nothing yet. Default 4,096: each holds a socket and some hundred bytes. When there are more, the
-    /// source with the most loses the one that has been silent longest, which is told `overloaded`.
+    /// source with the most loses the one that has been silent longest, which is refused with `overloaded`.
     pub silent: usize,
     /// Handshakes that may use a core at a time. Default half of the cores, at least one, so that a flood of first messages
     /// leaves the others to established connections.
@@ -71,7 +71,7 @@ const REFUSALS: usize = 256;
 
 /// Limits that all clones share: give one to every acceptor of a process.
 ///
-/// They are about strangers. What this side begins itself, a connector's handshakes, only waits for a core.
+/// They concern unknown peers. A connector's handshakes, which this side begins itself, only wait for a core.
 #[derive(Clone, Debug)]
 pub struct HandshakeLimits(Arc<Shared>);
 

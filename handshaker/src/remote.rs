@@ -55,7 +55,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 ///
 /// It works on a tokio runtime, the one in which its first handshake is polled. A limited number of handshakes in each role have a
 /// turn at the service; more wait. The service is asked only when a whole message of the peer has arrived, and a handshake that
-/// waits for its peer loses its turn when others want it, and fails at once: peers that say nothing keep nobody from the service.
+/// waits for its peer loses its turn when others want it, and fails at once: silent peers keep no one from the service.
 ///
 /// # Errors
 ///

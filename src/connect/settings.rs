@@ -20,7 +20,7 @@ pub struct Settings {
     pub handshake: HandshakeOptions,
     /// How streams read and write.
     pub stream: StreamOptions,
-    /// What strangers may make this side do at the same time; a connector's handshakes count too. Clones share.
+    /// Limits on unfinished handshakes with unknown peers; a connector's handshakes count too. Clones share them.
     /// Non-blocking handshakes (`start`) are the event loop's to limit.
     #[cfg(feature = "tokio")]
     pub limits: alts_handshaker::HandshakeLimits,

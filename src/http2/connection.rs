@@ -97,7 +97,7 @@ enum Greeting {
 /// Whether the peer has to be told that this side does not use the table that the peer decodes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SizeUpdate {
-    /// The table has its default size, and nobody minds.
+    /// The table has its default size.
     Unneeded,
     /// The peer lowered it.
     Due,

@@ -122,7 +122,7 @@ impl Inbox {
         }
     }
 
-    /// The message will not be completed. What is unread of it is dropped: a message that is not whole helps nobody, and its memory is given
+    /// The message will not be completed. What is unread of it is dropped: an incomplete message is of no use, and its memory is given
     /// back at once.
     pub(crate) fn fail(&mut self, error: Error) {
         if matches!(self.end, End::Open) {

@@ -18,7 +18,7 @@ use super::frame::ErrorCode;
 
 /// Requests at a time: RFC 9113, section 6.5.2, recommends no fewer than 100.
 pub(crate) const MAX_CONCURRENT_STREAMS: u32 = 100;
-/// A message of 64 KiB in one round trip, several of them in flight, and not more than 256 KiB for a stream that nobody reads.
+/// A message of 64 KiB in one round trip, several of them in flight, and not more than 256 KiB for a stream that is not read.
 pub(crate) const STREAM_WINDOW: u32 = 256 << 10;
 /// Four streams at full speed; what a connection holds of unread payload.
 pub(crate) const CONNECTION_WINDOW: u32 = 1 << 20;

@@ -20,7 +20,7 @@ pub struct PoolStats {
     /// Their bytes.
     pub idle_bytes: usize,
     /// Bytes of the one buffer that may exceed the cap so that a record already begun can be
-    /// completed, or of two while it grows; 0 while nobody needs it.
+    /// completed, or of two while it grows; 0 while it is not needed.
     pub overdraft_bytes: usize,
     /// Buffers taken with [`take_beyond_cap`](super::BufferPool::take_beyond_cap) and still out.
     pub beyond_cap_buffers: usize,

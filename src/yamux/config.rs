@@ -138,7 +138,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// How long the peer may take to acknowledge a stream before that stream, and only it, fails. For ever unless set:
+    /// How long the peer may take to acknowledge a stream before that stream, and only it, fails. No limit unless set:
     /// some peers acknowledge with their first answer.
     pub fn open_timeout(mut self, time: Option<Duration>) -> Self {
         self.0.open_timeout = time;

@@ -56,7 +56,7 @@ pub(super) const SMALL_GRANT: u32 = 2 << 10;
 /// is read until they have gone.
 pub(super) const MAX_REPLIES: usize = 64;
 /// Frames in one second that carry nothing (pings, empty Data, grants of nothing, refused or unknown streams) before the session
-/// ends: 131,072. Nobody honest comes near; a flood is ten times faster.
+/// ends: 131,072. Honest peers stay far below; a flood is ten times faster.
 pub(super) const MAX_EMPTY_FRAMES: u32 = 128 << 10;
 /// Memory of received bytes that no stream has read, in bytes: 32 MiB, an eighth of a pool's default cap.
 pub(super) const MAX_HELD: usize = 32 << 20;

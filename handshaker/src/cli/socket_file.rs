@@ -45,7 +45,7 @@ fn prepare_directory(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(directory)?.permissions().mode();
     if mode & FOR_ALL != 0 && mode & STICKY == 0 {
         return Err(io::Error::other(format!(
-            "everybody may write to {}, and so put another socket in place of this one",
+            "any user may write to {}, and so replace this socket by another",
             directory.display()
         )));
     }

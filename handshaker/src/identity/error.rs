@@ -113,7 +113,7 @@ impl fmt::Display for IdentityError {
                 f.write_str("it contains more than one private key; leave the leaf's only")
             }
             Self::EncryptedPrivateKey => f.write_str(
-                "the private key is encrypted, and there is nobody to ask for the password; decrypt it, for instance with \
+                "the private key is encrypted and no password can be given; decrypt it, for instance with \
                  `openssl pkey`",
             ),
             Self::ChainInPlaceOfKey => f.write_str(

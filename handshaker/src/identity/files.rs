@@ -38,10 +38,10 @@ pub const DEFAULT_WATCH_INTERVAL: Duration = Duration::from_secs(5);
 ///   side's bundle vouches for it. Otherwise the old ones stay, and the next look tries again, which also settles a look at files
 ///   that are being replaced one after the other. When the old chain expires, handshakes fail until a new one is there.
 /// * **Each trust domain's files** take effect by themselves and at once, whatever they say about this side. A domain whose files
-///   are missing, empty or broken has nobody in it until they are good again. (A look that finds them so looks again 50 ms later;
+///   are missing, empty or broken has no accepted peers until they are valid again. (A look that finds them so looks again 50 ms later;
 ///   better replace files in one step, by renaming.) Other domains and this side's renewal go on.
 ///
-/// Whatever is wrong is logged once, counted, and tried again at each look; when it is good again, that is logged too.
+/// Whatever is wrong is logged once, counted, and tried again at each look; when it is valid again, that is logged too.
 ///
 /// Cloning gives another handle to the same identity.
 ///
@@ -162,7 +162,7 @@ impl IdentityFiles {
         self.shared.state().fault()
     }
 
-    /// The trust domains whose files are not good, so that nobody of them is accepted.
+    /// The trust domains whose files cannot be used, so that none of their peers is accepted.
     pub fn unusable_trust_domains(&self) -> Vec<TrustDomain> {
         self.shared.state().domains.faults().map(|(domain, _)| domain.clone()).collect()
     }
@@ -252,7 +252,7 @@ impl Shared {
             (Some(fault), before) if before.as_ref() != Some(fault) => {
                 tracing::warn!(%fault, "this side keeps the certificate and key that it has");
             }
-            (None, Some(_)) => tracing::info!("this side's certificate and key are good again"),
+            (None, Some(_)) => tracing::info!("this side's certificate and key are valid again"),
             _ => {}
         }
         state.pair_fault = fault;

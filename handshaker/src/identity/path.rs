@@ -1,9 +1,9 @@
 //! The way from a leaf to an authority, through whatever certificates came along.
 //!
 //! What a peer sends behind its leaf is a bag: it may be in any order, have certificates twice, both halves of a cross-signed
-//! intermediate, and some that have nothing to do with the leaf. Each issuer is looked for by its name, those whose key
+//! intermediate, and some that have nothing to do with the leaf. Each issuer is found by its name, those whose key
 //! identifier is the one that the certificate states first. So a chain that is sent as it should be costs one signature for
-//! each certificate, and what strangers can make up costs at most [`MAX_SIGNATURES`].
+//! each certificate, and chains made up by unknown peers cost at most [`MAX_SIGNATURES`].
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

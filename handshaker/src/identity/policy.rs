@@ -77,7 +77,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Decides which verified peers may talk to us. Nobody may whom no rule allows, and a rule that denies wins over all that allow.
+/// Decides which verified peers are accepted. A peer that no rule allows is not, and a rule that denies wins over all that allow.
 ///
 /// ```
 /// use alts_handshaker::identity::{Policy, Rule, SpiffeId, TrustDomain};

@@ -1,6 +1,6 @@
 //! Lists of revoked certificates (RFC 5280, section 5).
 //!
-//! A list counts for the certificates of the key that signed it, and a name alone makes it nobody's. All lists of a key that
+//! A list counts for the certificates of the key that signed it; a matching name alone is not enough. All lists of a key that
 //! are current count, in whatever order they were loaded: a certificate on any of them is revoked.
 
 use std::collections::VecDeque;
@@ -80,7 +80,7 @@ impl RevocationList {
             return None;
         }
         let issuer = fields.expect(tag::SEQUENCE)?;
-        // thisUpdate is not looked at: clocks differ, and a list that has just been made would cover nobody.
+        // thisUpdate is not looked at: clocks differ, and a list that has just been made would not count.
         time(&mut fields)?;
         let next_update = time(&mut fields)?;
         let mut serials = Vec::new();

@@ -17,7 +17,7 @@ pub(super) fn check(path: &str) -> Result<(), Error> {
         Err(fault) => format!("{path} cannot be read: {fault}"),
     };
     Err(Error::misuse(format!(
-        "this machine is not one of Google Cloud ({found}), so nobody vouches for the handshaker service there"
+        "this machine is not one of Google Cloud ({found}), so there is no trusted handshaker service at this address"
     )))
 }
 

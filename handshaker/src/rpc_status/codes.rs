@@ -71,7 +71,7 @@ pub(crate) enum Refusal {
     Token,
     /// It offers no record protocol that the service knows.
     NoCommonRecordProtocol,
-    /// Nobody says who the server may be.
+    /// It is not configured who the server may be.
     NoServerPolicy,
     /// It has no identity, or not the one it asks for.
     IdentityDenied,

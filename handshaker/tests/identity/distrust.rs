@@ -230,14 +230,14 @@ fn the_log_says_what_is_wrong_once_and_when_it_is_good_again() {
     fs::write(&path, "").unwrap();
     let log = look();
     for part in
-        ["ERROR", "nobody of this trust domain is accepted", "domain=partner.org", "partner.pem"]
+        ["ERROR", "no peer of this trust domain is accepted", "domain=partner.org", "partner.pem"]
     {
         assert!(log.contains(part), "{part}: {log}");
     }
     assert_eq!(look(), "");
     fs::write(&path, &partner.pem).unwrap();
     let log = look();
-    assert!(log.contains("good again domain=partner.org authorities=1"), "{log}");
+    assert!(log.contains("valid again domain=partner.org authorities=1"), "{log}");
 
     let good = fs::read(directory.path("tls.key")).unwrap();
     fs::write(directory.path("tls.key"), "").unwrap();
@@ -248,6 +248,6 @@ fn the_log_says_what_is_wrong_once_and_when_it_is_good_again() {
     );
     assert_eq!(look(), "");
     fs::write(directory.path("tls.key"), good).unwrap();
-    assert!(look().contains("this side's certificate and key are good again"));
+    assert!(look().contains("this side's certificate and key are valid again"));
     assert_eq!(look(), "");
 }

@@ -24,7 +24,7 @@ use crate::yamux::stream::Stream;
 /// Made with the [`Driver`] that moves its bytes. Both sides can open streams; which of them is the client decides only about ids, and has
 /// to be agreed outside.
 ///
-/// When the last clone is dropped, streams that nobody has accepted are reset, open ones go on, and then the session ends.
+/// When the last clone is dropped, streams that were not accepted are reset, open ones go on, and then the session ends.
 pub struct Session {
     shared: Arc<Shared>,
 }

@@ -71,7 +71,7 @@ impl IdentityFilesBuilder {
     }
 
     /// Reads the files. This side's chain, key and bundle must be good at `now`. A federated domain whose files are not good has
-    /// nobody in it until they are; the log says so, and [`IdentityFiles::unusable_trust_domains`]. Blocks on file I/O.
+    /// no accepted peers until they are; the log says so, and [`IdentityFiles::unusable_trust_domains`]. Blocks on file I/O.
     pub fn load(self, now: SystemTime) -> Result<IdentityFiles, IdentityError> {
         IdentityFiles::load(self.0, now)
     }

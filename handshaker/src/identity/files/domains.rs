@@ -181,7 +181,7 @@ fn log(
             let authorities = bundle.anchors().len();
             let (lists, revoked) = (bundle.revocation_lists().len(), bundle.revoked());
             let what = match before {
-                Some(_) => "the files of the trust domain are good again",
+                Some(_) => "the files of the trust domain are valid again",
                 None => "trust domain loaded",
             };
             tracing::info!(%domain, authorities, revocation_lists = lists, revoked, "{what}");
@@ -190,7 +190,7 @@ fn log(
         Err(fault) => tracing::error!(
             %domain,
             %fault,
-            "nobody of this trust domain is accepted until its files are good again",
+            "no peer of this trust domain is accepted until its files are valid again",
         ),
     }
 }

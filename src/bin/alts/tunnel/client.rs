@@ -26,7 +26,7 @@ pub(crate) struct Client {
     /// Where to accept plain connections: HOST:PORT on this machine, unix:PATH, or systemd:NAME. Can be repeated.
     #[arg(long, value_name = "ADDRESS", required = true, help_heading = "Addresses")]
     listen: Vec<ListenAddress>,
-    /// Allow to listen where other machines connect. Whoever reaches it acts in this side's name.
+    /// Allow listening where other machines can connect. Anyone who connects uses this side's identity.
     #[arg(long, help_heading = "Addresses")]
     unsafe_listen: bool,
     /// The secured server: HOST:PORT or unix:PATH.
@@ -59,7 +59,7 @@ impl Client {
             && !self.unsafe_listen
         {
             return Err(format!(
-                "--listen {address}: whoever connects there acts in this side's name, so it has to be on this machine. Use localhost:PORT or unix:PATH, or say --unsafe-listen"
+                "--listen {address}: anyone who connects there uses this side's identity, so the address has to be on this machine. Use localhost:PORT or unix:PATH, or say --unsafe-listen"
             )
             .into());
         }

@@ -46,7 +46,7 @@ pub(crate) struct Server {
     /// Who may not connect, whatever else allows it. Can be repeated.
     #[arg(long, value_name = "RULE", help_heading = "Who may connect")]
     deny: Vec<Rule>,
-    /// Let everybody connect whom an authority of a --bundle vouches for.
+    /// Accept every client whose certificate an authority of a --bundle has issued.
     #[arg(long, conflicts_with = "allow", help_heading = "Who may connect")]
     allow_all: bool,
 

@@ -51,7 +51,7 @@ impl FromStr for AdminAddress {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let address = text.parse().map_err(|_| "not IP:PORT".to_owned())?;
-        loopback(address, "metrics are served to everybody who connects").map(Self)
+        loopback(address, "metrics are served to any client that connects").map(Self)
     }
 }
 

@@ -125,12 +125,12 @@ impl Metrics {
             authorities: register(
                 &mut all,
                 "trust_domain_authorities",
-                "Authorities that are trusted for a trust domain; at 0 nobody of it is accepted",
+                "Authorities that are trusted for a trust domain; at 0 none of its peers is accepted",
             ),
             usable: register(
                 &mut all,
                 "trust_domain_usable",
-                "1 if the files of a trust domain are good; 0 if they are missing, empty or broken: nobody of it is accepted",
+                "1 if the files of a trust domain are valid; 0 if they are missing, empty or broken, and none of its peers is accepted",
             ),
             reload_failures: register(
                 &mut all,
