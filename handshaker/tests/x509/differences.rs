@@ -79,7 +79,7 @@ pub(crate) fn from_webpki(
             "PathLenConstraintViolated" => Some(SELF_ISSUED),
             // A namesake above, which no part is without.
             "InvalidSignatureForPublicKey" if chain.has_self_issued => Some(OTHER_WAY),
-            _ => parts(chain).any(fails_on_uris).then_some(OTHER_WAY),
+            _ => parts(chain).any(|part| fails_on_uris(&part)).then_some(OTHER_WAY),
         },
         (Err(refusal), Ok(())) => stricter(refusal).or(match refusal {
             Refusal::Chain(
@@ -135,8 +135,8 @@ pub(crate) fn from_openssl(
 }
 
 /// Whether rustls-webpki finds a path in which it likes everything but the constraints on names.
-fn fails_on_uris(part: Chain) -> bool {
-    matches!(webpki(&part), Err(webpki::Error::NameConstraintViolation))
+fn fails_on_uris(part: &Chain) -> bool {
+    matches!(webpki(part), Err(webpki::Error::NameConstraintViolation))
 }
 
 /// The chain with one of its anchors, and without some of the certificates and lists.
