@@ -231,7 +231,7 @@ impl RecordSource for Starved<'_> {
 #[test]
 fn the_time_of_a_part_stands_still_while_it_waits_for_memory() {
     let (mut stream, mut sealer, _) = stream(REKEY, Role::Client, 0);
-    let record = sealed(&mut sealer, &[7; 100_000]);
+    let record = sealed(&mut sealer, &vec![7; 100_000]);
     stream.io.incoming.extend(&record[..40_000]);
     for starved in [true, false] {
         let source = &mut Starved { io: &mut stream.io, starved };
