@@ -1,6 +1,8 @@
-//! NBD, the Network Block Device protocol, on [`alts`]: a server whose memory is chosen.
+//! NBD, the Network Block Device protocol, on [`alts`]: a server whose memory is chosen, and a client.
 //!
 //! ```text
+//!  client           connections to a server: handshake, requests in flight, checked replies
+//!
 //!  server           connections over any byte stream; memory for requests
 //!    ├─ negotiation   the handshake, without I/O
 //!    ├─ transmission  which requests are right, without I/O
@@ -12,6 +14,7 @@
 //! What stands higher imports downwards only. [`wire`] does no I/O and knows no state.
 
 pub mod backend;
+pub mod client;
 pub mod export;
 pub mod negotiation;
 pub mod server;

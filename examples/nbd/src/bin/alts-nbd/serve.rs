@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +9,7 @@ use std::time::Duration;
 use alts::Acceptor;
 use alts::connect::Settings as AltsSettings;
 use alts::handshaker::LocalHandshaker;
-use alts::handshaker::cli::{
-    AllowedPeer, IdentityArguments, PositiveDuration, TrustArguments, notify,
-};
+use alts::handshaker::cli::{AllowedPeer, PositiveDuration, notify};
 use alts::handshaker::identity::{IdentitySource, Policy, Rule, TrustDomain};
 use alts::pool::BufferPool;
 use alts_nbd::export::{Export, Exports};
@@ -26,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::address::ListenAddress;
 use crate::exports::{EXPORT_HELP, ExportSpec};
+use crate::identity::OptionalIdentity;
 use crate::listener::{Activation, Listener, PlainStream};
 use crate::sizes::Size;
 
@@ -63,20 +61,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "RULE", help_heading = "Who may connect")]
     deny: Vec<Rule>,
 
-    /// This side's certificate chain (PEM, leaf first), for --listen-alts.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "key",
-        requires = "bundle",
-        help_heading = "Identity"
-    )]
-    cert: Option<PathBuf>,
-    /// The private key of the leaf (PEM). Only its owner may have access to the file.
-    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Identity")]
-    key: Option<PathBuf>,
     #[command(flatten)]
-    trust: TrustArguments,
+    identity: OptionalIdentity,
 
     #[cfg(feature = "tls")]
     #[command(flatten)]
@@ -146,13 +132,7 @@ struct Serving {
 impl Serve {
     #[cfg(test)]
     pub(crate) fn has_identity(&self) -> bool {
-        self.identity().is_some()
-    }
-
-    /// Who this side is, if it was said.
-    fn identity(&self) -> Option<IdentityArguments> {
-        let (cert, key) = (self.cert.clone()?, self.key.clone()?);
-        Some(IdentityArguments { cert, key, trust: self.trust.clone() })
+        self.identity.given().is_some()
     }
 
     pub(crate) fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
@@ -228,7 +208,7 @@ impl Serve {
     }
 
     fn secured(&self) -> Result<Option<Secured>, Box<dyn Error>> {
-        let Some(identity) = self.identity() else { return Ok(None) };
+        let Some(identity) = self.identity.given() else { return Ok(None) };
         if self.allow.is_empty() {
             return Err("--listen-alts needs --allow: who may connect".into());
         }
