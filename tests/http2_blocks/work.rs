@@ -40,10 +40,10 @@ pub(crate) const WORK: [Work; 12] = [
     unary("1 KiB, 32 in flight", 32, "/1024"),
     unary("1 KiB, 32 in flight, answered later", 32, "/1024/later"),
     unary("1 KiB, 100 in flight", 100, "/1024"),
-    streaming("to the server in 64 KiB", 1, "/0", 64 << 10),
-    streaming("to the server in 1 MiB", 4, "/0", 1 << 20),
-    streaming("from the server in 64 KiB", 4, "/65536/stream", 0),
-    streaming("both ways in 1 MiB", 4, "/1048576/stream", 1 << 20),
+    streaming("to the server in 64 KiB", 1, "/0", [STREAMED >> 16, 64 << 10]),
+    streaming("to the server in 1 MiB", 4, "/0", [STREAMED >> 20, 1 << 20]),
+    streaming("from the server in 64 KiB", 4, "/65536/stream", [0, 0]),
+    streaming("both ways in 1 MiB", 4, "/1048576/stream", [STREAMED >> 20, 1 << 20]),
 ];
 
 const fn unary(name: &'static str, in_flight: usize, path: &'static str) -> Work {
@@ -55,13 +55,9 @@ const fn streaming(
     name: &'static str,
     in_flight: usize,
     path: &'static str,
-    message: usize,
+    request: [usize; 2],
 ) -> Work {
-    let messages = match STREAMED.checked_div(message) {
-        Some(messages) => messages,
-        None => 0,
-    };
-    Work { name, rounds: 2, in_flight, path, request: [messages, message] }
+    Work { name, rounds: 2, in_flight, path, request }
 }
 
 impl Work {
