@@ -48,6 +48,9 @@
 //! control frames for the kernel, 1,024 events, and 64 KiB of a header block. `tests/load` has a scenario for each row, with that formula and
 //! with honest clients beside. What a handler has taken out of a body is the program's own: large pieces are slices of the pool's buffers,
 //! and what keeps them for long should copy them.
+//!
+//! While data moves, no block above 4 KiB is taken from the heap, but for a single header field that is larger: what is larger is a buffer of
+//! the pool. `tests/http2_blocks` counts.
 
 mod body;
 mod budget;

@@ -5,9 +5,12 @@
 //! keeps, and [`copy`] moves bytes one way.
 //!
 //! ```text
-//!  two bare sockets, Linux     readable ─► take a pipe from the PipePool ─► splice in ─► splice out ─► give the pipe back
-//!  anything else               readable ─► take a pooled buffer ─► read ─► write ─► give the buffer back
+//!  bulk, two bare sockets, Linux     readable ─► take a pipe from the PipePool ─► splice in ─► splice out ─► give the pipe back
+//!  anything else                     readable ─► take a pooled buffer ─► read ─► write ─► give the buffer back
 //! ```
+//!
+//! Bulk is what follows a read that filled a whole buffer. Smaller messages cost less by copying. While the pool is at its cap, small
+//! messages between bare sockets are spliced, too, so that they do not wait for a buffer.
 //!
 //! A pipe or a buffer is held only while bytes move, and each direction of a relay holds one at most. Between two bytes a relay
 //! of TCP connections consists of two sockets and some counters.

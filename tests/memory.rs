@@ -40,7 +40,7 @@ const ID: &str = "spiffe://dev.local/memory";
 const NAME: &str = "memory";
 
 /// The most that an idle connection may hold, plain TCP's share included.
-const IDLE_LIMIT: f64 = 900.0;
+const IDLE_LIMIT: f64 = 720.0;
 /// The most that a connection may hold beyond idle and beyond what has arrived.
 const PARTIAL_LIMIT: f64 = 160.0;
 
@@ -122,7 +122,7 @@ fn trials(figures: &Figures) -> Vec<Trial> {
         }));
     };
     for state in ["handshake done, nothing received", IDLE, "idle after a 32 KiB echo"] {
-        trial(format!("at most 900 bytes: {state}"), state, Box::new(|_, _| IDLE_LIMIT));
+        trial(format!("at most {IDLE_LIMIT} bytes: {state}"), state, Box::new(|_, _| IDLE_LIMIT));
     }
     for (state, _) in PARTIALS {
         let limit = |idle: f64, arrived: f64| idle + arrived + PARTIAL_LIMIT;

@@ -49,7 +49,7 @@ impl Body {
             Next::Data(first) => first,
             Next::Trailers(trailers) => {
                 inbox = Inbox::default();
-                inbox.end(Some(trailers));
+                inbox.end(Some(Box::new(trailers)));
                 Bytes::new()
             }
             Next::End | Next::Failed(_) | Next::Wait => Bytes::new(),

@@ -12,6 +12,7 @@
 //! has its turn, writes the output, and calls [`Core::rest`]. Every call that may send takes a [`Turn`]: the configuration, the time, and
 //! where frames go. An error of `receive` is final: the GOAWAY frame is in the output.
 
+mod blocks;
 mod closing;
 mod content;
 mod fields;
@@ -34,7 +35,8 @@ use super::limits::weight;
 use super::link::Notices;
 use super::output::Output;
 use super::settings::{Config, Role};
-use super::stream::{Direction, Stream, Then};
+pub(crate) use super::stream::Stream;
+use super::stream::{Direction, Then};
 use super::window::{RecvWindow, SendWindow};
 
 /// What every call has that may send frames.
@@ -69,21 +71,15 @@ pub(crate) enum Event<T> {
     /// All content that was given to [`Core::send`] is out, and there may be more.
     Writable(u32),
     /// A stream is over.
-    Closed {
-        #[cfg_attr(not(test), expect(dead_code, reason = "shells find what they need in `data`"))]
-        id: u32,
-        data: T,
-        /// A message that ended before its head was [taken](Core::take_head), whole.
-        message: Option<(Head, Body)>,
-        /// `None` if both directions ended in order.
-        error: Option<Error>,
-    },
+    ///
+    /// It may have a [message](Stream::take_message), or an [error](Stream::take_error).
+    Closed(Box<Stream<T>>),
     /// The peer lets more streams be open at a time, or fewer.
     Limits,
     /// A PING of ours was answered.
     Pong([u8; 8]),
     /// The peer takes no new streams. Those that it will not process have been closed as unprocessed.
-    GoAway(Error),
+    GoAway(Box<Error>),
 }
 
 /// What has come of the peer's greeting.

@@ -22,7 +22,7 @@ pub(crate) enum Block {
 pub(crate) enum Head {
     Request(Box<request::Parts>),
     Response(Box<response::Parts>),
-    Trailers(HeaderMap),
+    Trailers(Box<HeaderMap>),
 }
 
 /// What a field takes in memory beside its value, in bytes: an entry of `http::HeaderMap`, which has room for up to twice as many as it holds, and a
@@ -30,6 +30,9 @@ pub(crate) enum Head {
 const FIELD_MEMORY: usize = 256;
 /// What a head takes beside its fields, in bytes.
 const HEAD_MEMORY: usize = size_of::<request::Parts>();
+
+/// Room for the values of a call's fields, in bytes: a client's second block may have little more than the numbers of entries of the table.
+const TEXT: usize = 192;
 
 /// Gathers the fields of one header block.
 ///
@@ -61,7 +64,7 @@ impl Fields {
     pub(crate) fn new(block: Block, len: usize) -> Self {
         Self {
             block,
-            text: BytesMut::with_capacity(len),
+            text: BytesMut::with_capacity(len.max(TEXT)),
             method: None,
             status: None,
             scheme: None,
@@ -170,7 +173,7 @@ impl Fields {
             headers.append(name, value);
         }
         match self.block {
-            Block::Trailers => Ok(Head::Trailers(headers)),
+            Block::Trailers => Ok(Head::Trailers(Box::new(headers))),
             Block::Response => {
                 let status = self.status.take().ok_or("a response has no :status")?;
                 let (mut parts, ()) = http::Response::new(()).into_parts();
@@ -251,42 +254,69 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Violati
     Ok(found)
 }
 
-/// Appends the fields of a request.
-pub(crate) fn write_request(parts: &request::Parts, out: &mut Vec<u8>) {
-    encode::field(out, b":method", parts.method.as_str().as_bytes());
-    let scheme = parts.uri.scheme_str().unwrap_or("http");
-    encode::field(out, b":scheme", scheme.as_bytes());
-    if let Some(authority) = parts.uri.authority() {
-        encode::field(out, b":authority", authority.as_str().as_bytes());
+/// Where the fields of a header block go.
+pub(crate) trait Sink {
+    /// Takes one field, which `encode` appends.
+    fn put(&mut self, encode: impl FnOnce(&mut Vec<u8>));
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn put(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(self);
     }
-    let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    encode::field(out, b":path", path.as_bytes());
+}
+
+/// Appends the fields of a request.
+pub(crate) fn write_request(parts: &request::Parts, out: &mut impl Sink) {
+    let scheme = parts.uri.scheme_str().unwrap_or("http");
+    let path = path(parts);
+    out.put(|out| {
+        encode::field(out, b":method", parts.method.as_str().as_bytes());
+        encode::field(out, b":scheme", scheme.as_bytes());
+    });
+    if let Some(authority) = parts.uri.authority() {
+        out.put(|out| encode::field(out, b":authority", authority.as_str().as_bytes()));
+    }
+    out.put(|out| encode::field(out, b":path", path.as_bytes()));
     write_fields(&parts.headers, out);
 }
 
+fn path(parts: &request::Parts) -> &str {
+    parts.uri.path_and_query().map_or("/", PathAndQuery::as_str)
+}
+
 /// Appends the fields of a response.
-pub(crate) fn write_response(status: StatusCode, headers: &HeaderMap, out: &mut Vec<u8>) {
-    encode::status(out, status.as_u16());
+pub(crate) fn write_response(status: StatusCode, headers: &HeaderMap, out: &mut impl Sink) {
+    out.put(|out| encode::status(out, status.as_u16()));
     write_fields(headers, out);
 }
 
 /// Appends regular fields, without those that HTTP/2 does not allow.
-pub(crate) fn write_fields(headers: &HeaderMap, out: &mut Vec<u8>) {
+pub(crate) fn write_fields(headers: &HeaderMap, out: &mut impl Sink) {
     for (name, value) in headers {
         if is_of_connection(name) {
             continue;
         }
         let (name, text) = (name.as_str().as_bytes(), value.as_bytes());
-        if value.is_sensitive() {
-            encode::sensitive(out, name, text);
-        } else {
-            encode::field(out, name, text);
-        }
+        out.put(|out| match value.is_sensitive() {
+            true => encode::sensitive(out, name, text),
+            false => encode::field(out, name, text),
+        });
     }
 }
 
-/// The size of a header list as a peer counts it: names, values, and 32 bytes a field (RFC 9113, section 6.5.2). Pseudo-header fields are
-/// not among them.
+/// What the pseudo-header fields of a message take at most in its header block, in bytes, beside the path and the authority.
+pub(crate) const PSEUDO: usize = 128;
+
+/// What the pseudo-header fields of a request take at most in its header block, in bytes.
+pub(crate) fn pseudo_size(parts: &request::Parts) -> usize {
+    let authority = parts.uri.authority().map_or(0, |authority| authority.as_str().len());
+    PSEUDO + parts.method.as_str().len() + authority + path(parts).len()
+}
+
+/// The size of a header list as a peer counts it: names, values, and 32 bytes a field (RFC 9113, section 6.5.2), which is more than they take
+/// in a header block. Pseudo-header fields are not among them.
 pub(crate) fn list_size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }

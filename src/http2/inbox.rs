@@ -115,9 +115,9 @@ impl Inbox {
     }
 
     /// The message has ended.
-    pub(crate) fn end(&mut self, trailers: Option<HeaderMap>) {
+    pub(crate) fn end(&mut self, trailers: Option<Box<HeaderMap>>) {
         if matches!(self.end, End::Open) {
-            self.trailers = trailers.map(Box::new);
+            self.trailers = trailers;
             self.end = End::Ended;
         }
     }

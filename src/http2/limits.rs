@@ -48,6 +48,11 @@ pub(crate) const EVENTS: usize = 1_024;
 pub(crate) const SENT_FRAME: usize = 16 << 10;
 /// Payloads of this size and above go to the kernel from where they are; smaller ones are copied behind their head.
 pub(crate) const COPIED: usize = 4 << 10;
+/// Memory for frames on their way out, a piece at a time. Nothing larger comes from the heap: what the C library cuts off the end of its
+/// heap and takes again costs more than several slices a write.
+pub(crate) const PAGE: usize = 4 << 10;
+/// Pages that a thread keeps for what comes next, beside the one that is in use: as many as `UNSENT` fills.
+pub(crate) const SPARE: usize = 15;
 /// Memory that small payloads are gathered in, a piece at a time.
 pub(crate) const TAIL: usize = 4 << 10;
 /// Payloads below this are copied out of the read buffer: to copy them costs less than to keep the buffer.

@@ -19,12 +19,13 @@ impl Pins {
         core: &mut Core<T>,
         pool: &BufferPool,
         waker: &Waker,
-        now: Instant,
+        now: impl FnOnce() -> Instant,
     ) {
         if !core.pins() {
             self.0 = None;
             return;
         }
+        let now = now();
         let limit = Duration::from_secs(PIN_SECONDS.into());
         let lease = self.0.get_or_insert_with(|| Lease::within(pool, now, limit, waker));
         if lease.is_over(now, waker) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::body::Body;
 use super::budget::Tick;
 use super::error::Error;
 use super::head::Head;
@@ -60,6 +61,8 @@ pub(crate) struct Stream<T> {
     pub(super) then: Then,
     /// It waits for its turn to send.
     pub(super) queued: bool,
+    /// Why it is over.
+    pub(super) error: Option<Error>,
 }
 
 impl<T> Stream<T> {
@@ -80,12 +83,28 @@ impl<T> Stream<T> {
             moved: 0,
             then: Then::More,
             queued: false,
+            error: None,
         }
     }
 
     /// What the shell keeps with it.
     pub(crate) fn data_mut(&mut self) -> &mut T {
         &mut self.data
+    }
+
+    /// A message that ended before its head was [taken](super::connection::Core::take_head), whole. Once, of a stream that is over.
+    pub(crate) fn take_message(&mut self) -> Option<(Head, Body)> {
+        let head = self.head.take()?;
+        let body = match self.link.take() {
+            Some(link) => Body::live(link),
+            None => Body::complete(std::mem::take(&mut self.inbox)),
+        };
+        Some((head, body))
+    }
+
+    /// Why a stream is over. `None` if both directions ended in order.
+    pub(crate) fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
     }
 
     /// Does something with what has been received, and wakes its reader.

@@ -11,8 +11,6 @@ use super::output::Output;
 
 /// Slices of one call. Linux takes 1,024; after 64 of 4 KiB and more another call costs nothing.
 const SLICES: usize = 64;
-/// What a thread keeps between two turns, in bytes.
-const SCRATCH: usize = 64 << 10;
 
 thread_local! {
     /// Where the frames of a turn are written, most of the time to leave within it.
@@ -24,18 +22,11 @@ pub(crate) fn take_scratch() -> Option<Box<Output>> {
     OUTPUT.try_with(Cell::take).ok().flatten()
 }
 
-/// Gives it back, and answers what did not leave, in memory of its own or in memory that is half used at least.
+/// Gives it back, and answers what did not leave, without memory for what may come.
 pub(crate) fn return_scratch(mut output: Box<Output>) -> Option<Box<Output>> {
-    let rest = match output.len() {
-        0 => None,
-        len if output.capacity() > 2 * len => Some(Box::new(output.split_off_rest())),
-        _ => return Some(output),
-    };
-    if output.capacity() <= SCRATCH {
-        output.clear();
-        // At the thread's end it is dropped.
-        let _ = OUTPUT.try_with(|scratch| scratch.set(Some(output)));
-    }
+    let rest = (!output.is_empty()).then(|| Box::new(output.split_off_rest()));
+    // At the thread's end it is dropped.
+    let _ = OUTPUT.try_with(|scratch| scratch.set(Some(output)));
     rest
 }
 

@@ -29,7 +29,7 @@ impl Lease {
         limit: Duration,
         waker: &Waker,
     ) -> Self {
-        Self::begin(Arc::clone(&pool.inner), since, limit, waker)
+        Self::begin(Arc::clone(pool.inner()), since, limit, waker)
     }
 
     fn begin(pool: Arc<Inner>, since: Instant, limit: Duration, waker: &Waker) -> Self {

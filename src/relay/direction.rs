@@ -26,8 +26,11 @@ pub(super) struct Direction {
     ticket: Option<Ticket>,
     /// The receiver may keep what it took, until it is flushed.
     unflushed: bool,
-    /// Why bytes were not spliced, if any were not.
+    /// Why bytes were not spliced though there were enough of them.
     pub(super) copied: Option<CopyReason>,
+    /// Whether the last look at the sender found a whole buffer or more: then what follows is spliced.
+    #[cfg(target_os = "linux")]
+    bulk: bool,
 }
 
 #[derive(Debug)]
@@ -44,7 +47,15 @@ enum State {
 
 impl Direction {
     pub(super) fn new() -> Self {
-        Self { state: State::Waiting, bytes: 0, ticket: None, unflushed: false, copied: None }
+        Self {
+            state: State::Waiting,
+            bytes: 0,
+            ticket: None,
+            unflushed: false,
+            copied: None,
+            #[cfg(target_os = "linux")]
+            bulk: false,
+        }
     }
 
     pub(super) fn end(&self) -> Option<End> {
@@ -139,11 +150,29 @@ impl Direction {
             let _ = to;
             self.copied = Some(CopyReason::Disabled);
         }
-        let taken = ready!(from.poll_read_on_ready(cx, &options.pool, &mut self.ticket));
+        let mut taken = from.poll_read_on_ready(cx, &options.pool, &mut self.ticket);
+        #[cfg(target_os = "linux")]
+        if taken.is_pending() && self.ticket.is_some() && !self.bulk {
+            // The pool is at its cap, and a pipe needs none of it.
+            self.bulk = true;
+            self.ticket = None;
+            if let Some(taken) = self.poll_splice(from, to, options, cx) {
+                return taken;
+            }
+            taken = from.poll_read_on_ready(cx, &options.pool, &mut self.ticket);
+        }
+        let taken = ready!(taken);
+        #[cfg(target_os = "linux")]
+        if let Ok(Some(buf)) = &taken {
+            self.bulk = buf.len() >= options.pool.buffer_size();
+        }
         Poll::Ready(taken.map(|buf| buf.map(State::Buffered)))
     }
 
-    /// As `poll_take`, by splice; `None` if the bytes have to be copied.
+    /// As `poll_take`, by splice; `None` if the bytes are to be copied.
+    ///
+    /// A message that fits a buffer costs less by copying: four system calls for a round trip instead of six, since a short read
+    /// says that the socket is drained, and a short splice does not.
     #[cfg(target_os = "linux")]
     fn poll_splice<A: RelayEnd, B: RelayEnd>(
         &mut self,
@@ -160,6 +189,9 @@ impl Direction {
             self.copied = Some(if disabled { CopyReason::Disabled } else { CopyReason::NotBare });
             return None;
         };
+        if !self.bulk {
+            return None;
+        }
         loop {
             match from.poll_readable(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -172,7 +204,10 @@ impl Direction {
             };
             return match from.fill(&mut pipe) {
                 Ok(0) => Some(Poll::Ready(Ok(None))),
-                Ok(_) => Some(Poll::Ready(Ok(Some(State::Piped(pipe))))),
+                Ok(filled) => {
+                    self.bulk = filled >= options.pool.buffer_size();
+                    Some(Poll::Ready(Ok(Some(State::Piped(pipe)))))
+                }
                 // The readiness was false, and is cleared now.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) if super::splice::is_refused(&error) => {

@@ -73,13 +73,14 @@ impl fmt::Display for End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Path {
-    /// By splice alone: they never entered this process.
+    /// By splice, which takes no bytes into this process; messages smaller than a buffer of the pool through such a buffer, which
+    /// costs less.
     Splice,
-    /// Some or all through buffers of the pool.
+    /// Some or all large ones, too, through buffers of the pool.
     Copy(CopyReason),
 }
 
-/// Why bytes were copied.
+/// Why bytes were copied that splice would have moved at less cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CopyReason {

@@ -98,6 +98,11 @@ impl Arrived {
     pub(super) fn partial_len(&self) -> usize {
         self.partial.len()
     }
+
+    #[cfg(test)]
+    pub(super) fn stall(&self) -> Option<&Stall> {
+        self.stall.as_deref()
+    }
 }
 
 impl Direction for Receiving {

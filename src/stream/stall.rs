@@ -67,6 +67,13 @@ impl Stall {
     }
 }
 
+#[cfg(test)]
+impl Stall {
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+}
+
 /// How often a caller that is not woken is asked to look, at most.
 const MIN_PERIOD: Duration = Duration::from_millis(100);
 

@@ -1,4 +1,10 @@
-//! Streams whose counters stand where no test could bring them by sending.
+//! Streams in states that no test could bring them to from outside.
+
+mod closing;
+#[cfg(feature = "tokio")]
+mod readable;
+mod reading;
+mod resting;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -9,7 +15,6 @@ use alts_handshaker::dev_ca::DevCa;
 use alts_handshaker::identity::Policy;
 use alts_handshaker::{HandshakeOptions, HandshakeResult, LocalHandshaker, RecordProtocol, Role};
 
-use super::moving::Moving;
 use super::{AltsStream, Channel, Negotiated, StreamOptions, Terms};
 use crate::error::{Error, Fault};
 use crate::pool::BufferPool;
@@ -26,7 +31,12 @@ const LIMIT: u64 = 1 << 23;
 struct Ends {
     incoming: VecDeque<u8>,
     outgoing: Vec<u8>,
+    /// How many bytes it takes in all, if it does not take any number.
+    room: Option<usize>,
     failing: bool,
+    write_error: Option<io::ErrorKind>,
+    flush_error: Option<io::ErrorKind>,
+    end_error: Option<io::ErrorKind>,
     /// How often the sending direction was ended.
     ended: usize,
 }
@@ -38,12 +48,12 @@ impl Sink for Ends {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        Write::flush(self)
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
         self.ended += 1;
-        Ok(())
+        fails(self.end_error)
     }
 }
 
@@ -61,12 +71,21 @@ impl Read for Ends {
 
 impl Write for Ends {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.outgoing.write(buf)
+        fails(self.write_error)?;
+        let room = self.room.map_or(buf.len(), |room| room - self.outgoing.len());
+        match buf.len().min(room) {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            count => self.outgoing.write(&buf[..count]),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        fails(self.flush_error)
     }
+}
+
+fn fails(error: Option<io::ErrorKind>) -> io::Result<()> {
+    error.map_or(Ok(()), |kind| Err(kind.into()))
 }
 
 /// What `role` gets from a handshake that settles on `protocol`.
@@ -199,80 +218,24 @@ fn sealed(sealer: &mut Sealer, text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn expanded_keys_go_with_the_connection() {
-    let (mut whole, _, _) = stream(REKEY, Role::Client, 0);
-    whole.write_all(b"something").unwrap();
-    assert_eq!(Moving::kept_by_thread(), 1);
-    drop(whole);
-    assert_eq!(Moving::kept_by_thread(), 0);
-
-    // The directions in different epochs, and each of them by itself.
-    let (mut whole, _, _) = stream(REKEY, Role::Client, 0);
-    whole.channel.sending.set_counter(counter(Role::Client, 1 << 16));
-    let mut peer = stream(REKEY, Role::Client, 0);
-    peer.0.channel.sending.set_counter(counter(Role::Client, 1 << 16));
-    let record = sealed(&mut peer.1, b"an answer");
-    peer.0.io.incoming.extend(record);
-    assert_eq!(peer.0.read(&mut [0; 100]).unwrap(), 9);
-    peer.0.write_all(b"something").unwrap();
-    whole.write_all(b"something").unwrap();
-    assert_eq!(Moving::kept_by_thread(), 2);
-    drop(peer);
-    assert_eq!(Moving::kept_by_thread(), 1);
-    drop(whole);
-    assert_eq!(Moving::kept_by_thread(), 0);
-}
-
-#[cfg(feature = "tokio")]
-#[test]
-fn expanded_keys_go_with_each_half() {
-    let (stream, mut sealer, _) = stream(REKEY, Role::Client, 0);
-    let (mut io, (mut receiver, mut sender)) = (stream.io, stream.channel.split());
-    sender.write(&mut io, &[io::IoSlice::new(b"something")]).unwrap();
-    sender.sending.set_counter(counter(Role::Client, 1 << 16));
-    sender.write(&mut io, &[io::IoSlice::new(b"something")]).unwrap();
-    io.incoming.extend(sealed(&mut sealer, b"an answer"));
-    let source = &mut crate::ready::NonBlocking(&mut io);
-    assert_eq!(receiver.read(source, 100, |_| ()).unwrap(), 9);
-    assert!(Moving::kept_by_thread() > 0);
-    drop((receiver, sender));
-    assert_eq!(Moving::kept_by_thread(), 0);
-}
-
-#[test]
-fn a_part_that_waits_in_a_buffer_keeps_no_expanded_keys() {
-    let (mut stream, mut sealer, _) = stream(REKEY, Role::Client, 0);
-    let mut records = sealed(&mut sealer, b"first");
-    records.extend(&sealed(&mut sealer, &[7; 8_000])[..6_000]);
-    stream.io.incoming.extend(records);
-    let mut received = [0; 100];
-    assert_eq!(stream.read(&mut received).unwrap(), 5);
-    assert!(stream.channel.moving.as_ref().unwrap().has_keys());
-    assert_eq!(stream.read(&mut received).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    assert!(!stream.channel.moving.as_ref().unwrap().has_keys());
-    assert_eq!(stream.channel.terms().pool.stats().in_use_buffers, 1);
-}
-
-#[test]
-fn a_failure_drops_the_part_that_has_arrived() {
-    for (len, partial) in [(100, 100), (6_000, 0)] {
-        let (mut stream, mut sealer, _) = stream(REKEY, Role::Client, 0);
-        stream.io.incoming.extend(&sealed(&mut sealer, &[7; 8_000])[..len]);
-        let mut received = [0; 100];
-        let waits = stream.read(&mut received).unwrap_err();
-        assert_eq!(waits.kind(), io::ErrorKind::WouldBlock);
-        assert!(stream.stall_deadline().is_some() == (len > 4_096));
-        let held = |stream: &AltsStream<Ends>| {
-            stream.channel.held.as_ref().map_or(0, |held| held.arrived.partial_len())
-        };
-        assert_eq!(held(&stream), partial);
-        stream.io.failing = true;
-        for _ in 0..2 {
-            let failed = stream.read(&mut received).unwrap_err();
-            assert_eq!(failed.kind(), io::ErrorKind::ConnectionReset);
-        }
-        assert_eq!(held(&stream), 0);
-        assert!(stream.channel.moving.is_none() && stream.stall_deadline().is_none());
-        assert_eq!(stream.channel.terms().pool.stats().in_use_buffers, 0);
+fn records_are_as_long_as_both_sides_take_and_no_longer() {
+    const KIB: u32 = 1 << 10;
+    let result = handshake(REKEY, Role::Client);
+    let largest = crate::record::MAX_LENGTH;
+    for (ours, theirs, frame) in [
+        (0, 64 * KIB, 4 * KIB),
+        (8 * KIB, 64 * KIB, 8 * KIB),
+        (64 * KIB, 8 * KIB, 8 * KIB),
+        (64 * KIB, 1, 4 * KIB),
+        (u32::MAX, u32::MAX, largest),
+        // A peer that states nothing.
+        (64 * KIB, 0, 16 * KIB),
+        (8 * KIB, 0, 8 * KIB),
+    ] {
+        let mut negotiated = Negotiated::of(&result);
+        negotiated.peer_max_frame_size = theirs;
+        let options = StreamOptions { max_frame_size: ours, ..StreamOptions::default() };
+        let terms = Terms { negotiated, pool: BufferPool::new(), options };
+        assert_eq!(terms.max_payload() + OVERHEAD, frame as usize, "{ours}, {theirs}");
     }
 }

@@ -1,5 +1,6 @@
 //! Serving tonic's services on this crate's HTTP/2.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,11 +8,12 @@ use std::task::{Context, Poll};
 
 use http::{Extensions, Request, Response};
 use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::Connected;
 use tower::Service;
 
-use crate::http2::server::ServerBuilder;
+use crate::http2::server::{ServerBuilder, SocketInfo};
 use crate::http2::{Body, server};
 use crate::pool::{BufferPool, PooledBuf, Ticket};
 use crate::ready::ReadyReader;
@@ -117,10 +119,19 @@ impl From<server::Server> for Server {
 /// A connection whose requests also have what tonic knows of it.
 struct Identified<IO>(IO);
 
-impl<IO: Connected + server::Connected> server::Connected for Identified<IO> {
+impl<IO: Connected + server::Connected + 'static> server::Connected for Identified<IO> {
     fn extend(&self, extensions: &mut Extensions) {
+        // The kernel is asked once for what both have.
+        if let Some(socket) = (&self.0 as &dyn Any).downcast_ref::<TcpStream>() {
+            let info = socket.connect_info();
+            extensions.insert(SocketInfo { local: info.local_addr(), remote: info.remote_addr() });
+            extensions.insert(info);
+            return;
+        }
         self.0.extend(extensions);
-        extensions.insert(self.0.connect_info());
+        if extensions.get::<IO::ConnectInfo>().is_none() {
+            extensions.insert(self.0.connect_info());
+        }
     }
 
     fn begin(&self) -> io::Result<()> {

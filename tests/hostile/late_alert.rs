@@ -1,6 +1,7 @@
 //! A server that refuses its client says so with an alert where its first record would be. Once a record has opened nothing else
 //! is one, even if the server itself has sealed it.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use alts::handshaker::{AlertCode, HandshakeOptions, Handshaker, LocalHandshaker,
 use alts::pool::BufferPool;
 use alts::record::RecordError;
 use alts::{AltsStream, Connector, Error};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::read_until_error;
 use crate::support::by_hand::{self, Tap};
@@ -61,7 +63,7 @@ async fn an_alert_after_the_first_record_is_none() {
         } else {
             control.inject(&record);
             let mut first = [0; 7];
-            tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first).await.unwrap();
+            stream.read_exact(&mut first).await.unwrap();
             assert_eq!(&first, b"welcome");
             control.inject(&alert);
         }
@@ -82,4 +84,53 @@ async fn an_alert_after_the_first_record_is_none() {
     assert_eq!((received, error), (vec![], Some(Error::Handshake(told))));
     drop(stream);
     assert_nothing_out(&pool);
+}
+
+/// A client that writes first would otherwise learn only that the connection is broken.
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_tells_the_servers_reason() {
+    let world = World::new();
+    let pool = BufferPool::new();
+    for told in [true, false] {
+        let Refused { mut stream, control, alert, _far, .. } = refused(&world, &pool).await;
+        stream.write_all(b"a request").await.unwrap();
+        if told {
+            control.inject(&alert);
+        }
+        control.fail_writes(io::ErrorKind::BrokenPipe);
+        let failed = stream.write_all(b"another").await.unwrap_err();
+        if told {
+            let told = alts::handshaker::Error::Alert {
+                code: AlertCode::AccessDenied,
+                reason: String::new(),
+                sealed: true,
+            };
+            assert_eq!(Error::of(&failed), Some(&Error::Handshake(told)));
+        } else {
+            assert_eq!(failed.kind(), io::ErrorKind::BrokenPipe);
+        }
+    }
+}
+
+/// Only then does a writer look at what has arrived: it belongs to the reader.
+#[tokio::test(start_paused = true)]
+async fn other_writes_leave_what_has_arrived_to_the_reader() {
+    let world = World::new();
+    let pool = BufferPool::new();
+    let Refused { mut stream, control, tap, _far, .. } = refused(&world, &pool).await;
+    let mut sealer = tap.sealer(Role::Server);
+    let reads = || control.script().counts.reads;
+
+    control.inject(&by_hand::seal(&mut sealer, b"welcome"));
+    let before = reads();
+    stream.write_all(b"a request").await.unwrap();
+    assert_eq!(reads(), before, "the write succeeded");
+    stream.read_exact(&mut [0; 7]).await.unwrap();
+
+    control.inject(&by_hand::seal(&mut sealer, b"an answer"));
+    control.fail_writes(io::ErrorKind::BrokenPipe);
+    let before = reads();
+    stream.write_all(b"another").await.unwrap_err();
+    assert_eq!(reads(), before, "the server has accepted this client");
+    stream.read_exact(&mut [0; 9]).await.unwrap();
 }

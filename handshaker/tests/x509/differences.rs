@@ -14,6 +14,7 @@ const FIRST_ISSUER: &str =
 const FUTURE_LIST: &str = "accepted; a list counts before its thisUpdate, since clocks differ; what it revokes is revoked";
 const KEY_IDS: &str = "accepted; key identifiers are hints here, and the signature decides";
 const CRITICAL_IN_ANCHOR: &str = "accepted; unknown critical extensions of an anchor do not count";
+const ANCHORS_LIST: &str = "accepted; whether an anchor has cRLSign does not count, since its lists were given along with it";
 const SELF_ISSUED_CA: &str =
     "accepted; it takes a certificate that has its issuer's name for self-signed";
 
@@ -26,12 +27,14 @@ const NAMES: &str = "refused; names of issuers are compared byte for byte";
 const FORMS: &str = "refused; constraints on a form of name that is not compared";
 const ANY_LIST: &str =
     "refused; a certificate is revoked that is on any current list of its issuer";
+const KEYS_LIST: &str =
+    "refused; a list is about the certificates of the key that signed it, and not of a namesake's";
 
 /// Differences from rustls-webpki alone.
 const ON_URIS: &str = "accepted; it refuses all constraints on URIs";
 const SELF_ISSUED: &str = "accepted; it counts self-issued certificates as intermediates";
-const FATAL: &str =
-    "accepted; it tells of the first way that fails, and not of constraints on URIs on another";
+const OTHER_WAY: &str =
+    "accepted; it names the fault of another path, and not why it does not take this one";
 const ANCHOR: &str = "refused; it does not look at an anchor's validity, path length and purposes";
 const KEY_USAGE: &str = "refused; it does not look at keyUsage";
 
@@ -65,6 +68,7 @@ fn stricter(refusal: &Refusal) -> Option<&'static str> {
 const BROKEN: &str = "it breaks the rules of X.509";
 
 pub(crate) fn from_webpki(
+    chain: &Chain,
     ours: &Result<(), Refusal>,
     theirs: &Result<(), String>,
 ) -> Option<&'static str> {
@@ -73,9 +77,9 @@ pub(crate) fn from_webpki(
         (Ok(()), Err(fault)) => match fault.as_str() {
             "NameConstraintViolation" => Some(ON_URIS),
             "PathLenConstraintViolated" => Some(SELF_ISSUED),
-            "InvalidSignatureForPublicKey" => Some(FATAL),
-            fault if fault.starts_with("RequiredEkuNotFoundContext") => Some(FATAL),
-            _ => None,
+            // A namesake above, which no part is without.
+            "InvalidSignatureForPublicKey" if chain.has_self_issued => Some(OTHER_WAY),
+            _ => parts(chain).any(|part| fails_on_uris(&part)).then_some(OTHER_WAY),
         },
         (Err(refusal), Ok(())) => stricter(refusal).or(match refusal {
             Refusal::Chain(
@@ -100,6 +104,8 @@ pub(crate) fn from_openssl(
     use CertificateError as Fault;
     match (ours, theirs) {
         (Ok(()), Err(fault)) if fault.starts_with("11 ") => Some(FUTURE_LIST),
+        // An intermediate without it has no lists here, and is refused.
+        (Ok(()), Err(fault)) if fault.starts_with("35 ") => Some(ANCHORS_LIST),
         (Ok(()), Err(fault)) if fault.starts_with("34 ") && chain.anchor_is_odd => {
             Some(CRITICAL_IN_ANCHOR)
         }
@@ -112,15 +118,25 @@ pub(crate) fn from_openssl(
             Some(FIRST_ISSUER)
         }
         // No part helps where a namesake is an anchor.
-        (Ok(()), Err(fault)) if fault.starts_with("7 ") && webpki(chain).is_ok() => {
+        (Ok(()), Err(fault))
+            if fault.starts_with("7 ") && (chain.has_self_issued || webpki(chain).is_ok()) =>
+        {
             Some(FIRST_ISSUER)
         }
         (Ok(()), Err(_)) if chain.has_odd_key_ids => Some(KEY_IDS),
         (Err(Refusal::Chain(Fault::Untrusted)), Ok(())) if chain.is_damaged => Some(NAMES),
         (Err(Refusal::Chain(Fault::Revoked)), Ok(())) if chain.lists.len() > 1 => Some(ANY_LIST),
+        (Err(Refusal::Chain(Fault::RevocationUnknown)), Ok(())) if chain.has_self_issued => {
+            Some(KEYS_LIST)
+        }
         (Err(refusal), Ok(())) => stricter(refusal),
         _ => None,
     }
+}
+
+/// Whether rustls-webpki finds a path in which it likes everything but the constraints on names.
+fn fails_on_uris(part: &Chain) -> bool {
+    matches!(webpki(part), Err(webpki::Error::NameConstraintViolation))
 }
 
 /// The chain with one of its anchors, and without some of the certificates and lists.

@@ -23,7 +23,7 @@ use super::request::{Outgoing, Request, Start};
 use super::slot::{Outcome, Slot};
 use super::transport::Transport;
 use crate::http2::budget::{SECOND, Tick};
-use crate::http2::connection::{Core, Turn};
+use crate::http2::connection::{Core, Stream, Turn};
 use crate::http2::error::Error;
 use crate::http2::frame::ErrorCode;
 use crate::http2::input::Received;
@@ -81,8 +81,13 @@ struct Work {
 
 /// What must be dropped where no lock is held, since it is the application's.
 #[derive(Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "they are boxed already, and many of them fit into a small block"
+)]
 pub(super) struct Over {
-    calls: Vec<Call>,
+    streams: Vec<Box<Stream<Call>>>,
+    bodies: Vec<Box<Outgoing>>,
     outcomes: Vec<Outcome>,
     requests: Vec<Request>,
 }
@@ -308,9 +313,9 @@ impl Connection {
             return Progress::More;
         }
         if state.core.pins() || state.work.is_some() {
-            let now = std::time::Instant::now();
             state.work();
             if let State { core, work: Some(work), .. } = state {
+                let now = std::time::Instant::now;
                 work.pins.look(core, &options.behavior.pool, cx.waker(), now);
             }
         }

@@ -1,8 +1,10 @@
 //! How streams end, and the connection.
 
+use bytes::Bytes;
+
 use super::super::frame::{ErrorCode, GoAway, Reset};
 use super::super::limits::{refund, weight};
-use super::{Body, Core, Direction, Error, Event, Initiator, Reason, Role, Turn, Violation};
+use super::{Core, Direction, Error, Event, Initiator, Reason, Role, Turn, Violation};
 
 impl<T: Default> Core<T> {
     /// Takes no new streams from now on. Those that are open go on.
@@ -10,12 +12,8 @@ impl<T: Default> Core<T> {
         if !self.progress.closing {
             self.progress.closing = true;
             let debug = debug.as_bytes();
-            GoAway {
-                last_stream: if self.role == Role::Server { self.last } else { 0 },
-                code,
-                debug,
-            }
-            .write(turn.out.frames());
+            let last_stream = if self.role == Role::Server { self.last } else { 0 };
+            GoAway { last_stream, code, debug }.write(turn.out.room(17 + debug.len()));
         }
     }
 
@@ -56,15 +54,13 @@ impl<T: Default> Core<T> {
         if stream.queued {
             active.ring.retain(|queued| *queued != id);
         }
-        let head = stream.head.take().filter(|_| error.is_none());
-        let message = head.map(|head| {
-            let body = match stream.link.take() {
-                Some(link) => Body::live(link),
-                None => Body::complete(std::mem::take(&mut stream.inbox)),
-            };
-            (head, body)
-        });
-        active.events.push_back(Event::Closed { id, data: stream.data, message, error });
+        // Only what the shell asks for waits with the event.
+        stream.pending = Bytes::new();
+        if error.is_some() {
+            stream.head = None;
+        }
+        stream.error = error;
+        active.events.push_back(Event::Closed(stream));
         true
     }
 

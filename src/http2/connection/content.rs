@@ -149,7 +149,7 @@ impl<T: Default> Core<T> {
     pub(super) fn end_receiving(
         &mut self,
         id: u32,
-        trailers: Option<http::HeaderMap>,
+        trailers: Option<Box<http::HeaderMap>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
         let Some(stream) = self.stream(id) else { return Ok(()) };

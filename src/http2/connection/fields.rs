@@ -1,7 +1,7 @@
 //! HEADERS and CONTINUATION, received.
 
 use super::super::frame::{Continuation, Head as FrameHead, Headers};
-use super::super::head::{Block, Fields, content_length, write_response};
+use super::super::head::{Block, Fields, PSEUDO, content_length};
 use super::super::limits::{CALM, CONTINUATIONS, LIST_ABUSE_RATIO};
 use super::{
     Core, DEFAULT_WINDOW, Direction, ErrorCode, Event, Head, Role, Stream, Tick, Turn, Violation,
@@ -208,13 +208,11 @@ impl<T: Default> Core<T> {
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
         self.budget.charge_reset(weight::PROVOKED, turn.now)?;
-        let start = self.begin_block(turn);
         let status = http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        let out = turn.out.frames();
-        write_response(status, &http::HeaderMap::new(), out);
-        Headers::finish(out, start, id, true);
+        self.send_block(id, true, PSEUDO, &(status, &http::HeaderMap::new()), turn);
         if !end_stream {
-            super::super::frame::Reset { stream: id, code: ErrorCode::NO_ERROR }.write(out);
+            let code = ErrorCode::NO_ERROR;
+            super::super::frame::Reset { stream: id, code }.write(turn.out.frames());
         }
         Ok(())
     }

@@ -330,7 +330,7 @@ impl<T: Default> Core<T> {
                 self.remove(id, Some(Error::unprocessed(code)));
             }
         }
-        self.active().events.push_back(Event::GoAway(error));
+        self.active().events.push_back(Event::GoAway(Box::new(error)));
         Ok(())
     }
 }

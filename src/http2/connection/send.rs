@@ -3,14 +3,11 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, request};
 
-use super::super::frame::{Data, Headers};
-use super::super::head::{list_size, write_fields, write_request, write_response};
-use super::super::hpack::encode;
+use super::super::frame::Data;
+use super::super::head::{PSEUDO, list_size, pseudo_size};
 use super::super::limits::{SENT_FRAME, UNSENT, refund};
 use super::super::settings::Config;
-use super::{
-    Core, DEFAULT_WINDOW, Direction, Error, ErrorCode, Event, SizeUpdate, Stream, Then, Tick, Turn,
-};
+use super::{Core, DEFAULT_WINDOW, Direction, Error, ErrorCode, Event, Stream, Then, Tick, Turn};
 
 impl<T: Default> Core<T> {
     /// Whether a client may open another stream now.
@@ -32,7 +29,8 @@ impl<T: Default> Core<T> {
         if !self.can_open() {
             return Err(Error::unprocessed(ErrorCode::REFUSED_STREAM));
         }
-        if list_size(&parts.headers) > self.peer_list as usize {
+        let listed = list_size(&parts.headers);
+        if listed > self.peer_list as usize {
             return Err(Error::canceled(CALM_CODE));
         }
         let id = if self.last == 0 { 1 } else { self.last + 2 };
@@ -41,9 +39,7 @@ impl<T: Default> Core<T> {
         let mut stream = Stream::new(id, data, recv_window, self.peer_window);
         stream.sending = if end { Direction::Ended } else { Direction::Content };
         self.active().streams.push_back(Box::new(stream));
-        let start = self.begin_block(turn);
-        write_request(parts, turn.out.frames());
-        Headers::finish(turn.out.frames(), start, id, end);
+        self.send_block(id, end, pseudo_size(parts) + listed, parts, turn);
         Ok(id)
     }
 
@@ -58,9 +54,7 @@ impl<T: Default> Core<T> {
     ) {
         let Some(stream) = self.stream(id) else { return };
         stream.sending = if end { Direction::Ended } else { Direction::Content };
-        let start = self.begin_block(turn);
-        write_response(status, headers, turn.out.frames());
-        Headers::finish(turn.out.frames(), start, id, end);
+        self.send_block(id, end, PSEUDO + list_size(headers), &(status, headers), turn);
         self.finish(id, turn);
     }
 
@@ -154,15 +148,14 @@ impl<T: Default> Core<T> {
     pub(crate) fn end(&mut self, id: u32, trailers: Option<HeaderMap>, turn: &mut Turn<'_>) {
         let Some(active) = &mut self.active else { return };
         let Some(stream) = active.stream(id) else { return };
+        if stream.pending.is_empty() && !stream.queued {
+            return self.send_end(id, trailers.as_ref(), turn);
+        }
         stream.then = match trailers {
             Some(trailers) => Then::Trailers(Box::new(trailers)),
             None => Then::End,
         };
-        if stream.pending.is_empty() && !stream.queued {
-            self.end_sending(id, turn);
-        } else {
-            active.enqueue(id);
-        }
+        active.enqueue(id);
     }
 
     /// Moves content to the output, a frame of each stream in turn, until `limit` bytes are there. Answers whether there is more that only
@@ -239,28 +232,20 @@ impl<T: Default> Core<T> {
     fn end_sending(&mut self, id: u32, turn: &mut Turn<'_>) {
         let Some(stream) = self.stream(id) else { return };
         match std::mem::replace(&mut stream.then, Then::End) {
-            Then::More | Then::End => Data::head(id, 0, true).write(turn.out.frames()),
-            Then::Trailers(trailers) => {
-                let start = self.begin_block(turn);
-                write_fields(&trailers, turn.out.frames());
-                Headers::finish(turn.out.frames(), start, id, true);
-            }
+            Then::More | Then::End => self.send_end(id, None, turn),
+            Then::Trailers(trailers) => self.send_end(id, Some(&trailers), turn),
+        }
+    }
+
+    fn send_end(&mut self, id: u32, trailers: Option<&HeaderMap>, turn: &mut Turn<'_>) {
+        match trailers {
+            None => Data::head(id, 0, true).write(turn.out.frames()),
+            Some(trailers) => self.send_block(id, true, list_size(trailers), trailers, turn),
         }
         if let Some(stream) = self.stream(id) {
             stream.sending = Direction::Ended;
         }
         self.finish(id, turn);
-    }
-
-    /// Begins a header block, with what the peer's decoder has to be told.
-    pub(super) fn begin_block(&mut self, turn: &mut Turn<'_>) -> usize {
-        let start = Headers::begin(turn.out.frames());
-        if self.progress.size_update == SizeUpdate::Due {
-            // Nothing is ever inserted, so the least size is right for good.
-            encode::size_update(turn.out.frames(), 0);
-            self.progress.size_update = SizeUpdate::Sent;
-        }
-        start
     }
 }
 

@@ -72,7 +72,7 @@ struct Active {
     pinged: Option<Tick>,
     /// Since when the peer is told that the end is near.
     draining: Option<Tick>,
-    /// What requests know of the connection.
+    /// What requests know of the connection, from the second one on: calls one after the other need no copy.
     info: Option<Extensions>,
     woken: Vec<u32>,
     requests: u64,
@@ -234,19 +234,23 @@ where
                 match event {
                     Event::Opened(id) => {
                         let active = active.get_or_insert_default();
+                        let alone = active.requests == 0;
                         active.requests += u64::from(driver.begin(id, service, || {
                             let extend = || {
                                 let mut extensions = Extensions::new();
                                 io.extend(&mut extensions);
                                 extensions
                             };
-                            active.info.get_or_insert_with(extend).clone()
+                            match alone {
+                                true => extend(),
+                                false => active.info.get_or_insert_with(extend).clone(),
+                            }
                         }));
                     }
                     Event::Writable(id) => driver.drive(id),
-                    Event::Closed { data, .. } => {
+                    Event::Closed(stream) => {
                         *quiet = now;
-                        drop(data);
+                        drop(stream);
                     }
                     Event::Pong(DRAINING) => {
                         driver.core.close(ErrorCode::NO_ERROR, "", &mut driver.turn);
@@ -290,8 +294,8 @@ where
             let result = match stop {
                 Stop::Waits => {
                     if let Some(active) = &mut self.active {
-                        let (pool, now) = (&self.shared.pool, Instant::now());
-                        active.pins.look(&mut self.core, pool, cx.waker(), now);
+                        let pool = &self.shared.pool;
+                        active.pins.look(&mut self.core, pool, cx.waker(), Instant::now);
                     }
                     return Poll::Pending;
                 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::super::slot::{Outcome, Slot};
-use super::{Call, Connection, Over, State};
+use super::{Connection, Over, State};
 use crate::http2::body::Body;
 use crate::http2::connection::Event;
 use crate::http2::error::Error;
 use crate::http2::head::Head;
+
+/// Requests that are dropped after one read, beside those whose streams end: what fits into 4 KiB.
+const REQUESTS: usize = 64;
 
 impl Connection {
     pub(super) fn handle_events(&self, state: &mut State, over: &mut Over) {
@@ -18,19 +21,24 @@ impl Connection {
                     let body = state.core.take_body(id, &self.options.behavior.config);
                     let Some(stream) = state.core.stream(id) else { continue };
                     let call = stream.data_mut();
-                    let (slot, request) = (call.slot.take(), call.request.take());
-                    over.calls.push(Call { request, ..Call::default() });
+                    let slot = call.slot.take();
+                    // Beyond that they go with their streams.
+                    if over.requests.len() < REQUESTS {
+                        over.requests.extend(call.request.take());
+                    }
                     respond(slot, parts, body, over);
                 }
-                Event::Closed { mut data, message, error, .. } => {
-                    let slot = data.slot.take();
+                Event::Closed(mut stream) => {
+                    let (message, error) = (stream.take_message(), stream.take_error());
+                    let call = stream.data_mut();
+                    let slot = call.slot.take();
                     match (message, error) {
                         (Some((Head::Response(parts), body)), _) => {
                             respond(slot, parts, body, over);
                         }
                         (_, error) => {
                             let error = error.unwrap_or_else(Error::closed);
-                            let request = data.request.take().filter(|_| error.is_unprocessed());
+                            let request = call.request.take().filter(|_| error.is_unprocessed());
                             let outcome = match request {
                                 Some(request) => Outcome::Again(request, error.into()),
                                 None => Outcome::Failed(error.into()),
@@ -38,7 +46,7 @@ impl Connection {
                             over.outcomes.extend(slot.and_then(|slot| slot.complete(outcome)));
                         }
                     }
-                    over.calls.push(data);
+                    over.streams.push(stream);
                 }
                 Event::Writable(id) => {
                     if let Some(stream) = state.core.stream(id) {

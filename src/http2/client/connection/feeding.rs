@@ -6,7 +6,7 @@ use super::super::error::CallError;
 use super::super::request::{Next, Outgoing};
 use super::super::slot::Outcome;
 use super::ending::give_back;
-use super::{Call, Connection, Over, State, pending};
+use super::{Connection, Over, State, pending};
 use crate::http2::connection::Turn;
 use crate::http2::error::Error;
 use crate::http2::frame::ErrorCode;
@@ -60,18 +60,17 @@ impl Connection {
         let State { core, out, .. } = &mut *state;
         let out = pending(out);
         let turn = &mut Turn { config: &options.behavior.config, now, out };
-        let keep = Call { body: Some(body), ..Call::default() };
-        let Some(stream) = core.stream(id) else { return over.calls.push(keep) };
+        let Some(stream) = core.stream(id) else { return over.bodies.push(body) };
         let call = stream.data_mut();
         match next {
-            Poll::Pending => call.body = keep.body,
+            Poll::Pending => call.body = Some(body),
             Poll::Ready(Next::Data(data, last)) => {
                 // What leaves at once is not reported.
                 call.sending = true;
                 if last {
-                    over.calls.push(keep);
+                    over.bodies.push(body);
                 } else {
-                    call.body = keep.body;
+                    call.body = Some(body);
                 }
                 if core.send_now(id, data, last, turn)
                     && let Some(stream) = core.stream(id)
@@ -81,15 +80,15 @@ impl Connection {
                 }
             }
             Poll::Ready(Next::End) => {
-                over.calls.push(keep);
+                over.bodies.push(body);
                 core.end(id, None, turn);
             }
             Poll::Ready(Next::Trailers(trailers)) => {
-                over.calls.push(keep);
+                over.bodies.push(body);
                 core.end(id, Some(trailers), turn);
             }
             Poll::Ready(Next::Failed(error)) => {
-                over.calls.push(keep);
+                over.bodies.push(body);
                 if let Some(slot) = call.slot.take() {
                     let outcome = Outcome::Failed(CallError::RequestBody(error.into()));
                     over.outcomes.extend(slot.complete(outcome));

@@ -66,8 +66,12 @@ impl End {
                     self.bodies.insert(id, body);
                 }
                 Event::Writable(id) => self.writable.push(id),
-                Event::Closed { id, error, .. } => {
-                    assert!(self.closed.insert(id, error).is_none(), "{id} is closed twice");
+                Event::Closed(mut stream) => {
+                    let id = stream.id;
+                    assert!(
+                        self.closed.insert(id, stream.take_error()).is_none(),
+                        "{id} is closed twice"
+                    );
                 }
                 other => self.other.push(other),
             }
