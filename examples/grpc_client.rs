@@ -21,9 +21,8 @@ use alts::Connector;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::IdentitySource;
-use alts::tonic::{AltsConnector, cause_of};
+use alts::tonic::{AltsConnector, Channel, cause_of};
 use clap::Parser;
-use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
 use echo::echo_client::EchoClient;
@@ -70,17 +69,17 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let cause = cause_of(&*error).map(|cause| format!(" ({:?})", cause.fault()));
-            eprintln!("error: {}{}", innermost(&*error), cause.unwrap_or_default());
+            eprintln!("error: {}{}", message(&*error), cause.unwrap_or_default());
             ExitCode::FAILURE
         }
     }
 }
 
-/// tonic's own error says no more than "transport error"; what happened is behind it.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    match error.source() {
-        Some(source) if error.is::<tonic::transport::Error>() => source.to_string(),
-        _ => error.to_string(),
+/// A status's message, without the description of its code.
+fn message(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref::<Status>() {
+        Some(status) => status.message().to_owned(),
+        None => error.to_string(),
     }
 }
 
@@ -98,15 +97,15 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         (_, Some(path)) => ("localhost".to_owned(), AltsConnector::unix(connector, path)),
         (address, None) => (address.unwrap_or_default(), AltsConnector::new(connector)),
     };
-    let channel = Endpoint::from_shared(format!("http://{authority}"))?
+    let client = Channel::builder(format!("http://{authority}").parse()?)
         .connect_timeout(patience)
         .timeout(patience)
-        .connect_with_connector(connector)
+        .connect_with(connector.on_ready())
         .await?;
     println!("{:<24}{:.1?}", "connected in", start.elapsed());
 
     let limit = 65 << 20;
-    let mut client = EchoClient::new(channel).max_decoding_message_size(limit);
+    let mut client = EchoClient::new(Channel::from(client)).max_decoding_message_size(limit);
     let payload = match arguments.size {
         Some(size) => (0..size).map(|position| position as u8).collect(),
         None => arguments.message.into_bytes(),

@@ -1,4 +1,5 @@
-//! A gRPC server over ALTS: tonic, a service with every kind of streaming, and rules about who may call.
+//! A gRPC server over ALTS: a service that tonic generated, with every kind of streaming, on HTTP/2 whose idle connections hold no
+//! buffers, and rules about who may call.
 //!
 //! Make an authority and two identities, which are good for 24 hours, then start the server:
 //!
@@ -31,10 +32,11 @@ use alts::Acceptor;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::IdentitySource;
-use alts::tonic::{Access, Authorization};
+use alts::tonic::{Access, Authorization, Server};
 use clap::Parser;
 use tokio::net::{TcpListener, UnixListener};
-use tonic::transport::Server;
+use tonic::service::Routes;
+use tower::Layer;
 
 use echo::echo_server::EchoServer;
 use service::EchoService;
@@ -81,16 +83,16 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let authorization =
         Authorization::new(callers).method("alts.example.Echo", "WhoAmI", Access::authenticated());
     let service = EchoServer::new(EchoService).max_decoding_message_size(arguments.max_message);
-    let server = Server::builder().layer(authorization).add_service(service);
+    let services = authorization.layer(Routes::new(service).prepare());
+    let server = Server::new();
 
     if let Some(path) = arguments.unix {
         let listener = UnixListener::bind(&path)
             .map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
         println!("{name} listens on {}", path.display());
         let incoming = acceptor.incoming(listener);
-        let served = server.serve_with_incoming_shutdown(incoming, asked_to_stop()).await;
+        server.serve_with_shutdown(incoming, services, asked_to_stop()).await;
         std::fs::remove_file(&path)?;
-        served?;
     } else {
         let address = arguments.listen;
         let listener = TcpListener::bind(address)
@@ -98,7 +100,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             .map_err(|error| format!("cannot listen on {address}: {error}"))?;
         println!("{name} listens on {}", listener.local_addr()?);
         let incoming = acceptor.incoming(listener);
-        server.serve_with_incoming_shutdown(incoming, asked_to_stop()).await?;
+        server.serve_with_shutdown(incoming, services, asked_to_stop()).await;
     }
     Ok(())
 }

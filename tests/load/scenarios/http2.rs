@@ -38,10 +38,10 @@ mod term {
     pub(super) const WINDOW: u64 = 1 << 20;
     /// The part of a stream's content that small payloads are gathered in.
     pub(super) const TAIL: u64 = 4 << 10;
-    /// Bytes that wait for the kernel: content, and answers to control frames. Their memory grows by doubling.
+    /// Bytes that wait for the kernel: content, and answers to control frames. Their pages are half full at least.
     pub(super) const UNSENT: u64 = 2 * (64 << 10);
     pub(super) const REPLIES: u64 = 2 * (64 << 10);
-    /// Events that wait: 1,024, and those of one read, at 256 bytes.
+    /// Events that wait: 1,024, and those of one read, each with the stream that it is about.
     pub(super) const EVENTS: u64 = 2 * 1_024 * 256;
     /// `max_concurrent_streams`.
     pub(super) const STREAMS: u64 = 100;
@@ -223,6 +223,11 @@ pub(crate) fn credit(row: &mut Row, scale: Scale) {
 /// Frames on streams that are closed.
 pub(crate) fn closed(row: &mut Row, scale: Scale) {
     control(row, scale, "closed", term::STREAM);
+}
+
+/// Ends that are announced again and again, while a request is open.
+pub(crate) fn goaways(row: &mut Row, scale: Scale) {
+    control(row, scale, "goaways", term::EVENTS);
 }
 
 fn control(row: &mut Row, scale: Scale, kind: &'static str, heap: u64) {

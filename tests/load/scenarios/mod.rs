@@ -122,6 +122,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     #[cfg(feature = "http2")]
     scenario("http2: closed streams", http2::closed),
     #[cfg(feature = "http2")]
+    scenario("http2: ends announced again", http2::goaways),
+    #[cfg(feature = "http2")]
     scenario("http2: windows too large", http2::overflow),
     #[cfg(feature = "http2")]
     scenario("http2: responses that are not read", http2::never_read),

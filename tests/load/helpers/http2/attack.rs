@@ -3,7 +3,7 @@
 use alts::http2::frame::{Kind, PREFACE, Setting, Settings, flag};
 use alts::http2::hpack::encode;
 
-use super::frames::{credit, data, frame, ping, request, request_with};
+use super::frames::{credit, data, frame, go_away, ping, request, request_with};
 
 /// Data of the PING that comes last.
 pub(super) const DONE: [u8; 8] = *b"all done";
@@ -39,6 +39,7 @@ enum Kinds {
     Unknown,
     Credit,
     Closed,
+    GoAways,
     Overflow,
     NeverRead,
     NoWindow,
@@ -75,6 +76,7 @@ impl Attack {
             "unknown" => Kinds::Unknown,
             "credit" => Kinds::Credit,
             "closed" => Kinds::Closed,
+            "goaways" => Kinds::GoAways,
             "overflow" => Kinds::Overflow,
             "never read" => Kinds::NeverRead,
             "no window" => Kinds::NoWindow,
@@ -132,7 +134,10 @@ impl Attack {
         let round = ROUND as usize;
         let mut opened = match self.kind {
             Kinds::Flips if first => self.requests(STREAMS, "/endless", |_| Vec::new()),
-            Kinds::EmptyData | Kinds::Credit if first => self.requests(1, "/hold", |_| Vec::new()),
+            // Without an open stream one GOAWAY is the end.
+            Kinds::EmptyData | Kinds::Credit | Kinds::GoAways if first => {
+                self.requests(1, "/hold", |_| Vec::new())
+            }
             _ => Vec::new(),
         };
         let (bytes, count) = match self.kind {
@@ -175,6 +180,7 @@ impl Attack {
             Kinds::Credit => (credit(1, 1).repeat(round), round),
             Kinds::Closed if first => (self.requests(1, "/quick", |_| Vec::new()), 1),
             Kinds::Closed => (frame(Kind::Reset, 0, 1, &[0; 4]).repeat(round), round),
+            Kinds::GoAways => (go_away().repeat(round), round),
             Kinds::Overflow if first => {
                 let all = credit(1, i32::MAX.cast_unsigned());
                 let bytes = [request(1, "/hold", false), all, credit(0, i32::MAX.cast_unsigned())];

@@ -1,7 +1,8 @@
 //! Frames, made and read.
 
 use alts::http2::frame::{
-    Data, Head, Headers, Kind, PREFACE, Ping, Setting, Settings, WindowUpdate, flag,
+    Data, ErrorCode, GoAway, Head, Headers, Kind, PREFACE, Ping, Setting, Settings, WindowUpdate,
+    flag,
 };
 use alts::http2::hpack::encode;
 use tokio::io::{AsyncReadExt, BufReader};
@@ -64,6 +65,12 @@ pub(super) fn ping(data: [u8; 8]) -> Vec<u8> {
 pub(super) fn credit(stream: u32, increment: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     WindowUpdate { stream, increment }.write(&mut bytes);
+    bytes
+}
+
+pub(super) fn go_away() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    GoAway { last_stream: 0, code: ErrorCode::NO_ERROR, debug: b"once more" }.write(&mut bytes);
     bytes
 }
 
