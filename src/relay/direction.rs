@@ -28,7 +28,8 @@ pub(super) struct Direction {
     unflushed: bool,
     /// Why bytes were not spliced though there were enough of them.
     pub(super) copied: Option<CopyReason>,
-    /// Whether the last look at the sender found a whole buffer or more: then what follows is spliced.
+    /// Whether what follows is spliced: since a read filled a whole buffer, and until an eighth of one was all that had arrived. A
+    /// sender in bulk is often found with less than a buffer.
     #[cfg(target_os = "linux")]
     bulk: bool,
 }
@@ -205,7 +206,7 @@ impl Direction {
             return match from.fill(&mut pipe) {
                 Ok(0) => Some(Poll::Ready(Ok(None))),
                 Ok(filled) => {
-                    self.bulk = filled >= options.pool.buffer_size();
+                    self.bulk = filled >= options.pool.buffer_size() / 8;
                     Some(Poll::Ready(Ok(Some(State::Piped(pipe)))))
                 }
                 // The readiness was false, and is cleared now.
