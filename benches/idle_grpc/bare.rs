@@ -34,6 +34,7 @@ pub(crate) async fn serve(transport: Transport, pem: Pem, listener: TcpListener,
     let kept = Arc::new(Mutex::new(Vec::<Box<dyn Stream>>::with_capacity(1 << 15)));
     loop {
         let (socket, _) = listener.accept().await.expect("a connection");
+        socket.set_nodelay(true).expect("a socket");
         let (acceptor, pool, kept) = (acceptor.clone(), pool.clone(), Arc::clone(&kept));
         tokio::spawn(async move {
             let stream: Box<dyn Stream> = match transport {
@@ -75,6 +76,7 @@ pub(crate) fn connect(transport: Transport, pem: &Pem, address: SocketAddr, runt
         runtime.block_on(async {
             for _ in 0..count {
                 let socket = TcpStream::connect(address).await.expect("a connection");
+                socket.set_nodelay(true).expect("a socket");
                 let mut stream: Box<dyn Stream> = match transport {
                     Transport::Tls => {
                         let name = ServerName::try_from(NAME).expect("a name");
