@@ -38,7 +38,8 @@ fn the_types_are_small_and_cross_threads() {
     is_shareable::<BufferPool>();
     is_shareable::<PooledBuf>();
     is_shareable::<Ticket>();
-    assert_eq!(size_of::<BufferPool>(), 2 * size_of::<usize>(), "servers have one for each task");
+    // tokio rounds tasks up to a multiple of 128 bytes: one word more here once made each idle connection 128 bytes larger.
+    assert_eq!(size_of::<BufferPool>(), size_of::<usize>(), "servers have one for each task");
     assert_eq!(size_of::<PooledBuf>(), 32, "tasks keep room for some");
     assert_eq!(size_of::<Option<PooledBuf>>(), size_of::<PooledBuf>());
     assert_eq!(size_of::<Option<Ticket>>(), size_of::<Ticket>());
