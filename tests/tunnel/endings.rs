@@ -108,8 +108,12 @@ fn sigterm_lets_connections_finish_and_a_second_one_cuts_them_off() {
         server.signal("TERM");
         wait_until(|| server.get("/readyz").contains("503"), || "still ready".to_owned());
         assert!(server.get("/healthz").contains("200"));
-        let refused = TcpStream::connect(server.address()).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        // Not ready comes first, so that load balancers look elsewhere before the listener is closed.
+        let refused = || TcpStream::connect(server.address()).err().map(|error| error.kind());
+        wait_until(
+            || refused() == Some(io::ErrorKind::ConnectionRefused),
+            || "still accepting".to_owned(),
+        );
         // The old connection goes on.
         stream.write_all(b"still").unwrap();
         stream.read_exact(&mut received).unwrap();
