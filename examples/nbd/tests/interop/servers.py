@@ -83,7 +83,7 @@ class Served:
         self.process = subprocess.Popen(command.split(), stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
 
     def __enter__(self):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             if self.process.poll() is not None and not self.leaves:
                 raise Fault(f"the server does not start: {Path(self.log.name).read_text()}")
