@@ -151,16 +151,12 @@ impl Direction {
             let _ = to;
             self.copied = Some(CopyReason::Disabled);
         }
-        let mut taken = from.poll_read_on_ready(cx, &options.pool, &mut self.ticket);
+        let taken = from.poll_read_on_ready(cx, &options.pool, &mut self.ticket);
         #[cfg(target_os = "linux")]
-        if taken.is_pending() && self.ticket.is_some() && !self.bulk {
-            // The pool is at its cap, and a pipe needs none of it.
+        if taken.is_pending() && self.ticket.is_some() && !self.bulk && self.may_splice() {
+            // The pool is at its cap, and a pipe needs none of it. Without a pipe the place in the queue remains.
             self.bulk = true;
-            self.ticket = None;
-            if let Some(taken) = self.poll_splice(from, to, options, cx) {
-                return taken;
-            }
-            taken = from.poll_read_on_ready(cx, &options.pool, &mut self.ticket);
+            return self.poll_splice(from, to, options, cx).unwrap_or(Poll::Pending);
         }
         let taken = ready!(taken);
         #[cfg(target_os = "linux")]
@@ -182,7 +178,7 @@ impl Direction {
         options: &RelayOptions,
         cx: &mut Context<'_>,
     ) -> Option<Poll<io::Result<Option<State>>>> {
-        if self.copied == Some(CopyReason::Refused) {
+        if !self.may_splice() {
             return None;
         }
         let (Some(from), Some(_), Some(pipes)) = (from.bare(), to.bare(), &options.pipes) else {
@@ -203,6 +199,8 @@ impl Direction {
                 self.copied = Some(CopyReason::NoPipe);
                 return None;
             };
+            // A buffer that is granted to it now goes to the next.
+            self.ticket = None;
             return match from.fill(&mut pipe) {
                 Ok(0) => Some(Poll::Ready(Ok(None))),
                 Ok(filled) => {
@@ -218,6 +216,12 @@ impl Direction {
                 Err(error) => Some(Poll::Ready(Err(error))),
             };
         }
+    }
+
+    /// Whether nothing is known that rules splice out for this relay's whole life.
+    #[cfg(target_os = "linux")]
+    fn may_splice(&self) -> bool {
+        matches!(self.copied, None | Some(CopyReason::NoPipe))
     }
 
     /// Writes what is under way.
@@ -284,4 +288,42 @@ impl Direction {
 fn is_scarce(pool: &BufferPool) -> bool {
     let stats = pool.stats();
     stats.in_use_bytes > stats.cap_bytes / 2
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use crate::pool::BufferPool;
+    use crate::relay::{PipePool, RelayOptions, relay};
+
+    /// It waits for a buffer since there is no pipe either, then both are there at once.
+    #[tokio::test]
+    async fn a_place_in_the_queue_is_left_for_a_pipe() {
+        let pipes = PipePool::new(1, 1 << 20);
+        let options = RelayOptions {
+            pool: BufferPool::builder().cap(33 << 10).build().unwrap(),
+            pipes: Some(pipes.clone()),
+            ..RelayOptions::default()
+        };
+        let pipe = pipes.take().unwrap();
+        let buffer = options.pool.take(options.pool.buffer_size()).unwrap();
+        let (mut left, a) = UnixStream::pair().unwrap();
+        let (b, mut right) = UnixStream::pair().unwrap();
+        let relaying = tokio::spawn(relay(a, b, &options));
+        left.write_all(b"hello").await.unwrap();
+        while options.pool.stats().waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop((pipe, buffer));
+        right.read_exact(&mut [0; 5]).await.unwrap();
+        assert_eq!(pipes.stats().opened, 1);
+        assert_eq!(
+            options.pool.stats().in_use_buffers,
+            0,
+            "none is kept for a direction that is idle"
+        );
+        assert!(!relaying.is_finished());
+    }
 }

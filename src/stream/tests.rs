@@ -1,6 +1,7 @@
 //! Streams in states that no test could bring them to from outside.
 
 mod closing;
+mod given;
 #[cfg(feature = "tokio")]
 mod readable;
 mod reading;

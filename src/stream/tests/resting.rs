@@ -1,7 +1,6 @@
 //! What a stream keeps while nothing moves.
 
 use std::io::{self, Read, Write};
-use std::task::Waker;
 
 use alts_handshaker::Role;
 
@@ -9,10 +8,8 @@ use super::super::AltsStream;
 #[cfg(feature = "tokio")]
 use super::super::Channel;
 use super::super::moving::Moving;
-use super::super::stall::RecordSource;
+use super::given::Given;
 use super::{Ends, REKEY, counter, sealed, stream};
-use crate::pool::{BufferPool, PooledBuf, Ticket};
-use crate::ready::Source;
 use crate::record::OVERHEAD;
 
 #[test]
@@ -180,61 +177,13 @@ fn a_failure_drops_the_expanded_keys() {
     assert_eq!(Moving::kept_by_thread(), 0);
 }
 
-/// A socket beside a pool that has no larger buffers now.
-struct Starved<'io> {
-    io: &'io mut Ends,
-    starved: bool,
-}
-
-impl Source for Starved<'_> {
-    fn readable(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.read(buf)
-    }
-
-    fn take(
-        &mut self,
-        pool: &BufferPool,
-        _: &mut Option<Ticket>,
-        size: usize,
-    ) -> io::Result<PooledBuf> {
-        Ok(pool.take(size)?)
-    }
-}
-
-impl RecordSource for Starved<'_> {
-    fn grow(
-        &mut self,
-        pool: &BufferPool,
-        _: &mut Option<Ticket>,
-        _: &PooledBuf,
-        size: usize,
-    ) -> io::Result<PooledBuf> {
-        match self.starved {
-            true => Err(io::ErrorKind::WouldBlock.into()),
-            false => Ok(pool.take(size)?),
-        }
-    }
-
-    fn yield_now(&mut self) -> bool {
-        false
-    }
-
-    fn waker(&self) -> &Waker {
-        Waker::noop()
-    }
-}
-
 #[test]
 fn the_time_of_a_part_stands_still_while_it_waits_for_memory() {
     let (mut stream, mut sealer, _) = stream(REKEY, Role::Client, 0);
     let record = sealed(&mut sealer, &vec![7; 100_000]);
     stream.io.incoming.extend(&record[..40_000]);
     for starved in [true, false] {
-        let source = &mut Starved { io: &mut stream.io, starved };
+        let source = &mut Given { io: Some(&mut stream.io), starved };
         let waits = stream.channel.read(source, 100_000, |_| ()).unwrap_err();
         assert_eq!(waits.kind(), io::ErrorKind::WouldBlock);
         let stall = stream.channel.held.as_ref().and_then(|held| held.arrived.stall()).unwrap();

@@ -53,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Haggling<S> {
     /// Exchanges the first messages.
     ///
     /// # Errors
-    /// [`Error::Oldstyle`], or what is there is no NBD server.
+    /// [`Error::Oldstyle`] for a server without options, or the error that says that the other side does not speak NBD.
     pub async fn begin(mut stream: S) -> Result<Self, Error> {
         let mut hello = [0; Hello::LEN];
         stream.read_exact(&mut hello).await.map_err(|error| received(&error))?;

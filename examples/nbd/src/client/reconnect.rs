@@ -84,7 +84,7 @@ impl<S> Redial<S> {
             }
             attempt += 1;
             sleep(pause).await;
-            pause = (pause * 2).min(settings.longest_pause);
+            pause = pause.saturating_mul(2).min(settings.longest_pause);
         }
     }
 }

@@ -236,8 +236,8 @@ impl Table {
         self.ended.send_replace(true);
     }
 
-    /// Another connection takes over: whatever is not answered is sent again, in the order in which it was submitted. All of it
-    /// can be done twice: a request that is not answered may have been carried out at any time until its reply.
+    /// Queues all unanswered requests again, in the order of their submission, for a new connection. Each of them may have been
+    /// carried out already, and all of them can be repeated.
     pub(super) fn rewind(&self, allocation: Option<u32>) {
         let state = &mut *self.state();
         state.allocation = allocation.unwrap_or_default();

@@ -4,13 +4,13 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use alts_nbd::client::Settings;
+use alts_nbd::client::{Client, Settings};
 use alts_nbd::wire::flags::CommandFlags;
 use alts_nbd::wire::reply::{encode_data_prefix, encode_none};
 use alts_nbd::wire::request::{Command, Request};
 use tokio::io::AsyncReadExt as _;
 
-use super::scripted::{connected, connected_with};
+use super::scripted::{Server, connected, connected_with};
 
 /// Polls a future once, and drops it.
 async fn begin(work: impl Future) {
@@ -20,6 +20,15 @@ async fn begin(work: impl Future) {
         Poll::Ready(())
     })
     .await;
+}
+
+/// The connection goes on, and has nothing else to send.
+async fn flush_is_next(client: Client, server: &mut Server) {
+    let flushing = tokio::spawn(async move { client.flush().await });
+    let (request, _) = server.request().await;
+    assert_eq!(request.command, Command::Flush);
+    server.send(&encode_none(request.cookie)).await;
+    assert_eq!(flushing.await.unwrap(), Ok(()));
 }
 
 #[tokio::test]
@@ -36,11 +45,7 @@ async fn a_reply_that_nobody_awaits_is_read_and_forgotten() {
     reading.abort();
     assert!(reading.await.unwrap_err().is_cancelled());
     server.send(&[1; 4096]).await;
-    let flushing = tokio::spawn(async move { client.flush().await });
-    let (request, _) = server.request().await;
-    assert_eq!(request.command, Command::Flush);
-    server.send(&encode_none(request.cookie)).await;
-    assert_eq!(flushing.await.unwrap(), Ok(()));
+    flush_is_next(client, &mut server).await;
 }
 
 #[tokio::test]
@@ -48,11 +53,7 @@ async fn a_request_that_was_not_sent_is_not_sent() {
     let (client, mut server) = connected(true).await;
     begin(client.read(0, 512)).await;
     begin(client.write(0, vec![1; 512], CommandFlags::NONE)).await;
-    let flushing = tokio::spawn(async move { client.flush().await });
-    let (request, _) = server.request().await;
-    assert_eq!(request.command, Command::Flush);
-    server.send(&encode_none(request.cookie)).await;
-    assert_eq!(flushing.await.unwrap(), Ok(()));
+    flush_is_next(client, &mut server).await;
 }
 
 #[tokio::test]
@@ -71,11 +72,7 @@ async fn a_write_that_is_half_sent_is_sent() {
     server.0.read_exact(&mut payload).await.unwrap();
     assert!(payload.iter().all(|&byte| byte == 3));
     server.send(&encode_none(request.cookie)).await;
-    let flushing = tokio::spawn(async move { client.flush().await });
-    let (request, _) = server.request().await;
-    assert_eq!(request.command, Command::Flush);
-    server.send(&encode_none(request.cookie)).await;
-    assert_eq!(flushing.await.unwrap(), Ok(()));
+    flush_is_next(client, &mut server).await;
 }
 
 #[tokio::test]
