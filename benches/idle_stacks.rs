@@ -27,13 +27,15 @@ const MESSAGE: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stack {
     Loop,
+    OwnFramed,
     Framed,
     CopyBidirectional,
     Http,
 }
 
-const STACKS: [(Stack, &str, &str); 4] = [
+const STACKS: [(Stack, &str, &str); 5] = [
     (Stack::Loop, "loop", "a loop of read_on_ready"),
+    (Stack::OwnFramed, "own", "ready::Framed"),
     (Stack::Framed, "framed", "tokio_util's Framed"),
     (Stack::CopyBidirectional, "copy", "tokio's copy_bidirectional, with the other socket"),
     (Stack::Http, "http", "hyper's HTTP/1.1, as under axum"),

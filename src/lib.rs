@@ -74,6 +74,7 @@
 //! | `mio` | on-ready reads for mio's sockets; streams over them, and over any non-blocking socket of `std::io`, work without it |
 //! | `tonic` | gRPC |
 //! | `http2` | HTTP/2 on on-ready reads, for tower's services |
+//! | `codec` | messages by the codecs of tokio-util: `ready::Framed` |
 //! | `yamux` | many streams in one connection |
 //! | `relay` | two connections joined into one |
 //! | `cli` | what the command `alts` needs |

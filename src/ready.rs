@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 
 use crate::pool::{BufferPool, PooledBuf, Ticket};
 
+#[cfg(feature = "codec")]
+mod framed;
 #[cfg(feature = "mio")]
 mod mio;
 mod nonblocking;
@@ -20,6 +22,8 @@ mod socket;
 #[cfg(feature = "tokio")]
 mod tokio;
 
+#[cfg(feature = "codec")]
+pub use framed::{Framed, FramedParts};
 pub(crate) use nonblocking::{NonBlocking, refused};
 #[cfg(feature = "tokio")]
 pub(crate) use polled::{Polled, into_poll, or_would_block};

@@ -21,7 +21,7 @@ pub(crate) fn run(stack: Stack, directory: &Path, address: SocketAddr) {
     let message = [0x5A; MESSAGE];
     let mut request = match stack {
         Stack::Loop | Stack::CopyBidirectional => Vec::new(),
-        Stack::Framed => (MESSAGE as u32).to_be_bytes().to_vec(),
+        Stack::Framed | Stack::OwnFramed => (MESSAGE as u32).to_be_bytes().to_vec(),
         Stack::Http => {
             format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {MESSAGE}\r\n\r\n")
                 .into()

@@ -50,6 +50,7 @@ pub(crate) fn measure(stack: Stack, directory: &Path, connections: usize) -> isi
         while let Some(stream) = incoming.next().await {
             match stack {
                 Stack::Loop => drop(tokio::spawn(on_ready(stream, pool.clone()))),
+                Stack::OwnFramed => drop(tokio::spawn(own_framed(stream, pool.clone()))),
                 Stack::Framed => drop(tokio::spawn(framed(stream))),
                 Stack::CopyBidirectional => drop(tokio::spawn(relay(stream, target_address))),
                 Stack::Http => drop(tokio::spawn(http(stream))),
@@ -74,6 +75,19 @@ fn on_ready(
     async move {
         while let Some(received) = stream.read_on_ready(&pool).await? {
             stream.write_all(&received).await?;
+        }
+        Ok(())
+    }
+}
+
+fn own_framed(
+    stream: Stream,
+    pool: BufferPool,
+) -> impl Future<Output = std::io::Result<()>> + Send {
+    let mut framed = alts::ready::Framed::new(stream, LengthDelimitedCodec::new(), pool);
+    async move {
+        while let Some(message) = framed.next().await {
+            framed.send(message?.freeze()).await?;
         }
         Ok(())
     }
