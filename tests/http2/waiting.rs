@@ -289,7 +289,7 @@ async fn content_that_is_held_does_not_keep_the_pool() {
             }
             stream += 2;
             holder.send(&bytes).await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         let mut other = Raw::on(&server, 0).await;
         other.send(&request(1, "/quick", true)).await;
