@@ -15,6 +15,7 @@
 mod blocks;
 mod closing;
 mod content;
+mod events;
 mod fields;
 mod reading;
 mod receive;
@@ -144,8 +145,10 @@ struct Active<T> {
     pins: bool,
     /// Those with content to send, in the order of their turns.
     ring: VecDeque<u32>,
-    events: VecDeque<Event<T>>,
+    events: events::Events<T>,
     notices: Option<Arc<Notices>>,
+    /// Memory for the streams that have something to say.
+    noticed: Vec<u32>,
     /// The beginning of a frame other than DATA, or of the preface.
     partial: Vec<u8>,
     /// Since when it is here.
@@ -161,8 +164,9 @@ impl<T> Default for Active<T> {
             head_memory: 0,
             pins: false,
             ring: VecDeque::new(),
-            events: VecDeque::new(),
+            events: events::Events::default(),
             notices: None,
+            noticed: Vec::new(),
             partial: Vec::new(),
             since: 0,
             content: None,
@@ -176,6 +180,13 @@ const LAST_OWN: u32 = 1 << 30;
 
 impl<T> Active<T> {
     fn place(&self, id: u32) -> Result<usize, usize> {
+        // Most often all streams since the oldest are open.
+        if let Some(oldest) = self.streams.front() {
+            let place = (id.wrapping_sub(oldest.id) / 2) as usize;
+            if self.streams.get(place).is_some_and(|stream| stream.id == id) {
+                return Ok(place);
+            }
+        }
         self.streams.binary_search_by_key(&id, |stream| stream.id)
     }
 
@@ -237,7 +248,7 @@ impl<T: Default> Core<T> {
 
     /// What happened next.
     pub(crate) fn next_event(&mut self) -> Option<Event<T>> {
-        self.active.as_mut()?.events.pop_front()
+        self.active.as_mut()?.events.pop()
     }
 
     /// A stream that is open.

@@ -11,7 +11,7 @@ const DIGITS: usize = 8;
 
 /// The timeout that a request asks for. `None` also where the value is not one: gRPC's servers ignore such a field.
 pub(crate) fn of(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(NAME)?.as_bytes();
+    let value = headers.get(&NAME)?.as_bytes();
     let (unit, digits) = value.split_last()?;
     if digits.is_empty() || digits.len() > DIGITS || !digits.iter().all(u8::is_ascii_digit) {
         return None;

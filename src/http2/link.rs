@@ -150,11 +150,12 @@ impl Notices {
         self.consumed.swap(0, Ordering::AcqRel)
     }
 
-    /// Appends the streams that have something to say. Nobody is woken until the next [`arm`](Self::arm).
+    /// Takes the streams that have something to say, in exchange for an empty list. Nobody is woken until the next [`arm`](Self::arm).
     pub(crate) fn take(&self, ids: &mut Vec<u32>) {
+        debug_assert!(ids.is_empty());
         let mut list = self.list();
         list.waker = None;
-        ids.append(&mut list.ids);
+        std::mem::swap(ids, &mut list.ids);
     }
 
     /// Has `waker` woken by the next notice. `false` if there is one already.

@@ -114,6 +114,13 @@ impl Output {
         self.replies >= REPLIES
     }
 
+    /// The bytes that wait, if all of them are in one page.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<&[u8]> {
+        let alone = self.full.is_empty() && self.payloads.is_empty();
+        alone.then(|| &self.last[self.done..])
+    }
+
     /// The bytes that wait, in order, as far as there is room in `slices`. Answers how many slices there are.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut pages = self.full.iter().chain([&self.last]).map(Vec::as_slice);

@@ -98,7 +98,8 @@ pub struct ServerStats {
     pub connections: usize,
     /// Connections so far.
     pub accepted: u64,
-    /// Requests that were handed to the service so far. Those of a connection are counted when it falls idle or ends.
+    /// Requests that were handed to the service so far. Those that a connection has at the same time are counted when it falls idle or
+    /// ends.
     pub requests: u64,
     /// Connections that were ended because the peer broke the protocol or a limit.
     pub ended: u64,
@@ -145,6 +146,11 @@ impl Server {
 }
 
 impl Shared {
+    /// Counts requests.
+    fn count(&self, requests: u64) {
+        self.counts.requests.fetch_add(requests, Ordering::Relaxed);
+    }
+
     fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }

@@ -37,12 +37,9 @@ pub(crate) fn poll_write<IO: AsyncWrite + Unpin + ?Sized>(
     output: &mut Output,
 ) -> Poll<io::Result<()>> {
     while !output.is_empty() {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = output.slices(&mut slices);
-        let mut io = Pin::new(&mut *io);
-        let written = match io.is_write_vectored() {
-            true => io.as_mut().poll_write_vectored(cx, &slices[..count]),
-            false => io.as_mut().poll_write(cx, &slices[0]),
+        let written = match output.only() {
+            Some(bytes) => Pin::new(&mut *io).poll_write(cx, bytes),
+            None => poll_write_slices(Pin::new(&mut *io), cx, output),
         };
         match written {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -52,4 +49,17 @@ pub(crate) fn poll_write<IO: AsyncWrite + Unpin + ?Sized>(
         }
     }
     Pin::new(io).poll_flush(cx)
+}
+
+fn poll_write_slices<IO: AsyncWrite + ?Sized>(
+    io: Pin<&mut IO>,
+    cx: &mut Context<'_>,
+    output: &Output,
+) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let count = output.slices(&mut slices);
+    match io.is_write_vectored() {
+        true => io.poll_write_vectored(cx, &slices[..count]),
+        false => io.poll_write(cx, &slices[0]),
+    }
 }

@@ -1,7 +1,10 @@
 //! Clients of a server that keep it waiting, frame by frame, in time that passes when nothing else can happen.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,7 +22,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service;
 
 /// Long after anything should have happened.
@@ -286,7 +289,7 @@ async fn content_that_is_held_does_not_keep_the_pool() {
             }
             stream += 2;
             holder.send(&bytes).await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         let mut other = Raw::on(&server, 0).await;
         other.send(&request(1, "/quick", true)).await;
@@ -294,4 +297,26 @@ async fn content_that_is_held_does_not_keep_the_pool() {
         let (head, _) = answered.await.unwrap().unwrap();
         assert!(head.has(flag::END_STREAM));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_connection_is_not_woken() {
+    let (mut near, far) = duplex(1 << 16);
+    let io = Described::new(Probed::new(far), http::Extensions::new());
+    let mut connection = Box::pin(Server::builder().build().unwrap().connection(io, Handlers));
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&polls);
+    tokio::spawn(poll_fn(move |cx| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        connection.as_mut().poll(cx)
+    }));
+    let mut bytes = PREFACE.to_vec();
+    Settings::write(&[], &mut bytes);
+    Settings::write_ack(&mut bytes);
+    near.write_all(&bytes).await.unwrap();
+    sleep(Duration::from_millis(1)).await;
+    let before = polls.load(Ordering::Relaxed);
+    assert!(before > 0);
+    sleep(LATE).await;
+    assert_eq!(polls.load(Ordering::Relaxed), before);
 }

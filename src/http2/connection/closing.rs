@@ -60,7 +60,7 @@ impl<T: Default> Core<T> {
             stream.head = None;
         }
         stream.error = error;
-        active.events.push_back(Event::Closed(stream));
+        active.events.push(Event::Closed(stream));
         true
     }
 

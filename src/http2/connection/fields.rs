@@ -117,7 +117,7 @@ impl<T: Default> Core<T> {
             Target::Open(kind) => kind,
             Target::Nothing | Target::Wrong(_) => Block::Trailers,
         };
-        let mut fields = Fields::new(kind, block.len());
+        let mut fields = Fields::new(kind);
         let mut pseudo = false;
         let listed = self.decoder.decode(block, limit, |name, value| {
             pseudo |= name.first() == Some(&b':');
@@ -186,7 +186,7 @@ impl<T: Default> Core<T> {
         let active = self.active();
         active.head_memory += memory;
         active.streams.push_back(Box::new(stream));
-        active.events.push_back(Event::Opened(id));
+        active.events.push(Event::Opened(id));
         if end_stream {
             self.end_receiving(id, None, turn)?;
         }
@@ -240,7 +240,7 @@ impl<T: Default> Core<T> {
             stream.promised = if empty { None } else { promised };
             stream.head = Some(head);
             stream.receiving = Direction::Content;
-            active.events.push_back(Event::Response(id));
+            active.events.push(Event::Response(id));
         }
         if end_stream {
             self.end_receiving(id, None, turn)?;

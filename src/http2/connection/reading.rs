@@ -46,35 +46,43 @@ impl<T: Default> Core<T> {
         Some(Arc::clone(link))
     }
 
-    /// Hears what bodies and wakers of streams have to say. Appends the streams that can go on to `woken`.
-    pub(crate) fn take_notices(&mut self, turn: &mut Turn<'_>, woken: &mut Vec<u32>) {
+    /// Hears what bodies and wakers of streams have to say. Answers the streams that can go on, as a list that
+    /// [`reuse`](Self::reuse) takes back.
+    pub(crate) fn take_notices(&mut self, turn: &mut Turn<'_>) -> Vec<u32> {
+        let mut ids = Vec::new();
         if let Some(active) = &mut self.active
             && let Some(notices) = &active.notices
         {
-            let mut ids = Vec::new();
+            ids = std::mem::take(&mut active.noticed);
             notices.take(&mut ids);
             self.recv_window.release(notices.take_consumed());
-            for id in ids {
-                self.take_notice(id, turn, woken);
-            }
+            ids.retain(|id| self.take_notice(*id, turn));
         }
         self.announce(turn);
+        ids
     }
 
-    fn take_notice(&mut self, id: u32, turn: &mut Turn<'_>, woken: &mut Vec<u32>) {
-        let Some(stream) = self.stream(id) else { return };
+    /// Keeps the memory of a list.
+    pub(crate) fn reuse(&mut self, mut ids: Vec<u32>) {
+        if let Some(active) = &mut self.active {
+            ids.clear();
+            active.noticed = ids;
+        }
+    }
+
+    /// Whether a stream can go on.
+    fn take_notice(&mut self, id: u32, turn: &mut Turn<'_>) -> bool {
+        let Some(stream) = self.stream(id) else { return false };
         let marks = stream.link.as_ref().map_or(0, |link| link.take_marks());
         if marks & mark::CONSUMED != 0 {
             let consumed = stream.take_consumed();
             stream.recv_window.release(consumed);
             stream.announce(turn);
         }
-        if marks & mark::WOKEN != 0 {
-            woken.push(id);
-        }
         if marks & mark::DROPPED != 0 && self.role == Role::Client {
             self.reset(id, ErrorCode::CANCEL, turn);
         }
+        marks & mark::WOKEN != 0
     }
 
     /// Has `waker` woken when a stream has something to say. `false` if one has already.

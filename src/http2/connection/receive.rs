@@ -252,7 +252,7 @@ impl<T: Default> Core<T> {
         self.charge(turn)?;
         let ping = Ping::parse(head, payload)?;
         if ping.ack {
-            self.active().events.push_back(Event::Pong(ping.data));
+            self.active().events.push(Event::Pong(ping.data));
         } else {
             Ping { ack: true, ..ping }.write(turn.out.frames());
         }
@@ -289,7 +289,7 @@ impl<T: Default> Core<T> {
                 }
                 Setting::MaxConcurrentStreams(count) => {
                     self.peer_streams = count.min(u16::MAX.into()) as u16;
-                    self.active().events.push_back(Event::Limits);
+                    self.active().events.push(Event::Limits);
                 }
                 Setting::InitialWindowSize(size) => self.resize_windows(size)?,
                 Setting::MaxHeaderListSize(size) => self.peer_list = size,
@@ -330,7 +330,7 @@ impl<T: Default> Core<T> {
                 self.remove(id, Some(Error::unprocessed(code)));
             }
         }
-        self.active().events.push_back(Event::GoAway(Box::new(error)));
+        self.active().events.push(Event::GoAway(Box::new(error)));
         Ok(())
     }
 }

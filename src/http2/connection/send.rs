@@ -110,16 +110,18 @@ impl<T: Default> Core<T> {
         turn: &mut Turn<'_>,
     ) -> bool {
         let count = content.len();
-        let alone = self.active.as_ref().is_some_and(|active| active.ring.is_empty());
-        self.send(id, content, end, turn.now);
         let connection = self.send_window.available();
+        let alone = self.active.as_ref().is_some_and(|active| active.ring.is_empty());
         let Some(stream) = self.stream(id) else { return false };
         let room = stream.send_window.available().min(connection).min(SENT_FRAME);
         if !alone || count > room || turn.out.len() >= UNSENT {
+            self.send(id, content, end, turn.now);
             return false;
         }
-        stream.queued = false;
-        self.active().ring.clear();
+        stream.pending = content;
+        if end {
+            stream.then = Then::End;
+        }
         self.send_frame(id, count, turn)
     }
 
@@ -192,7 +194,7 @@ impl<T: Default> Core<T> {
             if count == 0 && !matches!(stream.then, Then::More) {
                 self.end_sending(id, turn);
             } else if count == 0 || self.send_frame(id, count, turn) {
-                self.active().events.push_back(Event::Writable(id));
+                self.active().events.push(Event::Writable(id));
             } else if let Some(stream) = self.stream(id)
                 && stream.sending != Direction::Ended
             {

@@ -1,5 +1,6 @@
 //! Header blocks, received.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::table::{OVERHEAD, Table};
@@ -8,7 +9,7 @@ use super::{DEFAULT_TABLE_SIZE, HpackError, MAX_TABLE_SIZE, huffman, integer, st
 /// The receiving side of a connection's header compression.
 ///
 /// It takes 24 bytes, and one allocation for the dynamic table if the peer puts something into it: the text and 4 bytes an
-/// entry, so at most what the limit says. Nothing else is held between two blocks.
+/// entry, so at most what the limit says. Nothing else is held between two blocks but up to 1 KiB for the thread.
 ///
 /// After an error the table no longer agrees with the peer's: the connection must be closed with `COMPRESSION_ERROR`. A decoder
 /// that is used nevertheless has an empty table.
@@ -48,8 +49,12 @@ pub struct Listed {
     pub over_limit: bool,
 }
 
-/// Room for decoded text that a block gets before it is known how much it needs, in bytes at most.
+/// Memory for decoded text that a thread keeps from block to block, in bytes at most.
 const DECODED: usize = 1 << 10;
+
+thread_local! {
+    static DECODED_TEXT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Text of a literal: where it stands until the field is complete.
 enum Text<'block> {
@@ -147,6 +152,11 @@ impl Decoder {
                 run.insert(&name, &value);
             }
         }
+        if (1..=DECODED).contains(&run.decoded.capacity()) {
+            run.decoded.clear();
+            // At the thread's end it is dropped.
+            let _ = DECODED_TEXT.try_with(|text| text.set(run.decoded));
+        }
         self.max = run.max;
         self.table = run.table.close();
         Ok(listed)
@@ -209,9 +219,7 @@ impl Run {
             return Ok(Text::Plain(text));
         }
         if self.decoded.capacity() == 0 {
-            // Room for each of the block's texts at once.
-            let most = huffman::most(length + rest.len());
-            self.decoded.reserve(most.min(DECODED));
+            self.decoded = DECODED_TEXT.try_with(Cell::take).unwrap_or_default();
         }
         let start = self.decoded.len();
         huffman::decode(text, &mut self.decoded)?;

@@ -16,8 +16,8 @@ use crate::ready::{Probed, ReadyReader};
 
 /// A transport that can say where its peer is.
 pub trait Connected {
-    /// Puts what is known of the peer into the extensions of requests. Called for the first two requests after the connection was idle; later
-    /// ones get clones.
+    /// Puts what is known of the peer into the extensions of requests. Called for each request that comes while no other is open, and once
+    /// for those that come while others are: they get clones.
     fn extend(&self, extensions: &mut Extensions);
 
     /// Called before the first byte: sets options of the socket. Errors are not fatal.

@@ -72,9 +72,8 @@ struct Active {
     pinged: Option<Tick>,
     /// Since when the peer is told that the end is near.
     draining: Option<Tick>,
-    /// What requests know of the connection, from the second one on: calls one after the other need no copy.
+    /// What requests know of the connection that come while others are open: calls one after the other need no copy.
     info: Option<Extensions>,
-    woken: Vec<u32>,
     requests: u64,
     pins: Pins,
     ending: Option<Ending>,
@@ -224,7 +223,6 @@ where
     /// Handles what happened, goes on with the exchanges that can, and moves content to the output. Answers whether there is more to do.
     fn work(&mut self, cx: &mut Context<'_>, now: Tick, out: &mut Output, shared: &Shared) -> bool {
         let Self { io, service, core, active, quiet, .. } = self;
-        let mut woken = active.as_mut().map(|active| std::mem::take(&mut active.woken));
         loop {
             while out.len() < UNSENT
                 && let Some(event) = core.next_event()
@@ -233,9 +231,8 @@ where
                 let mut driver = Driver { core, shared, turn, cx };
                 match event {
                     Event::Opened(id) => {
-                        let active = active.get_or_insert_default();
-                        let alone = active.requests == 0;
-                        active.requests += u64::from(driver.begin(id, service, || {
+                        let alone = active.is_none() && driver.core.open_streams() == 1;
+                        let begun = driver.begin(id, service, || {
                             let extend = || {
                                 let mut extensions = Extensions::new();
                                 io.extend(&mut extensions);
@@ -243,9 +240,16 @@ where
                             };
                             match alone {
                                 true => extend(),
-                                false => active.info.get_or_insert_with(extend).clone(),
+                                false => {
+                                    let active = active.get_or_insert_default();
+                                    active.info.get_or_insert_with(extend).clone()
+                                }
                             }
-                        }));
+                        });
+                        match active {
+                            Some(active) => active.requests += u64::from(begun),
+                            None => shared.count(begun.into()),
+                        }
                     }
                     Event::Writable(id) => driver.drive(id),
                     Event::Closed(stream) => {
@@ -260,12 +264,12 @@ where
                 }
             }
             let mut turn = Turn { config: &shared.config, now, out };
-            let ids = woken.get_or_insert_default();
-            core.take_notices(&mut turn, ids);
-            for id in ids.drain(..) {
+            let woken = core.take_notices(&mut turn);
+            for id in &woken {
                 let turn = Turn { config: &shared.config, now, out };
-                Driver { core, shared, turn, cx }.drive(id);
+                Driver { core, shared, turn, cx }.drive(*id);
             }
+            core.reuse(woken);
             let mut turn = Turn { config: &shared.config, now, out };
             let full = core.flush(UNSENT, &mut turn);
             if full || out.len() >= UNSENT {
@@ -365,8 +369,7 @@ impl<IO, S: Service<Request<Body>>, B> Connection<IO, S, B> {
     /// What was counted.
     fn count(&mut self) {
         if let Some(active) = &mut self.active {
-            let requests = std::mem::take(&mut active.requests);
-            self.shared.counts.requests.fetch_add(requests, Ordering::Relaxed);
+            self.shared.count(std::mem::take(&mut active.requests));
         }
     }
 }

@@ -9,16 +9,19 @@ use bytes::Buf;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
 use super::super::body::Body;
 use super::super::connection::{Core, Turn};
 use super::super::frame::ErrorCode;
-use super::super::grpc_timeout;
 use super::super::head::Head;
 use super::super::limits::UNSENT;
-use super::{Handlers, Shared, deadline};
+use super::deadline::{self, Deadline, Timeout};
+use super::{Handlers, Shared};
+
+/// How often a handler may wait for content in the connection's task. hyper's clients send the head of a call, its message and the end in a
+/// write each.
+const STAYS: u8 = 2;
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -28,8 +31,8 @@ pub(super) struct Exchange<S: Service<Request<Body>>, B> {
     /// Wakes the connection for this stream. There from the first wait on.
     waker: Option<Waker>,
     deadline: Option<Deadline>,
-    /// The handler waited for content once, and was let stay.
-    stayed: bool,
+    /// How often the handler waited for content and was let stay.
+    stays: u8,
 }
 
 enum State<S: Service<Request<Body>>, B> {
@@ -47,13 +50,6 @@ enum State<S: Service<Request<Body>>, B> {
 /// What a handler answers.
 type Answer<S, B> = Result<Response<B>, <S as Service<Request<Body>>>::Error>;
 
-/// When a call has to be over. The timer is there from the first wait on.
-struct Deadline {
-    at: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
-    is_grpc: bool,
-}
-
 /// A task that ends when it is dropped.
 struct Task<T>(JoinHandle<T>);
 
@@ -65,7 +61,7 @@ impl<T> Drop for Task<T> {
 
 impl<S: Service<Request<Body>>, B> Default for Exchange<S, B> {
     fn default() -> Self {
-        Self { state: State::New, waker: None, deadline: None, stayed: false }
+        Self { state: State::New, waker: None, deadline: None, stays: 0 }
     }
 }
 
@@ -104,9 +100,7 @@ where
         let Some(Head::Request(mut parts)) = self.core.take_head(id) else { return false };
         let body = self.core.take_body(id, self.turn.config);
         parts.extensions = info();
-        let is_grpc = deadline::is_grpc(&parts.headers);
-        let timeout = if is_grpc { grpc_timeout::of(&parts.headers) } else { None };
-        let timeout = timeout.into_iter().chain(self.shared.times.call).min();
+        let timeout = Timeout::of(&parts.headers, self.shared.times.call);
         let request = Request::from_parts(*parts, body);
         let handlers = self.shared.handlers;
         let state = match service.poll_ready(self.cx) {
@@ -126,9 +120,7 @@ where
         if let Some(stream) = self.core.stream(id) {
             let exchange = stream.data_mut();
             exchange.state = state;
-            // Beyond what the clock can say there is no deadline.
-            let at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-            exchange.deadline = at.map(|at| Deadline { at, timer: None, is_grpc });
+            exchange.deadline = timeout.and_then(Deadline::after);
         }
         // A handler that waits for content is woken by its own waker, so that it needs not be polled twice.
         if self.core.is_live(id) {
@@ -275,11 +267,15 @@ where
         moved || !has_waker
     }
 
-    /// Whether a handler waits for the content of its request, for the first time: that most often comes with the next read, and costs
-    /// less here than in a task of its own.
+    /// Whether a handler waits for the content of its request, and not for the third time: that most often comes with the next reads, and
+    /// costs less here than in a task of its own.
     fn may_stay(&mut self, id: u32) -> bool {
-        let Some(stream) = self.core.stream(id) else { return false };
-        stream.is_awaited() && !std::mem::replace(&mut stream.data_mut().stayed, true)
+        let Some(stream) = self.core.stream(id).filter(|stream| stream.is_awaited()) else {
+            return false;
+        };
+        let stays = &mut stream.data_mut().stays;
+        *stays = stays.saturating_add(1);
+        *stays <= STAYS
     }
 
     fn give_waker(&mut self, id: u32) {
@@ -296,20 +292,19 @@ where
     /// Whether the deadline of an exchange has passed. Once it has a waker it is woken then.
     fn is_late(&mut self, id: u32) -> bool {
         let Some(stream) = self.core.stream(id) else { return false };
-        let Exchange { waker: Some(waker), deadline: Some(deadline), .. } = stream.data_mut()
-        else {
-            return false;
-        };
-        let at = deadline.at;
-        let timer = deadline.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        timer.as_mut().poll(&mut Context::from_waker(waker)).is_ready()
+        match stream.data_mut() {
+            Exchange { waker: Some(waker), deadline: Some(deadline), .. } => {
+                deadline.has_passed(&mut Context::from_waker(waker))
+            }
+            _ => false,
+        }
     }
 
     /// The deadline has passed: the handler is dropped, and a gRPC client told why.
     fn expire(&mut self, id: u32) {
         let Some(stream) = self.core.stream(id) else { return };
         let exchange = stream.data_mut();
-        let is_grpc = exchange.deadline.take().is_some_and(|deadline| deadline.is_grpc);
+        let is_grpc = exchange.deadline.take().is_some_and(|deadline| deadline.is_grpc());
         let state = std::mem::replace(&mut exchange.state, State::Done);
         let turn = &mut self.turn;
         match (state, is_grpc) {

@@ -4,8 +4,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Handlers {
-    /// A handler is polled once in the connection's task, and once more if it waited for the content of its request. If it is not done then,
-    /// a task of its own goes on with it. Handlers that answer as soon as they have their request cost no task and no wake-up of another, and
+    /// A handler is polled once in the connection's task, and up to twice more while it waits for the content of its request. If it is not
+    /// done then, a task of its own goes on with it. Handlers that answer as soon as they have their request cost no task and no wake-up of another, and
     /// those that wait disturb nobody.
     #[default]
     FirstPollHere,

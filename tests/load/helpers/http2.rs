@@ -15,16 +15,14 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Duration, timeout};
 
+use super::throwing::{STOPPED, is_taken};
 use super::{Work, report};
 use attack::{Attack, DONE};
 use frames::{Incoming, hello};
 
 /// Honest connections.
 const HONEST: usize = 2;
-/// A server that takes nothing for so long has stopped reading.
-const STOPPED: Duration = Duration::from_secs(2);
 /// More than this is never sent, in bytes.
 const ENOUGH: usize = 64 << 20;
 
@@ -83,7 +81,7 @@ async fn throw(server: SocketAddr, mut attack: Attack) -> Thrown {
     let (mut bytes, mut frames) = (0, 0);
     let mut alive = !attack.greets() || writer.write_all(&hello(attack.window())).await.is_ok();
     while alive && let Some((chunk, count)) = attack.next() {
-        alive = matches!(timeout(STOPPED, writer.write_all(&chunk)).await, Ok(Ok(())));
+        alive = is_taken(&chunk, &mut writer).await;
         bytes += chunk.len();
         frames += count;
         alive &= bytes < ENOUGH;

@@ -16,6 +16,8 @@ mod loris;
 mod mute;
 pub(crate) mod raw;
 mod resets;
+#[cfg(any(feature = "http2", feature = "yamux"))]
+mod throwing;
 mod trickle;
 mod visitors;
 #[cfg(feature = "yamux")]

@@ -16,14 +16,13 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::throwing::{STOPPED, is_taken};
 use super::{Work, report};
 use crate::scenarios::HOLD;
 use counts::Counts;
 
 /// Honest connections.
 const HONEST: usize = 2;
-/// A server that takes nothing for so long has stopped reading.
-const STOPPED: Duration = Duration::from_secs(2);
 /// More than this is never sent, in bytes.
 const ENOUGH: usize = 64 << 20;
 
@@ -133,13 +132,11 @@ async fn attack(server: SocketAddr, kind: &str) -> (TcpStream, Counts) {
             kind => panic!("{kind} is no kind"),
         };
         id += 2_000;
-        match timeout(STOPPED, socket.write_all(&chunk)).await {
-            Ok(Ok(())) => {
-                sent += chunk.len();
-                frames += frames_of(&chunk);
-            }
-            Ok(Err(_)) | Err(_) => break,
+        if !is_taken(&chunk, &mut socket).await {
+            break;
         }
+        sent += chunk.len();
+        frames += frames_of(&chunk);
         let once = matches!(kind, "unread" | "tiny");
         if once || sent >= ENOUGH || kind == "churn" && sent > 1 << 20 {
             break;

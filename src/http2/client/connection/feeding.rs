@@ -24,7 +24,10 @@ impl Connection {
             };
             let State { core, out, .. } = &mut *state;
             let out = pending(out);
-            core.take_notices(&mut Turn { config: &options.behavior.config, now, out }, &mut ids);
+            let turn = &mut Turn { config: &options.behavior.config, now, out };
+            let woken = core.take_notices(turn);
+            ids.extend_from_slice(&woken);
+            core.reuse(woken);
             for id in ids {
                 let link = core.link(id, &options.behavior.config);
                 let Some(stream) = core.stream(id) else { continue };

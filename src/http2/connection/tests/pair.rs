@@ -77,7 +77,7 @@ impl End {
             }
         }
         self.with(|core, turn| {
-            core.take_notices(turn, &mut Vec::new());
+            core.take_notices(turn);
             core.flush(usize::MAX, turn);
         });
         if self.core.active.as_ref().is_some_and(|active| !active.events.is_empty()) {

@@ -18,6 +18,9 @@ use crate::http2::output::Output;
 impl<IO, S: Service<Request<Body>>, B> Connection<IO, S, B> {
     /// Does what is due, and what the whole server is told to do.
     pub(super) fn look_at_clock(&mut self, now: Tick, out: &mut Output) -> Result<(), Error> {
+        if now < self.due && !self.shared.is_draining() {
+            return Ok(());
+        }
         let shared = Arc::clone(&self.shared);
         let turn = &mut Turn { config: &shared.config, now, out };
         if shared.is_draining() {
@@ -46,7 +49,9 @@ impl<IO, S: Service<Request<Body>>, B> Connection<IO, S, B> {
         if anew {
             due = self.age_due().unwrap_or(NEVER).min(due);
         }
-        if due < self.due || anew && due != self.due {
+        // One that needs no time at all says so when it falls idle, not each time in between.
+        let unneeded = due == NEVER && self.active.is_none() && self.shared.times.age.is_none();
+        if due < self.due || (anew || unneeded) && due != self.due {
             self.shared.registry.schedule(self.key, cx.waker(), due);
             self.due = due;
         }

@@ -10,7 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{STOPPED, frame};
+use super::frame;
+use crate::helpers::throwing::STOPPED;
 use crate::scenarios::{HOLD, OPEN, ORPHAN, PING, WANTED};
 
 /// What does not come within this never comes: only a failed run waits for so long.
