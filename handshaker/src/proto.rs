@@ -77,4 +77,23 @@ mod tests {
         assert!(printed.contains("44 bytes"), "{printed}");
         assert!(!printed.contains("171") && !printed.contains("ab, "), "{printed}");
     }
+
+    /// The memory is looked at from outside, as a debugger would. It is free then, and something else may be there already.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn keys_are_wiped() {
+        use std::os::unix::fs::FileExt;
+
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let mut result = HandshakerResult::default();
+        result.key_data = vec![0xab; 4_096];
+        let address = result.key_data.as_ptr().addr() as u64;
+        let mut bytes = [0; 4_096];
+        memory.read_exact_at(&mut bytes, address).unwrap();
+        assert_eq!(bytes, [0xab; 4_096]);
+        drop(result);
+        if memory.read_exact_at(&mut bytes, address).is_ok() {
+            assert!(!bytes.windows(16).any(|window| window == [0xab; 16]));
+        }
+    }
 }

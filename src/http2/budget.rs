@@ -10,10 +10,11 @@ pub(crate) type Tick = u32;
 /// Ticks in a second.
 pub(crate) const SECOND: Tick = 10;
 
-/// A limit of time in ticks, rounded up.
+/// A limit of time in ticks, rounded up: 6 years at most, so that two of them can be added.
 pub(crate) fn ticks(duration: Duration) -> Tick {
+    const MOST: Tick = Tick::MAX / 2;
     let tick = 1_000 / u128::from(SECOND);
-    Tick::try_from(duration.as_millis().div_ceil(tick)).unwrap_or(Tick::MAX / 2)
+    Tick::try_from(duration.as_millis().div_ceil(tick)).unwrap_or(MOST).min(MOST)
 }
 
 /// The two buckets of a connection.
@@ -91,6 +92,18 @@ fn refund(left: &mut u32, count: u32, bucket: &Bucket) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_of_time_are_rounded_up_and_can_be_added() {
+        assert_eq!(
+            [0, 1, 100, 101].map(|millis| ticks(Duration::from_millis(millis))),
+            [0, 1, 1, 2]
+        );
+        let longest_in_ticks = Duration::from_secs((Tick::MAX / SECOND).into());
+        for long in [Duration::MAX, longest_in_ticks] {
+            assert!(ticks(long).checked_add(ticks(long)).is_some(), "{long:?}");
+        }
+    }
 
     #[test]
     fn a_bucket_is_used_up_and_refills_with_time() {

@@ -50,7 +50,7 @@ pub use response::{ResponseBody, ResponseFuture};
 pub use transport::{TcpConnector, Transport};
 
 use super::grpc_timeout;
-use reconnect::Shared;
+use reconnect::{Shared, Waiting};
 use request::{Request, Start};
 
 /// Makes calls.
@@ -86,7 +86,8 @@ impl Client {
     /// # Errors
     /// The attempt failed, or the last one did and back-off does not let the next begin.
     pub async fn connected(&self) -> Result<(), CallError> {
-        poll_fn(|cx| self.shared.poll_connection(cx)).await.map(drop)
+        let mut waiting = Waiting::default();
+        poll_fn(|cx| self.shared.poll_connection(cx, &mut waiting)).await.map(drop)
     }
 
     /// What the next call can expect: for balancers.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::error::Error;
+use crate::http2::client::CallError;
 
 /// Why an [`AltsConnector`](super::AltsConnector) made no connection.
 ///
@@ -25,6 +26,14 @@ enum Stage {
 }
 
 impl ConnectError {
+    /// The error of this crate, unless there was no transport for a reason of its own.
+    fn cause(&self) -> Option<&Error> {
+        match &self.stage {
+            Stage::Dial(error) => Error::of(error),
+            Stage::Secure(error) => Some(error),
+        }
+    }
+
     pub(super) fn dial(target: &str, error: io::Error) -> Self {
         Self { target: target.to_owned(), stage: Stage::Dial(error) }
     }
@@ -44,14 +53,8 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl StdError for ConnectError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.stage {
-            Stage::Dial(error) => Some(error),
-            Stage::Secure(error) => Some(error),
-        }
-    }
-}
+/// The message says all of it, so there is no source to follow; [`cause_of`] looks inside.
+impl StdError for ConnectError {}
 
 /// The error of this crate behind a `tonic::Status`, a `tonic::transport::Error` or any other error, if there is one; its
 /// [`fault`](Error::fault) says what has to change.
@@ -77,9 +80,17 @@ pub fn cause_of<'error>(error: &'error (dyn StdError + 'static)) -> Option<&'err
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        // What is inside an `io::Error` is not its source.
+        // What is inside of these is not their source.
         if let Some(found) = error.downcast_ref().and_then(Error::of) {
             return Some(found);
+        }
+        if let Some(found) = error.downcast_ref().and_then(ConnectError::cause) {
+            return Some(found);
+        }
+        match error.downcast_ref() {
+            Some(CallError::Connect(failed)) => return cause_of(failed.reason()),
+            Some(CallError::RequestBody(failed)) => return cause_of(&**failed),
+            _ => {}
         }
         next = error.source();
     }

@@ -86,6 +86,28 @@ async fn after_a_failure_calls_fail_at_once_until_back_off_is_over() {
     assert_eq!(answer.await.unwrap().unwrap(), "there");
 }
 
+/// Without a pause each call makes one attempt, and fails with it.
+#[tokio::test]
+async fn back_off_takes_every_value() {
+    for (pause, attempts) in [(Duration::ZERO, 3), (Duration::MAX, 1)] {
+        let (client, connector, _listener) = client(|builder| builder.backoff(pause, pause));
+        connector.fails.store(true, Ordering::SeqCst);
+        for _ in 0..3 {
+            let turns = async {
+                for _ in 0..10_000 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let error = tokio::select! {
+                called = call(&client, b"") => called.unwrap_err(),
+                () = turns => panic!("no answer after {} attempts", connector.count.load(Ordering::SeqCst)),
+            };
+            assert!(matches!(&error, CallError::Connect(_)), "{error:?}");
+        }
+        assert_eq!(connector.count.load(Ordering::SeqCst), attempts, "{pause:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_last_client_takes_the_connection_with_it_when_its_calls_are_done() {
     let (client, _, mut listener) = client(|builder| builder);

@@ -113,8 +113,17 @@ async fn why_there_is_no_connection_is_behind_the_status() {
     let lazy = Channel::connect_lazy(served.target.clone(), stranger).unwrap();
     let status = EchoClient::new(lazy).once(message("hello")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    assert!(cause_of(&status).is_some(), "{status:?}: {:?}", status.source());
+    let cause = cause_of(&status).unwrap().to_string();
     assert!(status.message().contains("no secure connection"), "{status}");
+    assert!(status.message().ends_with(&cause), "{status}");
+    // Programs that print an error and all its sources print it once: the status has the words of its one source.
+    let mut sources = Vec::new();
+    let mut next = status.source();
+    while let Some(error) = next {
+        sources.push(error.to_string());
+        next = error.source();
+    }
+    assert_eq!(sources, [status.message()]);
 }
 
 #[tokio::test]

@@ -235,6 +235,9 @@ fn the_log_says_what_is_wrong_once_and_when_it_is_good_again() {
         assert!(log.contains(part), "{part}: {log}");
     }
     assert_eq!(look(), "");
+    // Another content with the same fault.
+    fs::write(&path, "<html>503 Service Unavailable</html>").unwrap();
+    assert_eq!(look(), "");
     fs::write(&path, &partner.pem).unwrap();
     let log = look();
     assert!(log.contains("valid again domain=partner.org authorities=1"), "{log}");

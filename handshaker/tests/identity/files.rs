@@ -37,7 +37,7 @@ impl Directory {
         directory
     }
 
-    fn write(&self, dir: &Path, leaf: &Leaf) {
+    pub(crate) fn write(&self, dir: &Path, leaf: &Leaf) {
         fs::write(dir.join("tls.crt"), &leaf.pem).unwrap();
         fs::write(dir.join("ca.crt"), &self.home.pem).unwrap();
         let key = dir.join("tls.key");
@@ -140,6 +140,22 @@ fn a_key_that_others_may_use_is_refused_unless_allowed() {
     }
 }
 
+/// Without any change of what is in it.
+#[test]
+fn a_key_that_others_may_use_from_now_on_is_noticed() {
+    let directory = Directory::new();
+    let files = directory.load();
+    let key = directory.path("tls.key");
+    for _ in 0..2 {
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        let fault = files.reload_if_changed(now()).unwrap_err();
+        assert_eq!(*fault.fault(), IdentityError::SharedKeyFile { mode: 0o644 });
+        assert_eq!(name(&files), "spiffe://example.org/us");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(files.reload_if_changed(now()), Ok(false));
+    }
+}
+
 #[test]
 fn the_target_of_a_link_is_what_counts() {
     let directory = Directory::new();
@@ -192,10 +208,20 @@ fn bad_contents_are_blamed_on_their_file() {
 
 #[test]
 fn a_huge_file_is_not_read() {
+    const MOST: usize = 16 * 1024 * 1024;
     let directory = Directory::new();
     let bundle = fs::File::create(directory.path("ca.crt")).unwrap();
-    bundle.set_len(16 * 1024 * 1024 + 1).unwrap();
+    bundle.set_len(MOST as u64 + 1).unwrap();
     assert_eq!(*directory.fault().fault(), IdentityError::FileTooLarge);
+    // One that does not say how long it is.
+    fs::remove_file(directory.path("ca.crt")).unwrap();
+    symlink("/dev/zero", directory.path("ca.crt")).unwrap();
+    assert_eq!(*directory.fault().fault(), IdentityError::FileTooLarge);
+    // The largest is read to its end.
+    fs::remove_file(directory.path("ca.crt")).unwrap();
+    let padding = "\n".repeat(MOST - directory.home.pem.len());
+    fs::write(directory.path("ca.crt"), padding + &directory.home.pem).unwrap();
+    directory.load();
 }
 
 #[test]
@@ -349,28 +375,6 @@ fn a_certificate_for_one_role_is_warned_of() {
             assert!(warning.unwrap().contains(other), "{log}");
         }
     }
-}
-
-#[test]
-fn a_certificate_of_the_future_is_taken_over_when_its_time_comes() {
-    let directory = Directory::new();
-    let files = directory.load();
-    let mut params = leaf_params("spiffe://example.org/next");
-    params.not_before = date(NOW + 60);
-    directory.write(directory.dir.path(), &directory.home.issue(&params));
-    let fault = files.reload_if_changed(at(NOW + 59)).unwrap_err();
-    assert_eq!(*fault.fault(), IdentityError::Chain(CertificateError::NotYetValid));
-    assert_eq!(files.reload_if_changed(at(NOW + 60)), Ok(true));
-}
-
-#[test]
-fn expired_files_do_not_replace_anything() {
-    let directory = Directory::new();
-    let files = directory.load();
-    directory.renew("spiffe://example.org/renewed");
-    let fault = files.reload_if_changed(at(NOW + HOUR + 1)).unwrap_err();
-    assert_eq!(*fault.fault(), IdentityError::Chain(CertificateError::Expired));
-    assert_eq!(name(&files), "spiffe://example.org/us");
 }
 
 /// The thread reads the real clock, so these certificates are valid for a century on both sides of the test's time.

@@ -9,6 +9,7 @@ mod distrust;
 mod extensions;
 mod files;
 mod keys;
+mod life;
 mod log;
 mod names;
 mod paths;

@@ -158,6 +158,25 @@ fn of_two_certificates_of_one_authority_the_longer_counts() {
     }
 }
 
+/// The path ends where an authority is trusted, although its certificate by another one is there, too.
+#[test]
+fn an_authority_that_is_trusted_is_the_end_of_the_path() {
+    let (old, new) = (Authority::root("old root"), Authority::root("new root"));
+    let mut params = authority_params("new root");
+    params.not_after = date(NOW + 60);
+    let by_old = cross(&new, &params, &old);
+    let leaf = new.leaf("spiffe://example.org/peer");
+    for bundle in [format!("{}{}", old.pem, new.pem), format!("{}{}", new.pem, old.pem)] {
+        let mut trust = alts_handshaker::identity::TrustBundles::new();
+        trust.insert_pem(&domain("example.org"), bundle.as_bytes()).unwrap();
+        let us = us(&new, trust);
+        let verifier = ChainVerifier::new();
+        let chain = [&leaf.der[..], &by_old.der];
+        let verified = verifier.verify(&us, &chain, Role::Client, now()).unwrap();
+        assert_eq!(verified.not_after(), at(NOW + HOUR));
+    }
+}
+
 #[test]
 fn issuers_of_one_name_are_sorted_out_by_their_keys() {
     let world = World::new();

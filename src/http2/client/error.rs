@@ -43,15 +43,8 @@ impl fmt::Display for CallError {
     }
 }
 
-impl StdError for CallError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Connect(error) => error.source(),
-            Self::Http2(error) => Some(error),
-            Self::RequestBody(error) => Some(&**error),
-        }
-    }
-}
+/// The message says all of it, so there is no source to follow; match on the variants to look inside.
+impl StdError for CallError {}
 
 impl From<Error> for CallError {
     fn from(error: Error) -> Self {
@@ -63,28 +56,30 @@ impl From<Error> for CallError {
 #[derive(Debug)]
 pub struct ConnectError {
     target: String,
-    source: BoxError,
+    reason: BoxError,
 }
 
 impl ConnectError {
-    pub(super) fn new(target: String, source: BoxError) -> Self {
-        Self { target, source }
+    pub(super) fn new(target: String, reason: BoxError) -> Self {
+        Self { target, reason }
     }
 
     /// Where to: a URI.
     pub fn target(&self) -> &str {
         &self.target
     }
+
+    /// What the connector or the transport failed with.
+    pub fn reason(&self) -> &(dyn StdError + 'static) {
+        &*self.reason
+    }
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no connection to {}: {}", self.target.escape_debug(), self.source)
+        write!(f, "no connection to {}: {}", self.target.escape_debug(), self.reason)
     }
 }
 
-impl StdError for ConnectError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
-    }
-}
+/// The message says all of it, so there is no source to follow; [`reason`](Self::reason) has what is inside.
+impl StdError for ConnectError {}

@@ -85,7 +85,7 @@ impl Options {
         ticks(self.behavior.settings_timeout)
     }
 
-    pub(super) fn connect_error(&self, source: BoxError) -> CallError {
-        CallError::Connect(Arc::new(ConnectError::new(self.target.to_string(), source)))
+    pub(super) fn connect_error(&self, reason: BoxError) -> CallError {
+        CallError::Connect(Arc::new(ConnectError::new(self.target.to_string(), reason)))
     }
 }

@@ -28,6 +28,15 @@ struct Link {
     state: State,
     /// Attempts in a row that failed.
     failures: u32,
+    /// The number of the attempt that was begun last.
+    attempt: u64,
+}
+
+/// What a call remembers while it waits for a connection.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// The first attempt that it has waited for. The call fails with that attempt or the next, however short the pause after it is.
+    since: Option<u64>,
 }
 
 enum State {
@@ -38,13 +47,14 @@ enum State {
 }
 
 struct Failure {
+    attempt: u64,
     until: Instant,
     error: CallError,
 }
 
 impl Shared {
     pub(super) fn new(options: Arc<Options>, dial: Option<Box<dyn Dial>>) -> Arc<Self> {
-        let link = Mutex::new(Link { dial, state: State::Idle, failures: 0 });
+        let link = Mutex::new(Link { dial, state: State::Idle, failures: 0, attempt: 0 });
         Arc::new(Self { options, link })
     }
 
@@ -74,7 +84,7 @@ impl Shared {
         let pause = pause(self.options.behavior.backoff, link.failures);
         link.failures = link.failures.saturating_add(1);
         tracing::debug!(%error, ?pause, "no connection");
-        let failed = Failure { until: Instant::now() + pause, error };
+        let failed = Failure { attempt: link.attempt, until: Instant::now() + pause, error };
         let failed = State::Failed(Box::new(failed));
         let before = std::mem::replace(&mut link.state, failed);
         drop(link);
@@ -85,20 +95,26 @@ impl Shared {
     pub(super) fn poll_connection(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
+        waiting: &mut Waiting,
     ) -> Poll<Result<Arc<Connection>, CallError>> {
         let mut link = self.link();
-        let Link { dial, state, .. } = &mut *link;
+        let Link { dial, state, attempt, .. } = &mut *link;
         match state {
             State::Connected(connection) if connection.is_usable() => {
+                waiting.since = None;
                 return Poll::Ready(Ok(Arc::clone(connection)));
             }
             State::Connecting(wakers) => {
+                waiting.since.get_or_insert(*attempt);
                 if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
                     wakers.push(cx.waker().clone());
                 }
                 return Poll::Pending;
             }
-            State::Failed(failure) if Instant::now() < failure.until => {
+            State::Failed(failure)
+                if waiting.since.is_some_and(|since| since <= failure.attempt)
+                    || Instant::now() < failure.until =>
+            {
                 return Poll::Ready(Err(failure.error.clone()));
             }
             State::Connected(connection) if dial.is_none() => {
@@ -109,6 +125,8 @@ impl Shared {
         }
         let Some(dial) = dial else { return Poll::Ready(Err(Error::closed().into())) };
         let dialing = dial.dial(self.options.target.clone());
+        *attempt += 1;
+        waiting.since.get_or_insert(*attempt);
         let old = std::mem::replace(&mut link.state, State::Connecting(vec![cx.waker().clone()]));
         drop(link);
         if let State::Connected(old) = old {
@@ -156,8 +174,11 @@ impl Drop for Shared {
 
 /// How long to wait after so many failures.
 fn pause(backoff: Backoff, failures: u32) -> Duration {
+    /// 30 years, which can still be added to the time.
+    const LONGEST: f64 = 30.0 * 365.0 * 24.0 * 3_600.0;
     let factor = 1.6_f64.powi(failures.min(64).cast_signed());
     let seconds = (backoff.first.as_secs_f64() * factor).min(backoff.longest.as_secs_f64());
+    let seconds = seconds.min(LONGEST);
     // Between 0.8 and 1.2 of it, so that the clients of a server that came back do not come all at once.
     let chance = RandomState::new().hash_one(failures) as f64 / u64::MAX as f64;
     Duration::from_secs_f64(seconds * (0.8 + 0.4 * chance))

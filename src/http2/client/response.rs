@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 use super::connection::Connection;
 use super::error::CallError;
 use super::options::Options;
-use super::reconnect::Shared;
+use super::reconnect::{Shared, Waiting};
 use super::request::Request;
 use super::slot::{Outcome, Slot};
 use crate::http2::body::Body as Content;
@@ -48,6 +48,7 @@ type Deadline = Option<Pin<Box<Sleep>>>;
 pub struct ResponseFuture {
     shared: Arc<Shared>,
     stage: Stage,
+    waiting: Waiting,
     tries: u32,
     deadline: Deadline,
     in_flight: Option<InFlight>,
@@ -65,6 +66,7 @@ impl ResponseFuture {
         Self {
             shared: Arc::clone(shared),
             stage: Stage::Ready(Some(request)),
+            waiting: Waiting::default(),
             tries: 0,
             deadline: timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))),
             in_flight: Some(InFlight::new(&shared.options)),
@@ -77,16 +79,17 @@ impl ResponseFuture {
     ) -> Poll<Result<Response<ResponseBody>, CallError>> {
         loop {
             match &mut self.stage {
-                Stage::Ready(waiting) => {
-                    let connection = std::task::ready!(self.shared.poll_connection(cx))?;
-                    let Some(request) = waiting.take() else {
+                Stage::Ready(unsent) => {
+                    let connection = self.shared.poll_connection(cx, &mut self.waiting);
+                    let connection = std::task::ready!(connection)?;
+                    let Some(request) = unsent.take() else {
                         return Poll::Ready(Err(Error::closed().into()));
                     };
                     let slot = Arc::new(Slot::default());
                     match connection.begin(request, &slot) {
                         Ok(()) => self.stage = Stage::Sent(connection, slot),
                         // It ended between the two.
-                        Err(request) => *waiting = Some(request),
+                        Err(request) => *unsent = Some(request),
                     }
                 }
                 Stage::Sent(_, slot) => match std::task::ready!(slot.poll(cx)) {

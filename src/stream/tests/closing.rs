@@ -74,15 +74,18 @@ fn a_shutdown_tells_what_failed_first() {
 }
 
 #[test]
-fn the_socket_is_shut_down_although_the_close_that_waited_fails() {
-    let mut stream = client();
-    stream.io.room = Some(0);
-    assert_fails(shutdown(&mut stream), ErrorKind::WouldBlock);
-    assert_eq!(stream.io.ended, 0, "the close comes before the end");
-    stream.io.write_error = Some(ErrorKind::BrokenPipe);
-    for _ in 0..2 {
-        assert_fails(shutdown(&mut stream), ErrorKind::BrokenPipe);
-        assert_eq!(stream.io.ended, 1);
+fn the_socket_is_shut_down_although_what_waited_fails() {
+    for waiting in [&b""[..], b"something"] {
+        let mut stream = client();
+        stream.io.room = Some(0);
+        stream.write_all(waiting).unwrap();
+        assert_fails(shutdown(&mut stream), ErrorKind::WouldBlock);
+        assert_eq!(stream.io.ended, 0, "what waits comes before the end");
+        stream.io.write_error = Some(ErrorKind::BrokenPipe);
+        for _ in 0..2 {
+            assert_fails(shutdown(&mut stream), ErrorKind::BrokenPipe);
+            assert_eq!(stream.io.ended, 1);
+        }
     }
 }
 

@@ -143,6 +143,18 @@ fn what_the_kernel_refuses_is_sent_by_a_flush() {
     assert_eq!(opener.open_in_place(&mut sent).unwrap(), b"a request");
 }
 
+/// Each buffer has 512 bytes more than its name, so that a record of twice a buffer's name fits the next one, and twice a buffer does not.
+#[test]
+fn a_record_grows_into_the_smallest_buffer_that_holds_it() {
+    let (mut stream, mut sealer, _) = stream(REKEY, Role::Client, 0);
+    let record = sealed(&mut sealer, &vec![7; 50_000]);
+    stream.io.incoming.extend(&record[..40_000]);
+    assert_eq!(stream.read(&mut [0; 100]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    let stats = stream.channel.terms().pool.stats();
+    assert_eq!(stats.in_use_bytes, (64 << 10) + 512);
+    assert_eq!(stats.high_water_bytes, (32 << 10) + 512 + (64 << 10) + 512);
+}
+
 #[test]
 fn what_comes_with_the_handshake_waits_exactly_or_in_its_buffer() {
     for (len, buffers) in [(4_096, 0), (4_097, 1)] {

@@ -18,12 +18,11 @@ impl Core {
     /// When [`on_time`](Self::on_time) is due.
     pub(in crate::yamux) fn next_timeout(&self) -> Option<Moment> {
         let keep_alive = self.steady.config.keep_alive.map(|silence| {
-            let silence = if self.asked_for_life() {
-                silence + self.steady.config.keep_alive_answer
-            } else {
-                silence
-            };
-            self.steady.heard_at.after(silence)
+            let asked_at = self.steady.heard_at.after(silence);
+            match self.asked_for_life() {
+                true => asked_at.after(self.steady.config.keep_alive_answer),
+                false => asked_at,
+            }
         });
         let withheld = self.withheld.map(|since| since.after(limits::WITHHELD_AGAIN));
         let closing = match self.steady.closing {
@@ -51,12 +50,11 @@ impl Core {
     ) -> Result<(), Error> {
         if let Some(silence) = self.steady.config.keep_alive {
             let asked = self.asked_for_life();
-            if asked
-                && now >= self.steady.heard_at.after(silence + self.steady.config.keep_alive_answer)
-            {
+            let asked_at = self.steady.heard_at.after(silence);
+            if asked && now >= asked_at.after(self.steady.config.keep_alive_answer) {
                 return Err(Error::KeepAlive);
             }
-            if !asked && now >= self.steady.heard_at.after(silence) {
+            if !asked && now >= asked_at {
                 self.steady.pings.ask(false);
             }
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alts::handshaker::{self, AlertCode, HandshakeLimits};
 use alts::{Connector, Error};
@@ -36,6 +36,7 @@ pub(crate) async fn run(mut work: Work) {
         let number = |at: usize| order[at].parse::<usize>().expect("a number");
         let counts = Arc::new(Counts::default());
         let asked = number(1);
+        let begun = Instant::now();
         match order[0].as_str() {
             "visit" => {
                 let places = Arc::new(Semaphore::new(number(2)));
@@ -75,6 +76,7 @@ pub(crate) async fn run(mut work: Work) {
             "attempts": get(&counts.attempts),
             "overloaded": get(&counts.overloaded),
             "late": get(&counts.late),
+            "ms": begun.elapsed().as_millis() as u64,
         }));
     }
 }

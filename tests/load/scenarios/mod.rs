@@ -54,6 +54,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("together: connects of one client", together::one_client),
     #[cfg(feature = "tonic")]
     scenario("together: channels of tonic", together::channels),
+    #[cfg(feature = "tonic")]
+    scenario("together: channels on this HTTP/2", together::own_channels),
     scenario("never read: sent to", never_read::sent_to),
     scenario("never read: echoed to", never_read::echoed_to),
     scenario("resets: handshakes", resets::handshakes),

@@ -106,6 +106,22 @@ fn a_ping_measures_the_way() {
     assert_eq!(one.core.stats().rtt, Some(Duration::from_millis(30)));
 }
 
+/// Times that cannot be added, or be over.
+#[test]
+fn pings_wait_for_their_answers_as_long_as_they_are_told_to() {
+    let (short, endless) = (Duration::from_secs(30), Duration::MAX);
+    for (silence, answer) in [(endless, short), (short, endless), (endless, endless)] {
+        let config = config().keep_alive(silence, answer);
+        let mut one = One::with(Side::Client, config, BufferPool::new());
+        let asked = one.does(|core, after| core.ping(Waker::noop(), after));
+        assert!(matches!(asked, Poll::Ready(Ok(_))), "{asked:?}");
+        assert_eq!(one.sends(), ["0 Ping 0"]);
+        assert_eq!(one.core.next_timeout(), Some(Moment::default().after(endless)));
+        let later = one.now.after(1_000_000 * short);
+        assert_eq!(one.does(|core, after| core.on_time(later, after)), Ok(()));
+    }
+}
+
 #[test]
 fn a_measured_way_is_recent_for_ten_seconds() {
     let mut one = One::client();
