@@ -310,6 +310,8 @@ async fn a_quiet_connection_is_not_woken() {
         counted.fetch_add(1, Ordering::Relaxed);
         connection.as_mut().poll(cx)
     }));
+    // It waits for the preface, and not for longer than it may take.
+    sleep(Duration::from_millis(1)).await;
     let mut bytes = PREFACE.to_vec();
     Settings::write(&[], &mut bytes);
     Settings::write_ack(&mut bytes);

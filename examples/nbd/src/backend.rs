@@ -48,6 +48,7 @@
 mod file;
 mod memory;
 mod overlay;
+mod passing;
 mod slice;
 
 use std::io;
@@ -60,6 +61,7 @@ use crate::wire::reply::Extent;
 pub use file::{FileBackend, FileOptions};
 pub use memory::MemoryBackend;
 pub use overlay::OverlayBackend;
+pub use passing::{Sink, Source};
 pub use slice::SliceBackend;
 
 /// Zeroes to write where nothing better is possible: as large as a write should be, in the read-only part of the program.
@@ -89,6 +91,37 @@ pub trait Backend: Send + Sync + 'static {
     /// Reads if that is possible without waiting for a device. `None` has the server call [`read`](Self::read) where waiting is
     /// allowed; what `buf` contains does not matter then.
     fn read_now(&self, _offset: u64, _buf: &mut [u8]) -> Option<io::Result<()>> {
+        None
+    }
+
+    /// Passes what is stored from `offset` on to `sink`, until `len` bytes have gone or it takes no more, and says how many have
+    /// gone. The server calls again for the rest. `None`, which is right only if nothing has gone, has it go by
+    /// [`read`](Self::read).
+    ///
+    /// Called for exports with [`Strategy::Unbuffered`](crate::export::Strategy::Unbuffered), where waiting is not allowed. A
+    /// backend that [`blocks`](Capabilities::blocks) may still fail in the middle. One that does not is expected to have all of
+    /// it: an error in the middle ends the connection.
+    fn read_to(
+        &self,
+        _offset: u64,
+        _len: usize,
+        _sink: &mut dyn Sink,
+    ) -> Option<io::Result<usize>> {
+        None
+    }
+
+    /// Stores at `offset` what `source` has, until there are `len` bytes or it has no more now, and says how many were stored:
+    /// all that were received, unless it fails. The server calls again for the rest. `None`, which is right only if nothing was
+    /// received, has it go by [`write`](Self::write).
+    ///
+    /// Called for exports with [`Strategy::Unbuffered`](crate::export::Strategy::Unbuffered) whose backend does not
+    /// [block](Capabilities::blocks), nor has a minimum block.
+    fn write_from(
+        &self,
+        _offset: u64,
+        _len: usize,
+        _source: &mut dyn Source,
+    ) -> Option<io::Result<usize>> {
         None
     }
 

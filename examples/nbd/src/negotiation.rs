@@ -26,6 +26,8 @@ pub const MAX_SKIPPED_DATA: u32 = 1 << 20;
 pub const MAX_QUERIES: u32 = 64;
 /// The most options of one connection. No client needs more than a dozen, but one that lists has two for each export.
 pub const MAX_OPTIONS: u32 = 1024;
+/// The most bytes of data that all options of one connection have together, which is as many options with the longest of names.
+pub const MAX_ALL_DATA: u32 = MAX_OPTIONS * MAX_STRING as u32;
 
 /// The id of `base:allocation`. Any number would do.
 pub(crate) const ALLOCATION_ID: u32 = 1;
@@ -92,6 +94,8 @@ pub enum Refused {
     Shutdown,
     /// An option with more data than [`MAX_SKIPPED_DATA`].
     TooMuchData(u32),
+    /// Options with more data together than [`MAX_ALL_DATA`].
+    TooMuchInAll,
     /// More than [`MAX_OPTIONS`].
     TooManyOptions,
     /// An option other than `EXPORT_NAME` from a client that does not speak the fixed handshake.
@@ -108,6 +112,9 @@ impl std::fmt::Display for Refused {
             Self::TlsRequired => f.write_str("the client asked for an export before TLS"),
             Self::Shutdown => f.write_str("the client asked for an export during shutdown"),
             Self::TooMuchData(len) => write!(f, "an option has {len} bytes of data"),
+            Self::TooMuchInAll => {
+                write!(f, "the options have more than {MAX_ALL_DATA} bytes of data together")
+            }
             Self::TooManyOptions => {
                 write!(f, "the client has sent more than {MAX_OPTIONS} options")
             }
@@ -131,6 +138,8 @@ pub struct Negotiation<'server> {
     tls: TlsMode,
     client: ClientFlags,
     options: u32,
+    /// Bytes of their data.
+    data: u32,
     structured: bool,
     /// The name for which `base:allocation` was selected.
     allocation: Option<Box<str>>,
@@ -140,7 +149,7 @@ impl<'server> Negotiation<'server> {
     /// A handshake with a client that sees these exports.
     pub fn new(exports: &'server Exports, tls: TlsMode) -> Self {
         let client = ClientFlags::NONE;
-        Self { exports, tls, client, options: 0, structured: false, allocation: None }
+        Self { exports, tls, client, options: 0, data: 0, structured: false, allocation: None }
     }
 
     /// The handshake that goes on inside of TLS: all is forgotten but the client's flags.
@@ -149,6 +158,7 @@ impl<'server> Negotiation<'server> {
         Self {
             client: self.client,
             options: self.options,
+            data: self.data,
             ..Self::new(self.exports, TlsMode::Established)
         }
     }
@@ -178,6 +188,10 @@ impl<'server> Negotiation<'server> {
         }
         if header.len > MAX_SKIPPED_DATA {
             return Err(Refused::TooMuchData(header.len));
+        }
+        self.data += header.len;
+        if self.data > MAX_ALL_DATA {
+            return Err(Refused::TooMuchInAll);
         }
         if header.number == number::EXPORT_NAME {
             return match header.len as usize {

@@ -45,17 +45,21 @@
 //! | data of an option | 64 KiB are looked at, up to 1 MiB are read away | [`MAX_OPTION_DATA`](crate::negotiation::MAX_OPTION_DATA), [`MAX_SKIPPED_DATA`](crate::negotiation::MAX_SKIPPED_DATA) |
 //! | queries for contexts in an option | 64 | [`MAX_QUERIES`](crate::negotiation::MAX_QUERIES) |
 //! | options of a connection | 1,024 | [`MAX_OPTIONS`](crate::negotiation::MAX_OPTIONS) |
+//! | data of all options of a connection | 4 MiB | [`MAX_ALL_DATA`](crate::negotiation::MAX_ALL_DATA) |
 //! | time for the handshake | 10 s | [`Settings::handshake_timeout`] |
 //! | requests in flight on a connection | 64, then no more are read | [`Settings::requests_in_flight`] |
 //! | payload of a write | 32 MiB; above it the connection is closed | [`PORTABLE_PAYLOAD`](crate::wire::PORTABLE_PAYLOAD) |
 //! | extents in a reply | 1,024 | |
 
+mod batch;
+mod carrier;
 mod connection;
 mod counters;
 mod handshake;
 mod input;
 mod memory;
 mod output;
+mod passing;
 mod read;
 mod simple;
 mod tasks;
@@ -68,6 +72,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use alts::pool::BufferPool;
+use alts::relay::RelayEnd;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::export::Exports;
@@ -75,9 +80,12 @@ use crate::export::Exports;
 use crate::negotiation::TlsMode;
 use crate::negotiation::{Agreed, Refused};
 use crate::wire::Malformed;
+use crate::wire::request::Command;
 
 pub use counters::{Counters, Figures};
 
+use carrier::Carrier;
+use counters::COMMANDS;
 use memory::Memory;
 
 /// How a server behaves.
@@ -231,15 +239,31 @@ impl Server {
     ///
     /// # Errors
     /// Why the connection was given up. Nothing of it concerns other connections.
-    pub async fn serve<S>(&self, stream: S, exports: Exports) -> Result<Ending, ConnectionError>
+    pub fn serve<S>(
+        &self,
+        stream: S,
+        exports: Exports,
+    ) -> impl Future<Output = Result<Ending, ConnectionError>> + Send
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
-        let shared = &*self.0;
-        shared.counters.connected();
-        let result = shared.handshake_and_transmit(stream, &exports).await;
-        shared.counters.disconnected(&result);
-        result
+        self.0.serve(Carrier::opaque(stream), exports)
+    }
+
+    /// As [`serve`](Self::serve), for a connection that says whether there is only a socket between this side and the client: then
+    /// files of exports with [`Strategy::Unbuffered`](crate::export::Strategy::Unbuffered) are sent by the kernel.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn serve_socket<S>(
+        &self,
+        stream: S,
+        exports: Exports,
+    ) -> impl Future<Output = Result<Ending, ConnectionError>> + Send
+    where
+        S: RelayEnd + AsyncRead + Send,
+    {
+        self.0.serve(Carrier::of_socket(stream, S::bare), exports)
     }
 
     /// From now on refuses requests, with `ESHUTDOWN`, and exports. Those in flight are completed.
@@ -250,6 +274,11 @@ impl Server {
     /// What has happened so far.
     pub fn figures(&self) -> Figures {
         self.0.counters.figures()
+    }
+
+    /// How many requests there have been, by command.
+    pub fn requests(&self) -> impl Iterator<Item = (Command, u64)> {
+        COMMANDS.into_iter().map(|command| (command, self.0.counters.requests_of(command)))
     }
 
     /// The pool of the buffers.
@@ -263,26 +292,45 @@ impl Shared {
         self.draining.load(Ordering::Relaxed)
     }
 
+    async fn serve<S>(
+        &self,
+        stream: Carrier<S>,
+        exports: Exports,
+    ) -> Result<Ending, ConnectionError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin,
+    {
+        self.counters.connected();
+        let result = self.handshake_and_transmit(stream, exports).await;
+        self.counters.disconnected(&result);
+        result
+    }
+
     async fn handshake_and_transmit<S>(
         &self,
-        stream: S,
-        exports: &Exports,
+        stream: Carrier<S>,
+        exports: Exports,
     ) -> Result<Ending, ConnectionError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
         // In a box, so that a connection in transmission does not keep room for it.
-        match Box::pin(self.handshake(stream, exports)).await? {
+        let handshake = Box::pin(async move { self.handshake(stream, &exports).await });
+        match handshake.await? {
             handshake::Outcome::Aborted => Ok(Ending::Aborted),
             handshake::Outcome::Plain(stream, agreed) => self.transmit(stream, agreed).await,
             #[cfg(feature = "tls")]
             handshake::Outcome::Secured(stream, agreed) => {
-                Box::pin(self.transmit(stream, agreed)).await
+                Box::pin(self.transmit(Carrier::opaque(stream), agreed)).await
             }
         }
     }
 
-    async fn transmit<S>(&self, stream: S, agreed: Agreed) -> Result<Ending, ConnectionError>
+    async fn transmit<S>(
+        &self,
+        stream: Carrier<S>,
+        agreed: Agreed,
+    ) -> Result<Ending, ConnectionError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {

@@ -14,6 +14,7 @@ mod identities;
 mod insider;
 mod insider_records;
 mod nbd;
+mod nbd_client;
 mod path;
 mod pool;
 mod record_opener;

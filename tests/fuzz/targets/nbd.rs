@@ -414,9 +414,10 @@ fn nbd() {
         let mut choices = Choices::new(input);
         let mut settings = Settings::default();
         settings.pool = BufferPool::builder().buffer_size(4096).cap(CAP).build().unwrap();
-        let strategy = match choices.below(3) {
+        let strategy = match choices.below(4) {
             0 => Strategy::Chunked { piece: 4096 << choices.below(5) },
             1 => Strategy::Whole,
+            3 => Strategy::Unbuffered,
             _ => Strategy::HoldLargest { most: 4096 << choices.below(5) },
         };
         let backend = Arc::new(MemoryBackend::new(SIZE));

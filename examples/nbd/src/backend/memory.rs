@@ -1,11 +1,11 @@
 //! Memory, allocated where it is written.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
-use super::{Backend, Capabilities, Zeroing, extent};
+use super::{Backend, Capabilities, Sink, Source, ZEROES, Zeroing, extent};
 use crate::wire::flags::AllocationFlags;
 use crate::wire::reply::Extent;
 
@@ -14,7 +14,38 @@ const PAGE: usize = 64 << 10;
 /// Pages that share a lock, next to each other: a request seldom needs more than one.
 const PAGES_PER_SHARD: usize = 64;
 
-type Page = Option<Box<[u8]>>;
+/// Bytes that share a lock.
+const SHARD: u64 = (PAGE * PAGES_PER_SHARD) as u64;
+/// Pages that are handed on at once.
+const AT_ONCE: usize = 16;
+
+type Page = Option<Bytes>;
+
+/// A line of the processor's cache. Copies between the system and a program are several times as fast if they begin at one.
+const LINE: usize = 64;
+
+/// The bytes of a page.
+struct Bytes {
+    /// Some more than a page, so that it can begin at a line.
+    room: Box<[u8]>,
+    start: usize,
+}
+
+impl Bytes {
+    fn zeroed() -> Self {
+        let room: Box<[u8]> = vec![0; PAGE + LINE - 1].into();
+        let start = room.as_ptr().align_offset(LINE).min(LINE - 1);
+        Self { room, start }
+    }
+
+    fn part(&self, part: Range<usize>) -> &[u8] {
+        &self.room[self.start..][part]
+    }
+
+    fn part_mut(&mut self, part: Range<usize>) -> &mut [u8] {
+        &mut self.room[self.start..][part]
+    }
+}
 
 /// Memory that reads as zeroes until it is written, and is allocated in pages of 64 KiB then. Trimmed and zeroed pages are
 /// freed.
@@ -30,7 +61,7 @@ impl MemoryBackend {
 
     /// Memory of that many bytes, none of it allocated. A tebibyte without contents takes about 10 MiB.
     pub fn new(size: u64) -> Self {
-        let shards = size.div_ceil((PAGE * PAGES_PER_SHARD) as u64);
+        let shards = size.div_ceil(SHARD);
         Self { size, shards: (0..shards).map(|_| RwLock::new(Vec::new())).collect() }
     }
 
@@ -63,7 +94,7 @@ impl MemoryBackend {
             if part == (0..PAGE) {
                 *place = None;
             } else if let Some(bytes) = place {
-                bytes[part].fill(0);
+                bytes.part_mut(part).fill(0);
             }
         }
     }
@@ -103,12 +134,75 @@ impl Backend for MemoryBackend {
             let shard = &self.shards[page as usize / PAGES_PER_SHARD];
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
             match shard.get(page as usize % PAGES_PER_SHARD) {
-                Some(Some(bytes)) => now.copy_from_slice(&bytes[part]),
+                Some(Some(bytes)) => now.copy_from_slice(bytes.part(part)),
                 _ => now.fill(0),
             }
             buf = later;
         }
         Ok(())
+    }
+
+    /// Straight from the pages.
+    fn read_to(&self, offset: u64, len: usize, sink: &mut dyn Sink) -> Option<io::Result<usize>> {
+        let end = offset + len as u64;
+        let mut at = offset;
+        while at < end {
+            // As much as one lock covers, in one go.
+            let number = (at / SHARD) as usize;
+            let part = at..end.min((number as u64 + 1) * SHARD);
+            let shard = self.shards[number].read().unwrap_or_else(PoisonError::into_inner);
+            let mut slices = [IoSlice::new(&[]); AT_ONCE];
+            let mut found = 0;
+            let mut wanted = 0;
+            for ((page, part), slice) in pages(part).zip(&mut slices) {
+                let bytes = match shard.get(page as usize % PAGES_PER_SHARD) {
+                    Some(Some(bytes)) => bytes.part(part),
+                    _ => &ZEROES[part],
+                };
+                *slice = IoSlice::new(bytes);
+                found += 1;
+                wanted += bytes.len();
+            }
+            let sent = sink.send(&slices[..found]);
+            at += sent as u64;
+            if sent < wanted {
+                break;
+            }
+        }
+        Some(Ok((at - offset) as usize))
+    }
+
+    /// Straight into the pages.
+    fn write_from(
+        &self,
+        offset: u64,
+        len: usize,
+        source: &mut dyn Source,
+    ) -> Option<io::Result<usize>> {
+        let mut stored = 0;
+        for (page, part) in pages(offset..offset + len as u64) {
+            let mut shard = self.shard(page);
+            let allocated = shard.get_mut(page as usize % PAGES_PER_SHARD);
+            let received = if let Some(Some(bytes)) = allocated {
+                receive(bytes.part_mut(part.clone()), source)
+            } else {
+                // Allocated, but not for nothing.
+                let mut bytes = Bytes::zeroed();
+                let received = receive(bytes.part_mut(part.clone()), source);
+                if received > 0 {
+                    if shard.is_empty() {
+                        shard.resize_with(PAGES_PER_SHARD, || None);
+                    }
+                    shard[page as usize % PAGES_PER_SHARD] = Some(bytes);
+                }
+                received
+            };
+            stored += received;
+            if received < part.len() {
+                break;
+            }
+        }
+        Some(Ok(stored))
     }
 
     fn write(&self, offset: u64, mut data: &[u8]) -> io::Result<()> {
@@ -119,7 +213,7 @@ impl Backend for MemoryBackend {
                 shard.resize_with(PAGES_PER_SHARD, || None);
             }
             let place = &mut shard[page as usize % PAGES_PER_SHARD];
-            place.get_or_insert_with(|| vec![0; PAGE].into())[part].copy_from_slice(now);
+            place.get_or_insert_with(Bytes::zeroed).part_mut(part).copy_from_slice(now);
             data = later;
         }
         Ok(())
@@ -159,6 +253,18 @@ impl Backend for MemoryBackend {
         extents.extend(current.map(described));
         Ok(extents)
     }
+}
+
+/// Fills `buf` as far as there is something.
+fn receive(buf: &mut [u8], source: &mut dyn Source) -> usize {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match source.receive(&mut buf[filled..]) {
+            0 => break,
+            received => filled += received,
+        }
+    }
+    filled
 }
 
 fn described((len, allocated): (u64, bool)) -> Extent {

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Backend, Capabilities, Zeroing};
+use super::{Backend, Capabilities, Sink, Source, Zeroing};
 use crate::wire::reply::Extent;
 
 /// A range of another backend, as if it were one of its own: a partition, say.
@@ -52,6 +52,19 @@ impl Backend for SliceBackend {
 
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> Option<io::Result<()>> {
         self.whole.read_now(self.range.start + offset, buf)
+    }
+
+    fn read_to(&self, offset: u64, len: usize, sink: &mut dyn Sink) -> Option<io::Result<usize>> {
+        self.whole.read_to(self.range.start + offset, len, sink)
+    }
+
+    fn write_from(
+        &self,
+        offset: u64,
+        len: usize,
+        source: &mut dyn Source,
+    ) -> Option<io::Result<usize>> {
+        self.whole.write_from(self.range.start + offset, len, source)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -22,6 +22,10 @@ pub enum Strategy {
         /// The largest buffer that is kept, in bytes.
         most: usize,
     },
+    /// No buffer where the backend moves bytes itself ([`Backend::read_to`](crate::backend::Backend::read_to) and
+    /// [`write_from`](crate::backend::Backend::write_from)): memory straight to and from the stream, files in the page cache
+    /// straight to the socket. Where it does not, as [`Chunked`](Self::Chunked) in pieces of [`PIECE`](Self::PIECE).
+    Unbuffered,
 }
 
 impl Strategy {
@@ -38,6 +42,7 @@ impl Strategy {
             Self::Chunked { piece } => {
                 piece.clamp(Self::MIN_PIECE, Self::MAX_PIECE).next_power_of_two()
             }
+            Self::Unbuffered => Self::PIECE,
             Self::Whole | Self::HoldLargest { .. } => crate::wire::PORTABLE_PAYLOAD as usize,
         };
         wanted.min(largest)

@@ -1,15 +1,19 @@
 //! One connection in transmission.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use alts::pool::PooledBuf;
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::batch::Batching;
+use super::carrier::{Carrier, Half};
 use super::input::Input;
 use super::output::{Broken, Output};
 use super::tasks::Tasks;
@@ -43,6 +47,8 @@ pub(super) struct Connection<'server, W> {
     pub(super) output: Output<W>,
     /// The most bytes in one buffer.
     pub(super) piece: usize,
+    /// The backend is asked to move bytes itself.
+    pub(super) passes: bool,
     in_flight: Semaphore,
     budget: Semaphore,
     budget_units: usize,
@@ -52,15 +58,16 @@ pub(super) struct Connection<'server, W> {
 pub(super) async fn transmit<S>(
     shared: &Shared,
     id: u64,
-    stream: S,
+    stream: Carrier<S>,
     agreed: Agreed,
 ) -> Result<Ending, ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let (reader, writer) = tokio::io::split(stream);
+    let (reader, writer) = stream.split();
     let block = agreed.export.block_size().minimum as usize;
     let piece = agreed.export.chosen_strategy().piece(shared.memory.largest()).max(block);
+    let passes = agreed.export.chosen_strategy() == Strategy::Unbuffered;
     let budget_units = BUDGET.max(piece).div_ceil(UNIT);
     let connection = Connection {
         shared,
@@ -68,6 +75,7 @@ where
         agreed,
         output: Output::new(writer),
         piece,
+        passes,
         in_flight: Semaphore::new(shared.settings.requests_in_flight),
         budget: Semaphore::new(budget_units),
         budget_units,
@@ -86,6 +94,17 @@ where
     Ok(ending)
 }
 
+/// What is to be waited for.
+enum Step<'conn> {
+    End(Ending),
+    /// As many requests are in flight as may be.
+    Full,
+    /// The payload of a write.
+    Write(InFlight<'conn>),
+    /// The same, of a write that is refused.
+    Refuse(InFlight<'conn>, Fault),
+}
+
 /// A request that is being worked on; dropping it makes room for the next.
 #[derive(Debug)]
 pub(super) struct InFlight<'conn> {
@@ -100,45 +119,137 @@ impl Drop for InFlight<'_> {
     }
 }
 
-impl<S> Connection<'_, WriteHalf<S>>
+impl<S> Connection<'_, Half<S>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     async fn read_requests<'conn>(
         &'conn self,
-        input: &mut Input<ReadHalf<S>>,
+        input: &mut Input<Half<S>>,
         tasks: &Tasks<'conn>,
     ) -> Result<Ending, ConnectionError> {
+        let mut batching: Batching<'conn> = None;
         loop {
-            let Some(bytes) = input.request().await? else { return Ok(Ending::Closed) };
-            let request = Request::decode(&bytes)?;
-            if request.command == Command::Disconnect {
-                return Ok(Ending::Disconnected);
-            }
-            if request.payload_len() > PORTABLE_PAYLOAD {
-                return Err(ConnectionError::PayloadTooLarge(request.len));
-            }
-            let Ok(place) = self.in_flight.acquire().await else {
-                return Err(ConnectionError::Broken);
-            };
-            self.shared.counters.begun(request.command);
-            let in_flight = InFlight { request, shared: self.shared, _place: place };
-            let checked = match self.shared.is_draining() {
-                true => Err(Fault { error: Errno::Shutdown, text: "the server is shutting down" }),
-                false => check(&request, &self.agreed),
-            };
-            if let Err(fault) = checked {
-                input.discard(request.payload_len().into()).await?;
-                tasks.begin(self.refuse(in_flight, fault)).await;
-                continue;
-            }
-            match request.command {
-                // In a box, so that a quiet connection does not keep room for it.
-                Command::Write => Box::pin(self.receive_write(input, tasks, in_flight)).await?,
-                Command::Read => tasks.begin(self.answer_read(in_flight)).await,
-                _ => tasks.begin(self.answer_simple(in_flight)).await,
+            match poll_fn(|cx| self.poll_requests(cx, input, tasks, &mut batching)).await? {
+                Step::End(ending) => return Ok(ending),
+                Step::Full => {
+                    let _place = self.in_flight.acquire().await;
+                }
+                // In boxes, so that a quiet connection does not keep room for them.
+                Step::Write(in_flight) if self.stores_as_it_arrives() => {
+                    let receiving = self.receive_passing(input, tasks, in_flight, &mut batching);
+                    Box::pin(receiving).await?;
+                }
+                Step::Write(in_flight) => {
+                    Box::pin(self.receive_write(input, tasks, in_flight)).await?;
+                }
+                Step::Refuse(in_flight, fault) => {
+                    Box::pin(self.refuse_write(input, tasks, in_flight, fault)).await?;
+                }
             }
         }
+    }
+
+    /// Begins to answer requests as they arrive, until something has to be waited for but the next request. While it waits for that,
+    /// no reply is held back.
+    fn poll_requests<'conn>(
+        &'conn self,
+        cx: &mut Context<'_>,
+        input: &mut Input<Half<S>>,
+        tasks: &Tasks<'conn>,
+        batching: &mut Batching<'conn>,
+    ) -> Poll<Result<Step<'conn>, ConnectionError>> {
+        loop {
+            let step = match self.next_step(cx, input, tasks, batching) {
+                Poll::Ready(Ok(None)) => continue,
+                Poll::Ready(Ok(Some(step))) => Poll::Ready(Ok(step)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            };
+            if !matches!(step, Poll::Ready(Ok(Step::Write(_)))) || !self.stores_as_it_arrives() {
+                self.flush(cx, batching, tasks);
+            }
+            return step;
+        }
+    }
+
+    /// Begins to answer the next request, unless there is more to do.
+    fn next_step<'conn>(
+        &'conn self,
+        cx: &mut Context<'_>,
+        input: &mut Input<Half<S>>,
+        tasks: &Tasks<'conn>,
+        batching: &mut Batching<'conn>,
+    ) -> Poll<Result<Option<Step<'conn>>, ConnectionError>> {
+        let bytes = loop {
+            if let Some(bytes) = input.next_request() {
+                break bytes;
+            }
+            if ready!(input.poll_more(cx))? == 0 {
+                return Poll::Ready(match input.is_between_requests() {
+                    true => Ok(Some(Step::End(Ending::Closed))),
+                    false => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                });
+            }
+        };
+        let request = Request::decode(&bytes)?;
+        if request.command == Command::Disconnect {
+            return Poll::Ready(Ok(Some(Step::End(Ending::Disconnected))));
+        }
+        if request.payload_len() > PORTABLE_PAYLOAD {
+            return Poll::Ready(Err(ConnectionError::PayloadTooLarge(request.len)));
+        }
+        let Ok(place) = self.in_flight.try_acquire() else {
+            input.put_back_request();
+            return Poll::Ready(Ok(Some(Step::Full)));
+        };
+        self.shared.counters.begun(request.command);
+        let in_flight = InFlight { request, shared: self.shared, _place: place };
+        let checked = match self.shared.is_draining() {
+            true => Err(Fault { error: Errno::Shutdown, text: "the server is shutting down" }),
+            false => check(&request, &self.agreed),
+        };
+        let batched = match request.command {
+            Command::Read => self.is_for_batch(&request),
+            Command::Write => self.stores_as_it_arrives(),
+            _ => false,
+        };
+        if checked.is_err() || !batched {
+            // Replies that can come in the order of requests do.
+            self.flush(cx, batching, tasks);
+        }
+        match (request.command, checked) {
+            (Command::Write, Ok(())) => return Poll::Ready(Ok(Some(Step::Write(in_flight)))),
+            (Command::Write, Err(fault)) => {
+                return Poll::Ready(Ok(Some(Step::Refuse(in_flight, fault))));
+            }
+            (_, Err(fault)) => tasks.begin_now(cx, self.refuse(in_flight, fault)),
+            (Command::Read, Ok(())) if batched => {
+                self.batch_read(cx, batching, tasks, in_flight, input.requests());
+            }
+            (Command::Read, Ok(())) => tasks.begin_now(cx, self.answer_read(in_flight)),
+            (_, Ok(())) => tasks.begin_now(cx, self.answer_simple(in_flight)),
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Answers a write by an error, and reads its payload away.
+    async fn refuse_write<'conn>(
+        &'conn self,
+        input: &mut Input<Half<S>>,
+        tasks: &Tasks<'conn>,
+        in_flight: InFlight<'conn>,
+        fault: Fault,
+    ) -> Result<(), ConnectionError> {
+        input.discard(in_flight.request.payload_len().into()).await?;
+        tasks.begin(self.refuse(in_flight, fault)).await;
+        Ok(())
+    }
+
+    /// Whether the backend is asked to store payloads without a buffer.
+    fn stores_as_it_arrives(&self) -> bool {
+        let export = &self.agreed.export;
+        self.passes && !export.capabilities().blocks && export.block_size().minimum == 1
     }
 
     async fn refuse(&self, in_flight: InFlight<'_>, fault: Fault) {
@@ -185,15 +296,31 @@ where
         self.budget.acquire_many(units as u32).await.map_err(|_| Broken)
     }
 
+    /// The same, if nobody has to wait for it.
+    pub(super) fn try_reserve(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
+        let units = bytes.div_ceil(UNIT).clamp(1, self.budget_units);
+        self.budget.try_acquire_many(units as u32).ok()
+    }
+
+    /// The buffer that this connection has kept, if it is large enough.
+    fn kept(&self, size: usize) -> Option<PooledBuf> {
+        match self.agreed.export.chosen_strategy() {
+            Strategy::HoldLargest { .. } => self.shared.memory.kept_by(self.id, size),
+            _ => None,
+        }
+    }
+
+    /// Takes a buffer of at least `size` bytes, if nobody has to wait for it.
+    pub(super) fn take_now(&self, size: usize) -> Option<PooledBuf> {
+        self.kept(size).or_else(|| self.shared.memory.take_now(size).ok())
+    }
+
     /// Takes a buffer of at least `size` bytes.
     pub(super) async fn take(&self, size: usize) -> Result<PooledBuf, Errno> {
-        let memory = &self.shared.memory;
-        if let Strategy::HoldLargest { .. } = self.agreed.export.chosen_strategy()
-            && let Some(buf) = memory.kept_by(self.id, size)
-        {
+        if let Some(buf) = self.kept(size) {
             return Ok(buf);
         }
-        memory.take(size).await.map_err(|error| {
+        self.shared.memory.take(size).await.map_err(|error| {
             tracing::warn!(%error, "no memory for a request");
             Errno::NoMem
         })
@@ -247,7 +374,8 @@ where
         .await
     }
 
-    fn failed(&self, error: &io::Error) -> Errno {
+    /// What the client is told of an error of the backend.
+    pub(super) fn failed(&self, error: &io::Error) -> Errno {
         let reported = match error.kind() {
             io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded

@@ -20,7 +20,7 @@ pub struct Counters {
     in_flight: AtomicU64,
 }
 
-const COMMANDS: [Command; 7] = [
+pub(super) const COMMANDS: [Command; 7] = [
     Command::Read,
     Command::Write,
     Command::Flush,
@@ -90,6 +90,11 @@ impl Counters {
 
     pub(super) fn released(&self) {
         add(&self.released, 1);
+    }
+
+    pub(super) fn requests_of(&self, command: Command) -> u64 {
+        let index = COMMANDS.iter().position(|&other| other == command);
+        index.map_or(0, |index| self.requests[index].load(Ordering::Relaxed))
     }
 
     pub(super) fn figures(&self) -> Figures {

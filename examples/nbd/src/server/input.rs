@@ -1,23 +1,27 @@
 //! What a client sends during transmission.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::timeout;
 
 use crate::wire::request::Request;
 
-/// Bytes that are read ahead: nine requests. It is all that a quiet connection has for receiving.
-const AHEAD: usize = 256;
+/// Bytes that are read ahead: 35 requests, or one and so much of its payload that the rest is as well aligned as the whole.
+const AHEAD: usize = Request::LEN + 15 * 64;
 
 /// The receiving direction.
 #[derive(Debug)]
 pub(super) struct Input<R> {
     io: R,
-    ahead: [u8; AHEAD],
+    /// What was read ahead. A quiet connection has no memory for it.
+    ahead: Vec<u8>,
     start: usize,
-    end: usize,
 }
 
 /// How reading into a buffer ended.
@@ -31,38 +35,82 @@ pub(super) enum Filled {
 
 impl<R: AsyncRead + Unpin> Input<R> {
     pub(super) fn new(io: R) -> Self {
-        Self { io, ahead: [0; AHEAD], start: 0, end: 0 }
+        Self { io, ahead: Vec::new(), start: 0 }
     }
 
-    /// The next request's bytes; `None` if the client has ended its direction between two requests.
-    pub(super) async fn request(&mut self) -> io::Result<Option<[u8; Request::LEN]>> {
-        loop {
-            if let Some(request) = self.ahead[self.start..self.end].first_chunk() {
-                let request = *request;
-                self.start += Request::LEN;
-                return Ok(Some(request));
-            }
-            self.ahead.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-            match self.io.read(&mut self.ahead[self.end..]).await? {
-                0 if self.end == 0 => return Ok(None),
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => self.end += read,
-            }
+    fn ahead(&self) -> &[u8] {
+        &self.ahead[self.start..]
+    }
+
+    /// How many requests have arrived, if none of them has a payload.
+    pub(super) fn requests(&self) -> usize {
+        self.ahead().len() / Request::LEN
+    }
+
+    /// Reads once what has arrived; 0 is the end.
+    pub(super) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.ahead.drain(..self.start);
+        self.start = 0;
+        let mut bytes = [const { MaybeUninit::uninit() }; AHEAD];
+        let mut buf = ReadBuf::uninit(&mut bytes[..AHEAD - self.ahead.len()]);
+        let polled = Pin::new(&mut self.io).poll_read(cx, &mut buf)?;
+        if polled.is_pending() && self.ahead.is_empty() {
+            self.ahead = Vec::new();
         }
+        ready!(polled);
+        self.ahead.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// The next request's bytes, of what was read ahead.
+    pub(super) fn next_request(&mut self) -> Option<[u8; Request::LEN]> {
+        let request = *self.ahead().first_chunk()?;
+        self.start += Request::LEN;
+        Some(request)
+    }
+
+    /// Takes back that this request was taken.
+    pub(super) fn put_back_request(&mut self) {
+        self.start -= Request::LEN;
+    }
+
+    /// Whether the client has ended its direction between two requests, if it has ended it.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.ahead().is_empty()
     }
 
     /// Waits until there are bytes, without memory for them.
     pub(super) async fn readable(&mut self) -> io::Result<()> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-            match self.io.read(&mut self.ahead).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => self.end = read,
-            }
+        if self.ahead().is_empty() && poll_fn(|cx| self.poll_more(cx)).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(())
+    }
+
+    /// Puts into `buf` what has arrived, at least a byte.
+    pub(super) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let taken = self.take_ahead(buf);
+        if taken > 0 || buf.is_empty() {
+            return Poll::Ready(Ok(taken));
+        }
+        let mut buf = ReadBuf::new(buf);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+        match buf.filled().len() {
+            0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            read => Poll::Ready(Ok(read)),
+        }
+    }
+
+    fn take_ahead(&mut self, buf: &mut [u8]) -> usize {
+        let ahead = self.ahead();
+        let count = ahead.len().min(buf.len());
+        buf[..count].copy_from_slice(&ahead[..count]);
+        self.start += count;
+        count
     }
 
     /// Reads until `buf` is full from `filled` on, or nothing has come for as long as `patience`.
@@ -72,11 +120,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
         filled: &mut usize,
         patience: Duration,
     ) -> io::Result<Filled> {
-        let ahead = &self.ahead[self.start..self.end];
-        let count = ahead.len().min(buf.len() - *filled);
-        buf[*filled..*filled + count].copy_from_slice(&ahead[..count]);
-        self.start += count;
-        *filled += count;
+        *filled += self.take_ahead(&mut buf[*filled..]);
         while *filled < buf.len() {
             match timeout(patience, self.io.read(&mut buf[*filled..])).await {
                 Err(_) => return Ok(Filled::Stalled),
@@ -93,7 +137,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
     pub(super) async fn discard(&mut self, mut len: u64) -> io::Result<()> {
         while len > 0 {
             self.readable().await?;
-            let count = len.min((self.end - self.start) as u64);
+            let count = len.min(self.ahead().len() as u64);
             self.start += count as usize;
             len -= count;
         }
@@ -103,7 +147,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
     /// Reads until the client ends its direction.
     pub(super) async fn discard_all(&mut self) {
         while self.readable().await.is_ok() {
-            self.start = self.end;
+            self.start = self.ahead.len();
         }
     }
 }

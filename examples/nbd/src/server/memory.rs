@@ -45,6 +45,11 @@ impl Memory {
         .await
     }
 
+    /// Takes a buffer of at least `size` bytes if nobody has to wait for it.
+    pub(super) fn take_now(&self, size: usize) -> Result<PooledBuf, PoolError> {
+        self.pool.take(size)
+    }
+
     /// The buffer that this connection has kept, if it is large enough.
     pub(super) fn kept_by(&self, connection: u64, size: usize) -> Option<PooledBuf> {
         let mut kept = self.kept();

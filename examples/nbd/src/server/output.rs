@@ -116,6 +116,21 @@ impl<W: AsyncWrite + Unpin> Turn<'_, W> {
         Ok(Sent::All)
     }
 
+    /// Marks the connection as one that has to be closed.
+    pub(super) fn break_off(&self) -> Broken {
+        self.output.break_off()
+    }
+
+    /// What is sent to.
+    pub(super) fn io_mut(&mut self) -> &mut W {
+        &mut self.io
+    }
+
+    /// Notes whether something of the reply was sent.
+    pub(super) fn begun_if(&mut self, begun: bool) {
+        self.complete &= !begun;
+    }
+
     /// The reply, or its chunk, is complete.
     pub(super) async fn end(mut self) -> Result<(), Broken> {
         let result = self.io.flush().await;
@@ -124,7 +139,7 @@ impl<W: AsyncWrite + Unpin> Turn<'_, W> {
         Ok(())
     }
 
-    fn checked<T>(&self, result: io::Result<T>) -> Result<T, Broken> {
+    pub(super) fn checked<T>(&self, result: io::Result<T>) -> Result<T, Broken> {
         result.map_err(|error| {
             tracing::debug!(%error, "cannot send to the client");
             self.output.break_off()

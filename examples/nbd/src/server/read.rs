@@ -1,29 +1,34 @@
 //! Reads.
 
 use alts::pool::PooledBuf;
-use tokio::io::{AsyncRead, AsyncWrite, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::carrier::Half;
 use super::connection::{Connection, DATA_START, InFlight};
 use super::output::{Broken, Sent, Turn};
+use super::passing::Passed;
 use crate::wire::Errno;
 use crate::wire::flags::CommandFlags;
 use crate::wire::reply::{SimpleReply, encode_data_prefix, encode_none};
 use crate::wire::request::Request;
 
 /// Bytes that are kept outside of a buffer for a client that takes nothing. When it takes them, a buffer is worth having again.
-const BRIDGE: usize = 64;
+pub(super) const BRIDGE: usize = 64;
 
 /// Zeroes in place of what can no longer be read.
 static PADDING: [u8; 4096] = [0; 4096];
 
 /// What is sent as one unit: a header, and bytes of the export behind it.
-struct Unit<'header> {
-    header: &'header [u8],
-    offset: u64,
-    len: usize,
+#[derive(Debug)]
+pub(super) struct Unit<'header> {
+    pub(super) header: &'header [u8],
+    pub(super) offset: u64,
+    pub(super) len: usize,
+    /// Whether more is said behind it. Only then it may be completed by zeroes if reading fails: an error can follow.
+    pub(super) followed: bool,
 }
 
-impl<S> Connection<'_, WriteHalf<S>>
+impl<S> Connection<'_, Half<S>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
@@ -46,10 +51,12 @@ where
         let (mut offset, mut left) = (request.offset, request.len as usize);
         while left > 0 {
             let len = if in_one { left } else { left.min(self.piece) };
-            // A chunk of several pieces may fail after it has begun, so it is not the last.
-            let done = len == left && len <= self.piece;
+            // A chunk that may fail after it has begun is not the last: one of several pieces, or one that a backend passes on while it
+            // may have to wait.
+            let done = len == left && len <= self.piece && !self.may_fail_late();
             let header = encode_data_prefix(done, cookie, offset, len as u32);
-            let sent = self.read_unit(Unit { header: &header, offset, len }).await?;
+            let unit = Unit { header: &header, offset, len, followed: !done };
+            let sent = self.read_unit(unit).await?;
             if let Err(failed) = sent {
                 if failed.begun && done {
                     // The client was told that this is all.
@@ -73,7 +80,7 @@ where
         if len == 0 {
             return self.output.send(&header).await;
         }
-        match self.read_unit(Unit { header: &header, offset, len }).await? {
+        match self.read_unit(Unit { header: &header, offset, len, followed: false }).await? {
             Ok(()) => Ok(()),
             // A reply that has begun has no other way to tell.
             Err(failed) if failed.begun => Err(self.output.break_off()),
@@ -83,17 +90,47 @@ where
         }
     }
 
-    /// Sends a unit, in pieces. If reading fails after it has begun, it is completed by zeroes.
+    fn may_fail_late(&self) -> bool {
+        self.passes && self.agreed.export.capabilities().blocks
+    }
+
+    /// Sends a unit. If reading fails after it has begun, it is completed by zeroes, or the connection is broken.
     async fn read_unit(&self, unit: Unit<'_>) -> Result<Result<(), Failed>, Broken> {
-        let block = u64::from(self.agreed.export.block_size().minimum);
+        if self.passes {
+            let mut turn = self.output.turn().await?;
+            let (passed, rest) = self.pass(&mut turn, &unit).await?;
+            match passed {
+                Passed::All => {
+                    turn.end().await?;
+                    self.shared.counters.read(unit.len as u64);
+                    return Ok(Ok(()));
+                }
+                Passed::Failed(error) => {
+                    let begun = !rest.is_all_of(&unit);
+                    let failed = Failed { error, offset: unit.offset + rest.at as u64, begun };
+                    if begun {
+                        complete(turn, &unit, rest.header, rest.at).await?;
+                    }
+                    return Ok(Err(failed));
+                }
+                // Beyond the budget, since those who have it may wait for this turn: one piece for a connection at most.
+                Passed::Left if !rest.is_all_of(&unit) => {
+                    return self.send_rest(turn, &unit, rest.header, rest.at, None).await;
+                }
+                Passed::Left => {}
+            }
+        }
+        self.read_unit_by_pieces(unit).await
+    }
+
+    async fn read_unit_by_pieces(&self, unit: Unit<'_>) -> Result<Result<(), Failed>, Broken> {
         let first = unit.len.min(self.piece);
         let _budget = self.reserve(first).await?;
         let buf = match self.read_piece(unit.offset, first).await {
             Ok(buf) => buf,
             Err(error) => return Ok(Err(Failed { error, offset: unit.offset, begun: false })),
         };
-        let patience = self.shared.settings.stall_limit;
-        let (mut turn, mut buf) = match self.output.turn_within(patience).await {
+        let (turn, buf) = match self.output.turn_within(self.shared.settings.stall_limit).await {
             Some(turn) => (turn?, Some(buf)),
             None => {
                 // Another reply is stuck: no memory waits for it.
@@ -102,8 +139,20 @@ where
                 (self.output.turn().await?, None)
             }
         };
-        let mut header = unit.header;
-        let mut at = 0;
+        self.send_rest(turn, &unit, unit.header, 0, buf).await
+    }
+
+    /// Sends what is left of a unit, in pieces: of its header, and of its data from `at`, of which `buf` may have the first piece.
+    pub(super) async fn send_rest(
+        &self,
+        mut turn: Turn<'_, Half<S>>,
+        unit: &Unit<'_>,
+        mut header: &[u8],
+        mut at: usize,
+        mut buf: Option<PooledBuf>,
+    ) -> Result<Result<(), Failed>, Broken> {
+        let block = u64::from(self.agreed.export.block_size().minimum);
+        let patience = self.shared.settings.stall_limit;
         while at < unit.len {
             let offset = unit.offset + at as u64;
             // A piece that begins inside of a block ends where the one before would have ended.
@@ -116,9 +165,7 @@ where
             let mut piece = match piece {
                 Ok(piece) => piece,
                 Err(error) => {
-                    turn.send(header).await?;
-                    pad(&mut turn, unit.len - at).await?;
-                    turn.end().await?;
+                    complete(turn, unit, header, at).await?;
                     return Ok(Err(Failed { error, offset, begun: true }));
                 }
             };
@@ -166,21 +213,34 @@ where
 }
 
 /// Why a unit could not be read, and where.
-struct Failed {
+pub(super) struct Failed {
     error: Errno,
     offset: u64,
     /// The unit was sent all the same.
     begun: bool,
 }
 
-async fn pad<S>(turn: &mut Turn<'_, WriteHalf<S>>, mut len: usize) -> Result<(), Broken>
+/// Sends zeroes for what is left of a unit of which the data cannot be read. Where no error can follow, the connection breaks
+/// instead: nobody may take them for data.
+async fn complete<S>(
+    mut turn: Turn<'_, Half<S>>,
+    unit: &Unit<'_>,
+    header: &[u8],
+    at: usize,
+) -> Result<(), Broken>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    while len > 0 {
-        let piece = len.min(PADDING.len());
-        turn.send(&PADDING[..piece]).await?;
-        len -= piece;
+    if !unit.followed {
+        // An unfinished turn breaks it, too, but this one may not have begun.
+        return Err(turn.break_off());
     }
-    Ok(())
+    turn.send(header).await?;
+    let mut left = unit.len - at;
+    while left > 0 {
+        let piece = left.min(PADDING.len());
+        turn.send(&PADDING[..piece]).await?;
+        left -= piece;
+    }
+    turn.end().await
 }

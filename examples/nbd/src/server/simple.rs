@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use tokio::io::{AsyncRead, AsyncWrite, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::carrier::Half;
 use super::connection::{Connection, InFlight};
 use super::output::Broken;
 use crate::backend::{Backend, Zeroing};
@@ -18,7 +19,7 @@ const MAX_EXTENTS: usize = 1024;
 /// What is zeroed by one call of the backend: the server's threads are not kept for gigabytes.
 const ZEROED_AT_ONCE: u64 = 64 << 20;
 
-impl<S> Connection<'_, WriteHalf<S>>
+impl<S> Connection<'_, Half<S>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {

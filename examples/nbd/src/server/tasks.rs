@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, Stream as _};
 
@@ -20,19 +20,28 @@ impl<'conn> Tasks<'conn> {
         Self { begun: Mutex::default() }
     }
 
-    /// Begins some work. What can be done at once is done before the future that this returns is ready. It has room for a pointer
-    /// only, so that a quiet connection does not keep room for the work.
-    pub(super) fn begin(
+    /// Begins some work. What can be done at once is done before this returns.
+    pub(super) fn begin_now(
         &self,
+        cx: &mut Context<'_>,
         work: impl Future<Output = ()> + Send + 'conn,
-    ) -> impl Future<Output = ()> + Send {
+    ) {
         let mut work: Task<'conn> = Box::pin(work);
-        async move {
-            let done = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx).is_ready())).await;
-            if !done {
-                self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(work);
-            }
+        if work.as_mut().poll(cx).is_pending() {
+            self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(work);
         }
+    }
+
+    /// The same where there is no context at hand.
+    pub(super) async fn begin(&self, work: impl Future<Output = ()> + Send + 'conn) {
+        let mut work = Some(work);
+        poll_fn(|cx| {
+            if let Some(work) = work.take() {
+                self.begin_now(cx, work);
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Runs `reading` together with all the work it begins, until it has ended and all work is done, or `stop` says that

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alts::pool::PooledBuf;
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::SemaphorePermit;
 
 use super::ConnectionError;
+use super::carrier::Half;
 use super::connection::{Connection, InFlight, Outstanding};
 use super::input::{Filled, Input};
 use super::tasks::Tasks;
@@ -40,14 +41,14 @@ impl Write<'_> {
     }
 }
 
-impl<S> Connection<'_, WriteHalf<S>>
+impl<S> Connection<'_, Half<S>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     /// Reads the payload of a write, and begins to store what has arrived.
     pub(super) async fn receive_write<'conn>(
         &'conn self,
-        input: &mut Input<ReadHalf<S>>,
+        input: &mut Input<Half<S>>,
         tasks: &Tasks<'conn>,
         in_flight: InFlight<'conn>,
     ) -> Result<(), ConnectionError> {

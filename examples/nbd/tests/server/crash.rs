@@ -12,12 +12,17 @@ use tokio::net::UnixStream;
 
 use super::raw::{Client, MIB, pattern};
 
-pub(crate) struct Killed(Child);
+/// The command, which is killed with this.
+pub(crate) struct Killed {
+    pub(crate) child: Child,
+    /// The line that says where it listens.
+    pub(crate) ready: String,
+}
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -32,8 +37,8 @@ pub(crate) fn serve(arguments: &[&str]) -> Killed {
     let mut line = String::new();
     let stdout = child.stdout.take().expect("it is piped");
     BufReader::new(stdout).read_line(&mut line).expect("it says that it is ready");
-    assert!(line.starts_with("ready listen=unix:"), "{line:?}");
-    Killed(child)
+    assert!(line.starts_with("ready listen"), "{line:?}");
+    Killed { child, ready: line.trim_end().to_owned() }
 }
 
 fn serve_image(socket: &Path, image: &Path) -> Killed {
@@ -83,7 +88,7 @@ async fn sigterm_completes_what_is_in_flight_and_removes_the_socket() {
     client.request(Command::Read, CommandFlags::NONE, 0, 8 * MIB).await;
     // The first bytes show that it is being answered.
     let magic = client.magic().await;
-    let pid = rustix::process::Pid::from_child(&server.0);
+    let pid = rustix::process::Pid::from_child(&server.child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert!(client.reply_of(magic, 0).await.data(0, 8 * MIB).iter().all(|&byte| byte == 0));
     loop {
@@ -95,7 +100,7 @@ async fn sigterm_completes_what_is_in_flight_and_removes_the_socket() {
         }
     }
     client.disconnect().await;
-    let status = tokio::task::spawn_blocking(move || server.0.wait()).await.unwrap().unwrap();
+    let status = tokio::task::spawn_blocking(move || server.child.wait()).await.unwrap().unwrap();
     assert!(status.success(), "{status}");
     assert!(!socket.exists());
 }

@@ -101,6 +101,7 @@ async fn a_late_error_of_a_read_is_reported_and_the_connection_lives() {
     let mut all = Vec::new();
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut client.reader, &mut all).await;
     assert!(all.len() >= MIB, "{} bytes before it is closed", all.len());
+    assert!(all.len() < 2 * MIB, "nobody takes it for a whole reply");
     let error = client.served.await.unwrap().unwrap_err();
     assert!(matches!(error, ConnectionError::Broken), "{error}");
 }

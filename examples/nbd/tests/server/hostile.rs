@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use alts_nbd::negotiation::{MAX_OPTIONS, MAX_SKIPPED_DATA, Refused};
+use alts_nbd::negotiation::{
+    MAX_ALL_DATA, MAX_OPTION_DATA, MAX_OPTIONS, MAX_SKIPPED_DATA, Refused,
+};
 use alts_nbd::server::{ConnectionError, Ending, Server, Settings};
 use alts_nbd::wire::Malformed;
 use alts_nbd::wire::flags::CommandFlags;
@@ -82,6 +84,49 @@ async fn a_flood_of_options() {
     assert!(client.is_closed().await);
     let error = end(client).await.unwrap_err();
     assert!(matches!(error, ConnectionError::Refused(Refused::TooManyOptions)), "{error}");
+}
+
+#[tokio::test]
+async fn a_flood_of_options_with_data() {
+    // What is looked at, and what is only read away.
+    for len in [MAX_OPTION_DATA, MAX_SKIPPED_DATA] {
+        let (server, exports) = (server(MIB), pattern_exports(MIB));
+        let mut client = Client::greeted(&server, &exports).await;
+        let data = vec![b'x'; len as usize];
+        for _ in 0..MAX_ALL_DATA / len {
+            client.option(99, &data).await;
+        }
+        client.send(&OptionHeader { number: 99, len: 1 }.encode()).await;
+        assert!(client.is_closed().await);
+        let error = end(client).await.unwrap_err();
+        assert!(matches!(error, ConnectionError::Refused(Refused::TooMuchInAll)), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_options_has_no_more_time_than_one() {
+    let (server, exports) = (server(MIB), pattern_exports(MIB));
+    let (near, far) = tokio::io::duplex(1000);
+    let serving = server.clone();
+    let served = tokio::spawn(async move { serving.serve(far, exports).await });
+    let mut client = Client::on(near, served).await;
+    // A little more often than every second, each of them answered: it goes on for ten seconds.
+    let mut answered = 0;
+    while answered < 100 {
+        tokio::time::sleep(Duration::from_millis(990)).await;
+        let header = OptionHeader { number: 99, len: 0 }.encode();
+        if client.writer.write_all(&header).await.is_err() {
+            break;
+        }
+        let mut reply = [0; 20];
+        if tokio::io::AsyncReadExt::read_exact(&mut client.reader, &mut reply).await.is_err() {
+            break;
+        }
+        answered += 1;
+    }
+    assert_eq!(answered, 10);
+    let error = client.served.await.unwrap().unwrap_err();
+    assert!(matches!(error, ConnectionError::HandshakeTimeout), "{error}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod batches;
 mod crash;
 mod failures;
 mod handshake;
@@ -9,5 +10,7 @@ mod hostile;
 mod memory;
 mod raw;
 mod secured;
+mod status;
 mod tls;
 mod transmission;
+mod unbuffered;

@@ -50,6 +50,10 @@ pub(crate) fn pattern(offset: usize, len: usize) -> Vec<u8> {
     (offset..offset + len).map(|at| (at % 251) as u8 ^ (at >> 16) as u8).collect()
 }
 
+/// A server, and what it shows to a client.
+#[cfg(target_os = "linux")]
+pub(crate) type ServerAndExports = (Server, Exports);
+
 pub(crate) struct Client {
     pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
     pub(crate) writer: Box<dyn AsyncWrite + Send + Unpin>,
@@ -88,6 +92,14 @@ impl Client {
     /// In transmission with a server in another process.
     pub(crate) async fn over(stream: UnixStream) -> Self {
         Self::greeted_over(stream).await.agree().await
+    }
+
+    /// With the flags said, at the other end of what is served.
+    pub(crate) async fn on(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        served: JoinHandle<Result<Ending, ConnectionError>>,
+    ) -> Self {
+        Self::new(stream, served).greet().await
     }
 
     /// The same, with the flags said.
@@ -337,5 +349,12 @@ pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         tokio::task::yield_now().await;
         std::thread::yield_now();
+    }
+}
+
+/// The same where time stands still while somebody is awake.
+pub(crate) async fn until_idle(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }

@@ -30,6 +30,7 @@ Options of an export:
   strategy=chunked:SIZE  move requests in pieces of SIZE (default, 256k; 4k to 1M)
   strategy=whole         one buffer for each request
   strategy=hold:SIZE     the same, and each connection keeps one of up to SIZE
+  strategy=unbuffered    none where it can be avoided: memory (where it is the default), files in the page cache that are read
 ";
 
 /// One `--export`.
@@ -108,8 +109,11 @@ fn strategy(text: &str) -> Result<Strategy, String> {
             _ => Err("a piece is a power of two from 4k to 1M".to_owned()),
         },
         ("whole", false) => Ok(Strategy::Whole),
+        ("unbuffered", false) => Ok(Strategy::Unbuffered),
         ("hold", true) => Ok(Strategy::HoldLargest { most: size()? }),
-        _ => Err(format!("{text:?} is not a strategy: chunked:SIZE, whole or hold:SIZE")),
+        _ => {
+            Err(format!("{text:?} is not a strategy: chunked:SIZE, whole, hold:SIZE or unbuffered"))
+        }
     }
 }
 
@@ -165,6 +169,9 @@ impl ExportSpec {
             backend = Arc::new(OverlayBackend::new(backend, changes).map_err(text)?);
         }
         let mut export = Export::new(&self.name, backend).map_err(text)?;
+        if matches!(self.source, Source::Memory(_)) {
+            export = export.strategy(Strategy::Unbuffered);
+        }
         for option in &self.options {
             export = match option {
                 ExportOption::ReadOnly => export.read_only(),

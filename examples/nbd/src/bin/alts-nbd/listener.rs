@@ -9,6 +9,7 @@ use alts::connect::{AcceptLoop, Socket};
 use alts::handshaker::cli::socket_file::{self, SocketFile};
 use alts::pool::{BufferPool, PooledBuf, Ticket};
 use alts::ready::ReadyReader;
+use alts::relay::{BareSocket, RelayEnd};
 use listenfd::ListenFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
@@ -164,7 +165,32 @@ macro_rules! either {
     };
 }
 
+/// A plain connection that no runtime watches.
+#[derive(Debug)]
+pub(crate) enum Unwatched {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Unwatched {
+    /// The connection, watched by the runtime of the caller.
+    pub(crate) fn watch(self) -> io::Result<PlainStream> {
+        match self {
+            Self::Tcp(socket) => TcpStream::from_std(socket).map(PlainStream::Tcp),
+            Self::Unix(socket) => UnixStream::from_std(socket).map(PlainStream::Unix),
+        }
+    }
+}
+
 impl PlainStream {
+    /// Leaves the runtime that has watched it.
+    pub(crate) fn unwatched(self) -> io::Result<Unwatched> {
+        match self {
+            Self::Tcp(socket) => socket.into_std().map(Unwatched::Tcp),
+            Self::Unix(socket) => socket.into_std().map(Unwatched::Unix),
+        }
+    }
+
     /// The peer, for log lines.
     pub(crate) fn peer(&self) -> String {
         match self {
@@ -216,6 +242,24 @@ impl AsyncWrite for PlainStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self.get_mut(), io => Pin::new(io).poll_shutdown(cx))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self.get_mut(), io => Pin::new(io).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        either!(self, io => io.is_write_vectored())
+    }
+}
+
+impl RelayEnd for PlainStream {
+    fn bare(&self) -> Option<BareSocket<'_>> {
+        either!(self, io => io.bare())
     }
 }
 

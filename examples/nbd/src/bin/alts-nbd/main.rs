@@ -19,17 +19,25 @@ mod listener;
 #[cfg(target_os = "linux")]
 mod map;
 #[cfg(target_os = "linux")]
+mod metrics;
+#[cfg(target_os = "linux")]
 mod outcome;
 #[cfg(target_os = "linux")]
 mod progress;
 #[cfg(target_os = "linux")]
 mod serve;
 #[cfg(target_os = "linux")]
+mod serving;
+#[cfg(target_os = "linux")]
 mod sizes;
+#[cfg(target_os = "linux")]
+mod status;
 #[cfg(all(target_os = "linux", feature = "tls"))]
 mod tls;
 #[cfg(target_os = "linux")]
 mod units;
+#[cfg(target_os = "linux")]
+mod workers;
 
 use std::error::Error;
 use std::process::ExitCode;

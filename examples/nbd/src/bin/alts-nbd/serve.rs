@@ -4,17 +4,19 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use alts::Acceptor;
 use alts::connect::Settings as AltsSettings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, PositiveDuration, notify};
-use alts::handshaker::identity::{IdentitySource, Policy, Rule, TrustDomain};
+use alts::handshaker::identity::{IdentityFiles, IdentitySource, Rule};
 use alts::pool::BufferPool;
-use alts_nbd::export::{Export, Exports};
-use alts_nbd::server::{ConnectionError, Ending, Server, Settings};
+use alts_nbd::export::Exports;
+use alts_nbd::server::{Server, Settings};
 use clap::Args;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -24,8 +26,12 @@ use tracing_subscriber::EnvFilter;
 use crate::address::ListenAddress;
 use crate::exports::{EXPORT_HELP, ExportSpec};
 use crate::identity::OptionalIdentity;
-use crate::listener::{Activation, Listener, PlainStream};
+use crate::listener::{Activation, Listener};
+use crate::metrics::Handshakes;
+use crate::serving::{Secured, Serving, Visible, accept};
 use crate::sizes::Size;
+use crate::status::Status;
+use crate::workers::Workers;
 
 /// Arguments of `alts-nbd serve`.
 #[derive(Debug, Args)]
@@ -53,6 +59,13 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "OCTAL", default_value = "0660", value_parser = octal, help_heading = "Addresses")]
     socket_mode: u32,
 
+    /// Where to answer /healthz, /readyz and /metrics (Prometheus): HOST:PORT on this machine, or unix:PATH.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
+    status: Option<ListenAddress>,
+    /// Allow --status on an address that other machines reach.
+    #[arg(long, requires = "status", help_heading = "Addresses")]
+    unsafe_status: bool,
+
     /// Who may connect to --listen-alts: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`, `spiffe://DOMAIN`, or
     /// `own-trust-domain`. Can be repeated.
     #[arg(long, value_name = "RULE", help_heading = "Who may connect")]
@@ -77,7 +90,10 @@ pub(crate) struct Serve {
     /// Requests of one connection that are worked on at a time.
     #[arg(long, value_name = "COUNT", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Limits")]
     requests: u32,
-    /// Threads that wait for files.
+    /// Threads that serve connections [default: one for each processor].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Limits")]
+    threads: Option<u32>,
+    /// Threads that wait for files, for each of --threads.
     #[arg(long, value_name = "COUNT", default_value = "16", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Limits")]
     file_threads: u32,
     /// The longest that a handshake may take.
@@ -92,6 +108,9 @@ pub(crate) struct Serve {
     log: String,
 }
 
+/// Calls of backends that are under way at the end get so long; nothing waits for ever for a broken disk.
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
+
 const EXAMPLES: &str = "\
 Examples:
   alts-nbd serve --listen localhost:10809 --export disk=file:disk.img
@@ -105,28 +124,6 @@ fn octal(text: &str) -> Result<u32, String> {
         Ok(mode) if mode <= 0o777 => Ok(mode),
         _ => Err("not an octal mode such as 0660".to_owned()),
     }
-}
-
-/// An export, and who may see it over ALTS.
-struct Visible {
-    name: String,
-    policy: Option<Policy>,
-}
-
-/// How connections over ALTS are accepted.
-struct Secured {
-    acceptor: Acceptor,
-    /// This side's.
-    domain: TrustDomain,
-}
-
-/// What every connection's task knows.
-struct Serving {
-    server: Server,
-    exports: Exports,
-    visible: Vec<Visible>,
-    secured: Option<Secured>,
-    places: Arc<Semaphore>,
 }
 
 impl Serve {
@@ -152,13 +149,26 @@ impl Serve {
             )
             .into());
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .max_blocking_threads(self.file_threads as usize)
-            .build()?;
-        let clean = runtime.block_on(self.serve());
-        // Calls of backends that are under way end first; nothing waits for ever for a broken disk.
-        runtime.shutdown_timeout(Duration::from_secs(5));
+        if let Some(status) = self.status.as_ref().filter(|status| !status.is_local())
+            && !self.unsafe_status
+        {
+            return Err(format!(
+                "--status {status}: anybody who reaches this address can read the metrics. Use localhost:PORT or unix:PATH, or say --unsafe-status"
+            )
+            .into());
+        }
+        let threads = match self.threads {
+            Some(count) => count as usize,
+            None => std::thread::available_parallelism()?.get(),
+        };
+        let workers = Workers::start(threads, self.file_threads as usize, DISK_PATIENCE)?;
+        let workers = Arc::new(workers);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let clean = runtime.block_on(self.serve(&workers));
+        drop(runtime);
+        if let Some(workers) = Arc::into_inner(workers) {
+            workers.stop();
+        }
         Ok(if clean? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
@@ -198,21 +208,23 @@ impl Serve {
             let policy = (!allowed.is_empty()).then(|| AllowedPeer::policy(&allowed, &self.deny));
             visible.push(Visible { name: spec.name.clone(), policy });
         }
+        let identity = self.identity.given().map(|identity| identity.load()).transpose()?;
         Ok(Serving {
             server: Server::new(settings),
             exports,
             visible,
-            secured: self.secured()?,
+            secured: self.secured(identity.clone())?,
+            identity,
+            handshakes: Handshakes::default(),
             places: Arc::new(Semaphore::new(self.max_connections as usize)),
         })
     }
 
-    fn secured(&self) -> Result<Option<Secured>, Box<dyn Error>> {
-        let Some(identity) = self.identity.given() else { return Ok(None) };
+    fn secured(&self, files: Option<IdentityFiles>) -> Result<Option<Secured>, Box<dyn Error>> {
+        let Some(files) = files else { return Ok(None) };
         if self.allow.is_empty() {
             return Err("--listen-alts needs --allow: who may connect".into());
         }
-        let files = identity.load()?;
         let snapshot = files.snapshot()?;
         tracing::info!(id = %snapshot.id(), "this side's identity");
         let domain = snapshot.id().trust_domain();
@@ -226,7 +238,7 @@ impl Serve {
     }
 
     /// Answers whether all clients have disconnected by themselves.
-    async fn serve(&self) -> Result<bool, Box<dyn Error>> {
+    async fn serve(&self, workers: &Arc<Workers>) -> Result<bool, Box<dyn Error>> {
         let serving = Arc::new(self.serving()?);
         // Signals from here on are not lost: a program that has read the ready line may send one.
         let mut stop = Stop::new()?;
@@ -239,8 +251,17 @@ impl Serve {
                 for listener in Listener::bind(address, mode, &mut activation).await? {
                     let key = if secured { "listen-alts" } else { "listen" };
                     ready = format!("{ready} {key}={}", listener.describe());
-                    accepting.spawn(accept(listener, secured, Arc::clone(&serving)));
+                    let (serving, workers) = (Arc::clone(&serving), Arc::clone(workers));
+                    accepting.spawn(accept(listener, secured, serving, workers));
                 }
+            }
+        }
+        let status =
+            Arc::new(Status { serving: Arc::clone(&serving), draining: AtomicBool::new(false) });
+        if let Some(address) = &self.status {
+            for listener in Listener::bind(address, self.socket_mode, &mut activation).await? {
+                ready = format!("{ready} status={}", listener.describe());
+                status.spawn(listener);
             }
         }
         {
@@ -249,8 +270,11 @@ impl Serve {
             stdout.flush()?;
         }
         notify::ready();
+        let hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(reload_on_hangup(hangup, serving.identity.clone()));
 
         stop.signalled().await;
+        status.draining.store(true, Ordering::Relaxed);
         notify::stopping();
         serving.server.drain();
         accepting.shutdown().await;
@@ -281,57 +305,21 @@ impl Serve {
     }
 }
 
-/// Accepts connections as long as there is room for them.
-async fn accept(mut listener: Listener, secured: bool, serving: Arc<Serving>) {
-    loop {
-        let stream = listener.accept().await;
-        let Ok(place) = Arc::clone(&serving.places).acquire_owned().await else { return };
-        let serving = Arc::clone(&serving);
-        tokio::spawn(async move {
-            match secured {
-                true => Box::pin(serving.serve_secured(stream)).await,
-                false => serving.serve_plain(stream).await,
+/// SIGHUP has the identity's files read again at once. A failure is logged where it arises; the old identity stays then.
+async fn reload_on_hangup(mut hangup: Signal, identity: Option<IdentityFiles>) {
+    while hangup.recv().await.is_some() {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1000;
+        notify::reloading(micros);
+        if let Some(files) = identity.clone() {
+            // Reads files: not on the thread that accepts connections.
+            let reloaded =
+                tokio::task::spawn_blocking(move || files.reload_if_changed(SystemTime::now()));
+            if let Ok(Ok(changed)) = reloaded.await {
+                tracing::info!(changed, "identity files were read again");
             }
-            drop(place);
-        });
-    }
-}
-
-impl Serving {
-    async fn serve_plain(&self, stream: PlainStream) {
-        let peer: Box<str> = stream.peer().into();
-        // An export that is for certain identities is not for a client without one.
-        let exports = self.visible_to(|policy| policy.is_none());
-        log_end(&peer, self.server.serve(stream, exports).await);
-    }
-
-    async fn serve_secured(&self, stream: PlainStream) {
-        let peer: Box<str> = stream.peer().into();
-        let Some(secured) = &self.secured else { return };
-        // The handshake logs what goes wrong.
-        let Ok(stream) = secured.acceptor.accept(stream).await else { return };
-        let client = stream.peer().clone();
-        let exports = self.visible_to(|policy| match (policy, client.spiffe_id()) {
-            (None, _) => true,
-            (Some(policy), Some(id)) => policy.allows(id, &secured.domain).is_ok(),
-            (Some(_), None) => false,
-        });
-        let peer = format!("{peer} {}", client.name());
-        log_end(&peer, self.server.serve(stream, exports).await);
-    }
-
-    fn visible_to(&self, sees: impl Fn(Option<&Policy>) -> bool) -> Exports {
-        self.exports.visible(|export: &Export| {
-            let found = self.visible.iter().find(|visible| visible.name == export.name());
-            sees(found.and_then(|visible| visible.policy.as_ref()))
-        })
-    }
-}
-
-fn log_end(peer: &str, result: Result<Ending, ConnectionError>) {
-    match result {
-        Ok(ending) => tracing::debug!(peer, ?ending, "connection ended"),
-        Err(error) => tracing::info!(peer, %error, "connection given up"),
+        }
+        notify::ready();
     }
 }
 
