@@ -318,7 +318,10 @@ impl Shared {
         let handshake = Box::pin(async move { self.handshake(stream, &exports).await });
         match handshake.await? {
             handshake::Outcome::Aborted => Ok(Ending::Aborted),
-            handshake::Outcome::Plain(stream, agreed) => self.transmit(stream, agreed).await,
+            // In a box, too: an async function has room for what it waits for twice, if it is given to another.
+            handshake::Outcome::Plain(stream, agreed) => {
+                Box::pin(self.transmit(stream, agreed)).await
+            }
             #[cfg(feature = "tls")]
             handshake::Outcome::Secured(stream, agreed) => {
                 Box::pin(self.transmit(Carrier::opaque(stream), agreed)).await

@@ -103,6 +103,20 @@ fn the_largest_and_the_smallest_settings_work() {
     }
 }
 
+/// An accept loop stops there, so one too few would turn clients away and one too many is a descriptor that nobody has asked for.
+#[test]
+fn the_most_connections_are_all_that_may_have_a_place_wait_or_be_refused() {
+    let most = |half_open, queue, silent| {
+        let limits = limits(|options| {
+            (options.half_open, options.queue, options.silent) = (half_open, queue, silent);
+        });
+        limits.most_connections()
+    };
+    assert_eq!(most(3, 50, 700), 753 + REFUSALS);
+    assert_eq!(most(0, 0, 1), 2 + REFUSALS, "one always has a place");
+    assert_eq!(most(usize::MAX, usize::MAX, usize::MAX), usize::MAX);
+}
+
 #[test]
 fn whoever_gives_up_leaves_nothing() {
     let limits = limits(|options| options.half_open_per_source = 1);

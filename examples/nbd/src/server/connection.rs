@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
@@ -82,10 +83,12 @@ where
     };
     let mut input = Input::new(reader);
     let tasks = Tasks::new();
-    let reading = connection.read_requests(&mut input, &tasks);
-    let result = tasks.run(reading, || connection.output.is_broken()).await;
+    let ending = {
+        let reading = pin!(connection.read_requests(&mut input, &tasks));
+        tasks.run(reading, || connection.output.is_broken()).await
+    };
     drop(tasks);
-    let ending = result.unwrap_or(Err(ConnectionError::Broken))?;
+    let ending = ending.unwrap_or(Err(ConnectionError::Broken))?;
     connection.output.shut_down().await;
     if ending == Ending::Disconnected {
         // What the client still sends is of no interest, but closing over it would reset the connection under the last replies.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -48,10 +48,9 @@ impl<'conn> Tasks<'conn> {
     /// nothing of it matters any more.
     pub(super) async fn run<T>(
         &self,
-        reading: impl Future<Output = T>,
+        mut reading: Pin<&mut impl Future<Output = T>>,
         stop: impl Fn() -> bool,
     ) -> Option<T> {
-        let mut reading = pin!(reading);
         let mut result = None;
         let mut running = FuturesUnordered::new();
         poll_fn(|cx| {

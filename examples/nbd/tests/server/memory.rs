@@ -7,6 +7,7 @@ use alts_nbd::export::Strategy;
 use alts_nbd::server::Server;
 use alts_nbd::wire::flags::CommandFlags;
 use alts_nbd::wire::request::Command;
+use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
 use super::raw::{Client, MIB, exports, pattern, pattern_exports, pattern_memory, server, until};
@@ -225,4 +226,13 @@ async fn a_payload_that_stops_holds_up_no_other_request() {
         assert_eq!(client.reply(0).await.cookie, write.cookie);
         client.disconnect().await;
     }
+}
+
+/// A task keeps room for what it runs. What it needs at times only is in boxes.
+#[tokio::test]
+async fn the_task_of_a_connection_is_small() {
+    let (server, exports) = (server(64 * MIB), pattern_exports(MIB));
+    let (near, _far) = UnixStream::pair().unwrap();
+    let serving = server.serve_socket(near, exports);
+    assert!(size_of_val(&serving) <= 512, "{}", size_of_val(&serving));
 }
