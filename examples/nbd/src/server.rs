@@ -318,7 +318,7 @@ impl Shared {
         let handshake = Box::pin(async move { self.handshake(stream, &exports).await });
         match handshake.await? {
             handshake::Outcome::Aborted => Ok(Ending::Aborted),
-            // In a box, too: an async function has room for what it waits for twice, if it is given to another.
+            // In a box, too: each async function that passes this future on would reserve its size again.
             handshake::Outcome::Plain(stream, agreed) => {
                 Box::pin(self.transmit(stream, agreed)).await
             }

@@ -103,7 +103,7 @@ impl FileBackend {
         }
     }
 
-    /// Whether reading this range hardly has to wait for the device: samples of it are in the page cache.
+    /// Whether this range is most likely in the page cache. Only samples are looked at, so a read may still wait for the device.
     fn is_cached(&self, offset: u64, len: usize) -> bool {
         let is_there = |at: usize| {
             let mut byte = [0];

@@ -221,7 +221,7 @@ pub(super) struct Failed {
 }
 
 /// Sends zeroes for what is left of a unit of which the data cannot be read. Where no error can follow, the connection breaks
-/// instead: nobody may take them for data.
+/// instead, or the client would take them for data.
 async fn complete<S>(
     mut turn: Turn<'_, Half<S>>,
     unit: &Unit<'_>,
