@@ -77,6 +77,8 @@
 //! | `codec` | messages by the codecs of tokio-util: `ready::Framed` |
 //! | `yamux` | many streams in one connection |
 //! | `relay` | two connections joined into one |
+//! | `plain` | TCP, Unix sockets and systemd's as one type, by addresses as people write them |
+//! | `admin` | pages with health and metrics, signals, systemd: `alts::handshaker::admin` |
 //! | `cli` | what the command `alts` needs |
 //! | `aws-lc-rs` | AWS-LC for the cryptography of records, where [`StreamOptions::aead`] asks for it |
 //! | `dev-ca` | an authority for development and tests: `alts::handshaker::dev_ca` |
@@ -90,6 +92,8 @@ mod error;
 pub mod guide;
 #[cfg(feature = "http2")]
 pub mod http2;
+#[cfg(all(unix, feature = "plain"))]
+pub mod plain;
 pub mod pool;
 pub mod ready;
 pub mod record;
@@ -119,6 +123,24 @@ where
 {
     fn ended_cleanly(&self) -> bool {
         self.peer_closed_authenticated() || !self.negotiated().close_notify
+    }
+}
+
+/// A plain stream as one end of a relay, which the kernel can move the bytes of.
+#[cfg(all(unix, feature = "plain", feature = "relay"))]
+impl relay::RelayEnd for plain::PlainStream {
+    fn bare(&self) -> Option<relay::BareSocket<'_>> {
+        match self {
+            Self::Tcp(socket) => socket.bare(),
+            Self::Unix(socket) => socket.bare(),
+        }
+    }
+
+    fn abort(self) {
+        match self {
+            Self::Tcp(socket) => socket.abort(),
+            Self::Unix(socket) => socket.abort(),
+        }
     }
 }
 

@@ -23,6 +23,8 @@ use std::io;
 
 #[cfg(feature = "tokio")]
 mod endless;
+#[cfg(unix)]
+pub mod socket_file;
 
 #[cfg(feature = "tokio")]
 pub use endless::{AcceptLoop, Listener};

@@ -3,10 +3,6 @@
 //! `alts`, `alts-handshaker` and the examples take these, so that a flag means the same everywhere.
 
 mod dev_ca;
-#[cfg(unix)]
-pub mod notify;
-#[cfg(unix)]
-pub mod socket_file;
 
 use std::error::Error;
 use std::path::PathBuf;

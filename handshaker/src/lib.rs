@@ -50,6 +50,8 @@
 //! ```
 
 pub mod accept;
+#[cfg(feature = "admin")]
+pub mod admin;
 mod alert;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -8,13 +8,10 @@ use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments, PositiveDuration};
 use alts::handshaker::identity::{IdentitySource, Rule};
+use alts::plain::{PlainStream, TargetAddress};
 use alts::{AltsStream, Connector, Error, Fault};
 use clap::Args;
 use tokio::io::{AsyncWriteExt, copy, split, stdin, stdout};
-
-use crate::address::TargetAddress;
-use crate::dial::dial;
-use crate::plain::PlainStream;
 
 /// Arguments of `alts connect`.
 #[derive(Debug, Args)]
@@ -122,9 +119,9 @@ impl Connect {
         let connector = Connector::with_settings(handshaker, settings);
 
         let start = Instant::now();
-        let socket = dial(&self.target, self.timeout.0)
+        let socket = PlainStream::connect(&self.target, self.timeout.0)
             .await
-            .map_err(|message| Failure { status: NETWORK, message })?;
+            .map_err(|error| Failure { status: NETWORK, message: error.to_string() })?;
         self.say("connected in", format_args!("{:.1?}", start.elapsed()));
         let start = Instant::now();
         let mut stream = connector.connect(socket).await?;

@@ -4,13 +4,11 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use alts::plain::{ListenAddress, PlainStream, TargetAddress};
 use alts::relay::RelayEnd;
 use clap::Args;
 
-use crate::address::{ListenAddress, TargetAddress};
-use crate::dial::dial;
 use crate::joined::{Common, Connection, Joined};
-use crate::plain::PlainStream;
 use crate::proxy_protocol::{self, ProxyProtocol};
 use crate::serving::{Program, ServingArguments};
 
@@ -86,8 +84,7 @@ async fn join(
 
 /// Connects to the target and introduces the connection.
 async fn reach(shared: &Shared, from: &PlainStream) -> Result<PlainStream, String> {
-    let mut target = dial(&shared.target, shared.common.connect_timeout).await?;
-    target.tune(shared.common.keepalive);
+    let mut target = shared.common.dial(&shared.target).await?;
     if let Some(version) = shared.proxy_protocol {
         let addresses = from.peer_addr().zip(from.local_addr());
         introduce(&mut target, &proxy_protocol::header(version, addresses, None)).await?;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use alts::connect::Socket as _;
 use alts::handshaker::identity::PeerIdentity;
+use alts::plain::{PlainStream, TargetAddress};
 use alts::relay::{Relay, RelayEnd, RelayOptions, Summary, relay};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
 use crate::logging::Quiet;
 use crate::metrics::Metrics;
-use crate::plain::PlainStream;
 
 /// What every connection's task knows.
 #[derive(Debug)]
@@ -24,6 +25,27 @@ pub(crate) struct Common {
     pub(crate) keepalive: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) quiet: HashSet<Quiet>,
+}
+
+impl Common {
+    /// Connects to a target.
+    pub(crate) async fn dial(&self, target: &TargetAddress) -> Result<PlainStream, String> {
+        let connected = PlainStream::connect(target, self.connect_timeout).await;
+        let stream = connected.map_err(|error| error.to_string())?;
+        self.tune(&stream);
+        Ok(stream)
+    }
+
+    /// Small segments are sent at once, and a peer that has vanished is noticed after a while.
+    pub(crate) fn tune(&self, stream: &PlainStream) {
+        let tuned = stream.set_nodelay().and_then(|()| match self.keepalive {
+            Some(idle) => stream.set_keepalive(idle),
+            None => Ok(()),
+        });
+        if let Err(error) = tuned {
+            tracing::debug!(%error, "cannot set the options of a socket");
+        }
+    }
 }
 
 /// A connection that was accepted: it counts as open, and takes one of the places, until this is dropped.

@@ -1,31 +1,19 @@
 //! The command `alts`. One module for each subcommand, and one for each thing that they share. All but `dev-ca` need Unix.
 
 #[cfg(unix)]
-mod activation;
-#[cfg(unix)]
-mod address;
-#[cfg(unix)]
 mod connect;
-#[cfg(unix)]
-mod dial;
 #[cfg(unix)]
 mod forward;
 #[cfg(unix)]
 mod joined;
 #[cfg(unix)]
-mod listener;
-#[cfg(unix)]
 mod logging;
 #[cfg(unix)]
 mod metrics;
 #[cfg(unix)]
-mod plain;
-#[cfg(unix)]
 mod proxy_protocol;
 #[cfg(unix)]
 mod serving;
-#[cfg(unix)]
-mod status;
 #[cfg(unix)]
 mod tunnel;
 

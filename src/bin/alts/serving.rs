@@ -1,31 +1,28 @@
 //! What `tunnel` and `relay` have in common: they accept connections, hand each to its own task, and end in order.
 
 use std::error::Error;
+use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use alts::handshaker::cli::{DurationLimit, PositiveDuration, notify};
+use alts::connect::AcceptLoop;
+use alts::handshaker::admin::{self, Report, Stop, notify, reload_on_hangup};
+use alts::handshaker::cli::{DurationLimit, PositiveDuration};
 use alts::handshaker::identity::IdentityFiles;
+use alts::plain::{Activation, ListenAddress, ListenOptions, PlainListener, PlainStream};
 use alts::relay::RelayOptions;
 use clap::Args;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use rustix::time::{ClockId, clock_gettime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::activation::Activation;
-use crate::address::ListenAddress;
 use crate::joined::{Common, Connection};
-use crate::listener::{ListenOptions, Listener};
 use crate::logging::LogArguments;
 use crate::metrics::Metrics;
-use crate::plain::PlainStream;
-use crate::status::Status;
 
 /// Of the descriptors that a process may have, the share for connections, each of which needs two.
 const CONNECTION_SHARE: (u64, u64) = (9, 10);
@@ -77,6 +74,22 @@ fn octal(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o777 => Ok(mode),
         _ => Err("not an octal mode such as 0660".to_owned()),
+    }
+}
+
+/// What the page of metrics shows, and whether the program takes connections.
+struct Status {
+    metrics: Arc<Metrics>,
+    draining: AtomicBool,
+}
+
+impl Report for Status {
+    fn metrics(&self) -> Result<String, fmt::Error> {
+        self.metrics.text()
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed)
     }
 }
 
@@ -140,24 +153,26 @@ impl ServingArguments {
 
         // Signals from here on are not lost: a program that has read the ready line may send one.
         let mut stop = Stop::new()?;
+        let reload = reload_on_hangup(identity)?;
         let mut activation = Activation::from_env();
-        let options = ListenOptions { socket_mode: self.socket_mode, reuse_port: self.reuse_port };
+        let mut options = ListenOptions::default();
+        options.socket_mode = self.socket_mode;
+        options.reuse_port = self.reuse_port;
         let mut listeners = Vec::new();
         for address in listen {
-            listeners.extend(Listener::bind(address, options, &mut activation).await?);
+            listeners.extend(PlainListener::bind(address, options, &mut activation).await?);
         }
         let mut ready = String::from("ready");
         for listener in &listeners {
-            ready = format!("{ready} listen={}", listener.describe());
+            ready = format!("{ready} listen={listener}");
         }
-        let draining = Arc::new(AtomicBool::new(false));
+        let status = Arc::new(Status { metrics, draining: AtomicBool::new(false) });
         if let Some(address) = &self.status {
-            let listeners = Listener::bind(address, options, &mut activation).await?;
-            for listener in &listeners {
-                ready = format!("{ready} status={}", listener.describe());
+            for listener in PlainListener::bind(address, options, &mut activation).await? {
+                ready = format!("{ready} status={listener}");
+                // Until the process ends, so that the last of a drain can be seen.
+                tokio::spawn(admin::serve(listener, Arc::clone(&status)));
             }
-            Status { metrics: Arc::clone(&metrics), draining: Arc::clone(&draining) }
-                .spawn(listeners);
         }
         let most = self.max_connections();
         let places = Arc::new(Semaphore::new(most as usize));
@@ -176,7 +191,7 @@ impl ServingArguments {
             stdout.flush()?;
         }
         notify::ready();
-        tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, identity));
+        tokio::spawn(reload);
         if let Some(interval) = notify::watchdog_interval() {
             tokio::spawn(async move {
                 loop {
@@ -187,7 +202,7 @@ impl ServingArguments {
         }
 
         stop.signaled().await;
-        draining.store(true, Ordering::Relaxed);
+        status.draining.store(true, Ordering::Relaxed);
         notify::stopping();
         accepting.shutdown().await;
         let open = most - places.available_permits() as u32;
@@ -236,57 +251,17 @@ impl ServingArguments {
 
 /// Accepts connections as long as there is room for them. One that was accepted waits for its place; none is kept meanwhile.
 async fn accept<P: Program>(
-    mut listener: Listener,
+    listener: PlainListener,
     program: Arc<P>,
     common: Arc<Common>,
     places: Arc<Semaphore>,
 ) {
-    loop {
-        let stream = listener.accept().await;
+    let mut sockets = AcceptLoop::new(listener);
+    while let Some(stream) = sockets.next().await {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        stream.tune(common.keepalive);
+        common.tune(&stream);
         // Not within another future, which would keep room for this one twice.
         let connection = Connection::new(&common, &stream, place);
         tokio::spawn(program.pass(stream, connection));
-    }
-}
-
-/// SIGHUP has the identity's files read again at once. A failure is logged where it arises; the old identity stays then.
-async fn reload_on_hangup(mut hangup: Signal, identity: Option<IdentityFiles>) {
-    while hangup.recv().await.is_some() {
-        let now = clock_gettime(ClockId::Monotonic);
-        let micros = now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1000;
-        notify::reloading(micros);
-        if let Some(files) = identity.clone() {
-            // Reads files: not on the threads that move bytes.
-            let reloaded =
-                tokio::task::spawn_blocking(move || files.reload_if_changed(SystemTime::now()));
-            if let Ok(Ok(changed)) = reloaded.await {
-                tracing::info!(changed, "identity files were read again");
-            }
-        }
-        notify::ready();
-    }
-}
-
-/// The signals that end the program.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn signaled(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

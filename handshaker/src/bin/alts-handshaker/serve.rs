@@ -16,9 +16,8 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alts_handshaker::cli::notify;
+use alts_handshaker::admin::{Stop, notify, reload_on_hangup};
 use alts_handshaker::service::HandshakerService;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
@@ -86,8 +85,8 @@ impl Serve {
 
         // Signals are not lost from here on: a supervisor that has read the ready line may send one.
         let mut stop = Stop::new()?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        let places = Places::new(self.place_limits(), Some(metrics.clone()));
+        let reload = reload_on_hangup(identities.iter().map(|identity| identity.files.clone()))?;
+        let places = Places::new(self.place_limits(), metrics.clone());
         let listeners = Listeners::bind(&self.listen, self.socket_mode)?;
         let health = Health::new().await;
         let admin = match self.admin {
@@ -98,15 +97,10 @@ impl Serve {
         announce(&listeners, admin.as_ref())?;
         notify::ready();
 
-        let identities = Arc::new(identities);
         if let Some(admin) = admin {
-            admin.spawn(metrics.clone(), identities.clone(), service.clone());
+            admin.spawn(metrics.clone(), Arc::new(identities), service.clone());
         }
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                identities.reload_now();
-            }
-        });
+        tokio::spawn(reload);
 
         let (incoming, accepting) = listeners.accept(&places);
         tokio::spawn(places.watch());
@@ -205,26 +199,4 @@ fn announce(listeners: &Listeners, admin: Option<&Admin>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()
-}
-
-/// The signals that end the daemon.
-struct Stop {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn signaled(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -9,14 +9,12 @@ use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::Rule;
+use alts::plain::{ListenAddress, PlainStream, TargetAddress};
 use alts::relay::RelayEnd;
 use alts::{AltsStream, Connector};
 use clap::Args;
 
-use crate::address::{ListenAddress, TargetAddress};
-use crate::dial::dial;
 use crate::joined::{Common, Connection, Joined};
-use crate::plain::PlainStream;
 use crate::serving::{Program, ServingArguments};
 
 /// Arguments of `alts tunnel client`.
@@ -119,11 +117,11 @@ async fn join(
 /// Connects to the server and makes sure who it is; what goes wrong is logged.
 async fn reach(shared: &Shared, connection: &Connection) -> Option<AltsStream<PlainStream>> {
     let common = &shared.common;
-    let socket = dial(&shared.target, common.connect_timeout)
+    let socket = common
+        .dial(&shared.target)
         .await
         .map_err(|error| connection.failed("", "no_target", &error))
         .ok()?;
-    socket.tune(common.keepalive);
     let start = Instant::now();
     let result = shared.connector.connect(socket).await;
     common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));

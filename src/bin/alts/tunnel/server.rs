@@ -9,15 +9,13 @@ use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::Rule;
+use alts::plain::{ListenAddress, PlainStream, TargetAddress};
 use alts::relay::RelayEnd;
 use alts::{Acceptor, AltsStream};
 use clap::{ArgGroup, Args};
 
-use crate::address::{ListenAddress, TargetAddress};
-use crate::dial::dial;
 use crate::forward::introduce;
 use crate::joined::{Common, Connection, Joined};
-use crate::plain::PlainStream;
 use crate::proxy_protocol::{self, ProxyProtocol};
 use crate::serving::{Program, ServingArguments};
 
@@ -147,8 +145,7 @@ async fn join(
 
 /// Connects to the target and introduces the client, which is authorized by now.
 async fn reach(shared: &Shared, client: &AltsStream<PlainStream>) -> Result<PlainStream, String> {
-    let mut target = dial(&shared.target, shared.common.connect_timeout).await?;
-    target.tune(shared.common.keepalive);
+    let mut target = shared.common.dial(&shared.target).await?;
     if let Some(version) = shared.proxy_protocol {
         let socket = client.get_ref();
         let addresses = socket.peer_addr().zip(socket.local_addr());

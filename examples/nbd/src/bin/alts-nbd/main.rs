@@ -1,8 +1,6 @@
 //! The command `alts-nbd`. One module for each subcommand, and one for each thing that they share.
 
 #[cfg(target_os = "linux")]
-mod address;
-#[cfg(target_os = "linux")]
 mod bench;
 #[cfg(target_os = "linux")]
 mod connecting;
@@ -14,8 +12,6 @@ mod exports;
 mod identity;
 #[cfg(target_os = "linux")]
 mod info;
-#[cfg(target_os = "linux")]
-mod listener;
 #[cfg(target_os = "linux")]
 mod map;
 #[cfg(target_os = "linux")]
@@ -30,8 +26,6 @@ mod serve;
 mod serving;
 #[cfg(target_os = "linux")]
 mod sizes;
-#[cfg(target_os = "linux")]
-mod status;
 #[cfg(all(target_os = "linux", feature = "tls"))]
 mod tls;
 #[cfg(target_os = "linux")]

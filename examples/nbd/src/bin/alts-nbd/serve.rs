@@ -1,36 +1,34 @@
 //! `alts-nbd serve`.
 
 use std::error::Error;
+use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use alts::Acceptor;
 use alts::connect::Settings as AltsSettings;
 use alts::handshaker::LocalHandshaker;
-use alts::handshaker::cli::{AllowedPeer, PositiveDuration, notify};
+use alts::handshaker::admin::{self, Report, Stop, notify, reload_on_hangup};
+use alts::handshaker::cli::{AllowedPeer, PositiveDuration};
 use alts::handshaker::identity::{IdentityFiles, IdentitySource, Rule};
+use alts::plain::{Activation, ListenAddress, ListenOptions, PlainListener};
 use alts::pool::BufferPool;
 use alts_nbd::export::Exports;
 use alts_nbd::server::{Server, Settings};
 use clap::Args;
-use rustix::time::{ClockId, clock_gettime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing_subscriber::EnvFilter;
 
-use crate::address::ListenAddress;
 use crate::exports::{EXPORT_HELP, ExportSpec};
 use crate::identity::OptionalIdentity;
-use crate::listener::{Activation, Listener};
-use crate::metrics::Handshakes;
+use crate::metrics::{Handshakes, Metrics};
 use crate::serving::{Secured, Serving, Visible, accept};
 use crate::sizes::Size;
-use crate::status::Status;
 use crate::workers::Workers;
 
 /// Arguments of `alts-nbd serve`.
@@ -242,26 +240,30 @@ impl Serve {
         let serving = Arc::new(self.serving()?);
         // Signals from here on are not lost: a program that has read the ready line may send one.
         let mut stop = Stop::new()?;
+        let reload = reload_on_hangup(serving.identity.clone())?;
+        let mut options = ListenOptions::default();
+        options.socket_mode = self.socket_mode;
         let mut activation = Activation::from_env();
         let mut ready = String::from("ready");
         let mut accepting = JoinSet::new();
         for (addresses, secured) in [(&self.listen, false), (&self.listen_alts, true)] {
             for address in addresses {
-                let mode = self.socket_mode;
-                for listener in Listener::bind(address, mode, &mut activation).await? {
+                for listener in PlainListener::bind(address, options, &mut activation).await? {
                     let key = if secured { "listen-alts" } else { "listen" };
-                    ready = format!("{ready} {key}={}", listener.describe());
+                    ready = format!("{ready} {key}={listener}");
                     let (serving, workers) = (Arc::clone(&serving), Arc::clone(workers));
                     accepting.spawn(accept(listener, secured, serving, workers));
                 }
             }
         }
-        let status =
-            Arc::new(Status { serving: Arc::clone(&serving), draining: AtomicBool::new(false) });
+        let metrics =
+            Metrics::new(serving.server.clone(), &serving.handshakes, serving.identity.clone());
+        let status = Arc::new(Status { metrics, draining: AtomicBool::new(false) });
         if let Some(address) = &self.status {
-            for listener in Listener::bind(address, self.socket_mode, &mut activation).await? {
-                ready = format!("{ready} status={}", listener.describe());
-                status.spawn(listener);
+            for listener in PlainListener::bind(address, options, &mut activation).await? {
+                ready = format!("{ready} status={listener}");
+                // Until the process ends, so that the last of a drain can be seen.
+                tokio::spawn(admin::serve(listener, Arc::clone(&status)));
             }
         }
         {
@@ -270,10 +272,9 @@ impl Serve {
             stdout.flush()?;
         }
         notify::ready();
-        let hangup = signal(SignalKind::hangup())?;
-        tokio::spawn(reload_on_hangup(hangup, serving.identity.clone()));
+        tokio::spawn(reload);
 
-        stop.signalled().await;
+        stop.signaled().await;
         status.draining.store(true, Ordering::Relaxed);
         notify::stopping();
         serving.server.drain();
@@ -287,7 +288,7 @@ impl Serve {
         };
         let drained = tokio::select! {
             finished = timeout(self.shutdown_timeout.0, drained) => finished.is_ok(),
-            () = stop.signalled() => false,
+            () = stop.signaled() => false,
         };
         let figures = serving.server.figures();
         tracing::info!(
@@ -305,42 +306,18 @@ impl Serve {
     }
 }
 
-/// SIGHUP has the identity's files read again at once. A failure is logged where it arises; the old identity stays then.
-async fn reload_on_hangup(mut hangup: Signal, identity: Option<IdentityFiles>) {
-    while hangup.recv().await.is_some() {
-        let now = clock_gettime(ClockId::Monotonic);
-        let micros = now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1000;
-        notify::reloading(micros);
-        if let Some(files) = identity.clone() {
-            // Reads files: not on the thread that accepts connections.
-            let reloaded =
-                tokio::task::spawn_blocking(move || files.reload_if_changed(SystemTime::now()));
-            if let Ok(Ok(changed)) = reloaded.await {
-                tracing::info!(changed, "identity files were read again");
-            }
-        }
-        notify::ready();
-    }
+/// What the page of metrics shows, and whether the server takes new work.
+struct Status {
+    metrics: Metrics,
+    draining: AtomicBool,
 }
 
-/// The signals that end the program.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+impl Report for Status {
+    fn metrics(&self) -> Result<String, fmt::Error> {
+        self.metrics.text()
     }
 
-    async fn signalled(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+    fn is_ready(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed)
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use alts::Acceptor;
+use alts::connect::{AcceptLoop, Socket as _};
 use alts::handshaker::identity::{IdentityFiles, Policy, TrustDomain};
+use alts::plain::{PlainListener, PlainStream};
 use alts_nbd::export::{Export, Exports};
 use alts_nbd::server::{ConnectionError, Ending, Server};
 use tokio::sync::Semaphore;
 
-use crate::listener::{Listener, PlainStream};
 use crate::metrics::Handshakes;
 use crate::workers::Workers;
 
@@ -39,18 +40,20 @@ pub(crate) struct Serving {
 
 /// Accepts connections as long as there is room for them.
 pub(crate) async fn accept(
-    mut listener: Listener,
+    listener: PlainListener,
     secured: bool,
     serving: Arc<Serving>,
     workers: Arc<Workers>,
 ) {
-    loop {
-        let stream = listener.accept().await;
+    let mut sockets = AcceptLoop::new(listener);
+    while let Some(stream) = sockets.next().await {
         let Ok(place) = Arc::clone(&serving.places).acquire_owned().await else { return };
-        let Ok(stream) = stream.unwatched() else { continue };
+        // Requests and replies are small and wait for each other.
+        let _ = stream.set_nodelay();
+        let Ok(stream) = stream.into_std() else { continue };
         let serving = Arc::clone(&serving);
         workers.spawn(async move {
-            let Ok(stream) = stream.watch() else { return };
+            let Ok(stream) = PlainStream::from_std(stream) else { return };
             match secured {
                 true => Box::pin(serving.serve_secured(stream)).await,
                 false => serving.serve_plain(stream).await,
@@ -62,14 +65,14 @@ pub(crate) async fn accept(
 
 impl Serving {
     async fn serve_plain(&self, stream: PlainStream) {
-        let peer: Box<str> = stream.peer().into();
+        let peer = peer_name(&stream);
         // An export that is for certain identities is not for a client without one.
         let exports = self.visible_to(|policy| policy.is_none());
         log_end(&peer, self.server.serve_socket(stream, exports).await);
     }
 
     async fn serve_secured(&self, stream: PlainStream) {
-        let peer: Box<str> = stream.peer().into();
+        let peer = peer_name(&stream);
         let Some(secured) = &self.secured else { return };
         let accepted = secured.acceptor.accept(stream).await;
         self.handshakes.ended(accepted.as_ref().map(|_| ()).map_err(alts::Error::fault));
@@ -90,6 +93,16 @@ impl Serving {
             let found = self.visible.iter().find(|visible| visible.name == export.name());
             sees(found.and_then(|visible| visible.policy.as_ref()))
         })
+    }
+}
+
+/// The peer, for log lines.
+fn peer_name(stream: &PlainStream) -> Box<str> {
+    match stream {
+        PlainStream::Tcp(_) => {
+            stream.peer_addr().map_or_else(|| "tcp".into(), |at| at.to_string().into())
+        }
+        PlainStream::Unix(_) => "unix".into(),
     }
 }
 

@@ -1,48 +1,23 @@
-//! Metrics over HTTP.
+//! What the daemon reports of itself.
 
-use std::convert::Infallible;
 use std::error::Error;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use alts_handshaker::accept::AcceptLoop;
-use alts_handshaker::service::{Caller, HandshakerService};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use alts_handshaker::admin::{self, Report};
+use alts_handshaker::service::HandshakerService;
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 
-use super::connection::{Connection, Socket};
 use super::identities::DaemonIdentities;
 use super::metrics::Metrics;
-use super::places::{PlaceLimits, Places};
-
-/// Connections at a time; Prometheus needs one. One more closes the oldest, so that nobody keeps Prometheus out.
-const LIMITS: PlaceLimits = PlaceLimits {
-    all: 16,
-    per_caller: 16,
-    first_call: CONNECTION,
-    idle: CONNECTION,
-    call: CONNECTION,
-};
-/// How long a request may take to arrive, and a connection to be of use.
-const REQUEST: Duration = Duration::from_secs(5);
-const CONNECTION: Duration = Duration::from_secs(5 * 60);
-/// What Prometheus knows the text of `OpenMetrics` by.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) struct Admin {
     listener: TcpListener,
     address: SocketAddr,
 }
 
-#[derive(Clone)]
-struct Shown {
+struct Daemon {
     metrics: Arc<Metrics>,
     identities: Arc<DaemonIdentities>,
     service: HandshakerService,
@@ -67,57 +42,17 @@ impl Admin {
         identities: Arc<DaemonIdentities>,
         service: HandshakerService,
     ) {
-        let shown = Shown { metrics, identities, service };
-        tokio::spawn(async move {
-            let places = Places::new(LIMITS, None);
-            let mut sockets = AcceptLoop::new(self.listener);
-            while let Some(socket) = sockets.next().await {
-                let place = places.take(Caller::default()).await;
-                let socket = Connection::new(Socket::Tcp(socket), place);
-                let shown = shown.clone();
-                tokio::spawn(async move {
-                    let answer = service_fn(move |request| {
-                        let response = shown.answer(&request);
-                        async { Ok::<_, Infallible>(response) }
-                    });
-                    let connection = hyper::server::conn::http1::Builder::new()
-                        .timer(TokioTimer::new())
-                        .header_read_timeout(REQUEST)
-                        .serve_connection(TokioIo::new(socket), answer);
-                    // What a visitor does wrong is its own affair.
-                    let _ = timeout(CONNECTION, connection).await;
-                });
-            }
-        });
+        let report = Arc::new(Daemon { metrics, identities, service });
+        tokio::spawn(admin::serve(self.listener, report));
     }
 }
 
-impl Shown {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if request.method() != Method::GET {
-            return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
-        }
-        match request.uri().path() {
-            "/metrics" => match self.metrics.text(&self.identities) {
-                Ok(text) => {
-                    let mut response = Response::new(Full::from(text));
-                    let openmetrics = hyper::header::HeaderValue::from_static(OPEN_METRICS);
-                    response.headers_mut().insert(CONTENT_TYPE, openmetrics);
-                    response
-                }
-                Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "cannot write the metrics\n"),
-            },
-            "/health" if self.service.is_draining() => {
-                plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
-            }
-            "/health" => plain(StatusCode::OK, "ok\n"),
-            _ => plain(StatusCode::NOT_FOUND, "/metrics or /health\n"),
-        }
+impl Report for Daemon {
+    fn metrics(&self) -> Result<String, fmt::Error> {
+        self.metrics.text(&self.identities)
     }
-}
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status;
-    response
+    fn is_ready(&self) -> bool {
+        !self.service.is_draining()
+    }
 }

@@ -47,14 +47,6 @@ impl DaemonIdentities {
         })
     }
 
-    /// Looks at all files. Blocks for as long as that takes; they are few and small.
-    pub(super) fn reload_now(&self) {
-        for identity in &self.0 {
-            // Failures are logged and counted where they arise.
-            let _ = identity.files.reload_if_changed(SystemTime::now());
-        }
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &DaemonIdentity> {
         self.0.iter()
     }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io;
 
 use alts_handshaker::accept::AcceptLoop;
-use alts_handshaker::cli::socket_file::{self, SocketFile};
+use alts_handshaker::accept::socket_file::{self, SocketFile};
 use alts_handshaker::service::Caller;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::{self, Receiver, Sender};

@@ -39,8 +39,7 @@ pub(super) struct Places(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     limits: PlaceLimits,
-    /// `None` where nobody counts.
-    metrics: Option<Arc<Metrics>>,
+    metrics: Arc<Metrics>,
     sockets: Arc<Semaphore>,
     state: Mutex<State>,
     /// Something is due earlier than was planned.
@@ -112,7 +111,7 @@ impl Close {
 }
 
 impl Places {
-    pub(super) fn new(limits: PlaceLimits, metrics: Option<Arc<Metrics>>) -> Self {
+    pub(super) fn new(limits: PlaceLimits, metrics: Arc<Metrics>) -> Self {
         let sockets = limits.all.saturating_add(CLOSING).min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Shared {
             limits,
@@ -151,7 +150,7 @@ impl Places {
         let due = open.due(&self.0.limits);
         state.open.insert(number, open);
         *state.of_caller.entry(caller).or_default() += 1;
-        self.count(|metrics| metrics.connections.inc());
+        self.0.metrics.connections.inc();
         self.plan(&mut state, due);
         drop(state);
         let place = Place { places: self.clone(), number, close, _socket: socket };
@@ -204,14 +203,14 @@ impl Places {
     fn close(&self, state: &mut State, number: u64, why: Closed) {
         if let Some(open) = self.remove(state, number) {
             tracing::debug!(uid = open.caller.uid, reason = why.name(), "a connection is closed");
-            self.count(|metrics| metrics.closed(why));
+            self.0.metrics.closed(why);
             open.close.close();
         }
     }
 
     fn remove(&self, state: &mut State, number: u64) -> Option<Open> {
         let open = state.open.remove(&number)?;
-        self.count(|metrics| metrics.connections.dec());
+        self.0.metrics.connections.dec();
         if let Some(count) = state.of_caller.get_mut(&open.caller) {
             *count -= 1;
             if *count == 0 {
@@ -227,12 +226,6 @@ impl Places {
         {
             state.planned = Some(due);
             self.0.earlier.notify_one();
-        }
-    }
-
-    fn count<T>(&self, count: impl FnOnce(&Metrics) -> T) {
-        if let Some(metrics) = &self.0.metrics {
-            count(metrics);
         }
     }
 
@@ -305,7 +298,7 @@ mod tests {
     fn places(all: usize, per_caller: usize) -> Places {
         let (first_call, idle, call) = (10 * SECOND, 100 * SECOND, 20 * SECOND);
         let limits = PlaceLimits { all, per_caller, first_call, idle, call };
-        let places = Places::new(limits, None);
+        let places = Places::new(limits, Arc::new(Metrics::new()));
         tokio::spawn(places.clone().watch());
         places
     }

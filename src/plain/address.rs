@@ -5,27 +5,51 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where a program listens.
+/// Where a program listens: `HOST:PORT`, `unix:PATH`, or `systemd:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ListenAddress {
+pub enum ListenAddress {
+    /// All addresses of a name, or one address.
     Tcp(HostPort),
+    /// A Unix socket, by its path.
     Unix(PathBuf),
     /// A socket that systemd has opened, by its `FileDescriptorName`.
     Systemd(String),
 }
 
-/// Where a program connects to.
+/// Where a program connects to: `HOST:PORT`, or `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TargetAddress {
+pub enum TargetAddress {
+    /// The first address of a name that answers, or one address.
     Tcp(HostPort),
+    /// A Unix socket, by its path.
     Unix(PathBuf),
 }
 
 /// A name or an address, and a port. A name is resolved when it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HostPort {
-    pub(crate) host: String,
-    pub(crate) port: u16,
+pub struct HostPort {
+    /// The name or the address, an IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// Why a text is not an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressError(String);
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+impl AddressError {
+    fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
 }
 
 impl HostPort {
@@ -37,7 +61,8 @@ impl HostPort {
 }
 
 impl ListenAddress {
-    pub(crate) fn is_local(&self) -> bool {
+    /// Whether only this machine reaches it. What systemd opened is its administrator's affair.
+    pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.is_local(),
             Self::Unix(_) | Self::Systemd(_) => true,
@@ -46,7 +71,8 @@ impl ListenAddress {
 }
 
 impl TargetAddress {
-    pub(crate) fn is_local(&self) -> bool {
+    /// Whether it is on this machine.
+    pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.is_local(),
             Self::Unix(_) => true,
@@ -55,24 +81,26 @@ impl TargetAddress {
 }
 
 impl FromStr for HostPort {
-    type Err = String;
+    type Err = AddressError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let form = || "not HOST:PORT, such as localhost:5432 or [::1]:5432".to_owned();
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let form = || AddressError::new("not HOST:PORT, such as localhost:7000 or [::1]:7000");
         let (host, port) = text.rsplit_once(':').ok_or_else(form)?;
         let host = match host.strip_prefix('[') {
             Some(bracketed) => bracketed.strip_suffix(']').ok_or_else(form)?,
             None if host.contains(':') => {
-                return Err("an IPv6 address needs brackets: [::1]:5432".to_owned());
+                return Err(AddressError::new("an IPv6 address needs brackets: [::1]:7000"));
             }
             None => host,
         };
         if host.is_empty() {
-            return Err(
-                "the host is missing: localhost:PORT, or 0.0.0.0:PORT for all addresses".to_owned()
-            );
+            return Err(AddressError::new(
+                "the host is missing: localhost:PORT, or 0.0.0.0:PORT for all addresses",
+            ));
         }
-        let port = port.parse().map_err(|_| format!("{port:?} is not a port from 0 to 65535"))?;
+        let port = port
+            .parse()
+            .map_err(|_| AddressError(format!("{port:?} is not a port from 0 to 65535")))?;
         Ok(Self { host: host.to_owned(), port })
     }
 }
@@ -86,23 +114,23 @@ impl fmt::Display for HostPort {
     }
 }
 
-fn unix_path(path: &str) -> Result<PathBuf, String> {
+fn unix_path(path: &str) -> Result<PathBuf, AddressError> {
     match path {
-        "" => Err("unix: needs a path, such as unix:/run/app.sock".to_owned()),
+        "" => Err(AddressError::new("unix: needs a path, such as unix:/run/app.sock")),
         path => Ok(path.into()),
     }
 }
 
 impl FromStr for ListenAddress {
-    type Err = String;
+    type Err = AddressError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix_path(path).map(Self::Unix);
         }
         if let Some(name) = text.strip_prefix("systemd:") {
             return match name {
-                "" => Err("systemd: needs the socket unit's FileDescriptorName".to_owned()),
+                "" => Err(AddressError::new("systemd: needs the socket unit's FileDescriptorName")),
                 name => Ok(Self::Systemd(name.to_owned())),
             };
         }
@@ -111,9 +139,9 @@ impl FromStr for ListenAddress {
 }
 
 impl FromStr for TargetAddress {
-    type Err = String;
+    type Err = AddressError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, AddressError> {
         match text.strip_prefix("unix:") {
             Some(path) => unix_path(path).map(Self::Unix),
             None => text.parse().map(Self::Tcp),
@@ -150,6 +178,8 @@ mod tests {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
             assert_eq!(text.parse::<TargetAddress>().unwrap().to_string(), text);
         }
+        assert!("systemd:".parse::<ListenAddress>().is_err());
+        assert!("systemd:web".parse::<ListenAddress>().unwrap().is_local());
         let systemd = "systemd:web".parse::<ListenAddress>().unwrap();
         assert_eq!(systemd.to_string(), "systemd:web");
         for bad in ["", "localhost", ":80", "::1:80", "[::1:80", "x:70000", "x:", "unix:"] {

@@ -6,20 +6,32 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use alts::connect::Socket;
-use alts::pool::{BufferPool, PooledBuf, Ticket};
-use alts::ready::ReadyReader;
-use alts::relay::{BareSocket, RelayEnd};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use super::address::TargetAddress;
+use crate::connect::{self, Socket};
+use crate::pool::{BufferPool, PooledBuf, Ticket};
+use crate::ready::ReadyReader;
 
 /// A plain connection.
 #[derive(Debug)]
-pub(crate) enum PlainStream {
+pub enum PlainStream {
+    /// Over TCP.
     Tcp(TcpStream),
+    /// Over a Unix socket.
     Unix(UnixStream),
+}
+
+/// A plain connection that no runtime watches, on its way from one runtime to another.
+#[derive(Debug)]
+pub enum StdStream {
+    /// Over TCP.
+    Tcp(std::net::TcpStream),
+    /// Over a Unix socket.
+    Unix(std::os::unix::net::UnixStream),
 }
 
 /// Calls the same on either.
@@ -33,8 +45,30 @@ macro_rules! either {
 }
 
 impl PlainStream {
+    /// Connects within `limit`. A name is resolved anew each time, and its addresses are tried as [`dial`](connect::dial) does.
+    ///
+    /// # Errors
+    /// With the address in their text.
+    pub async fn connect(target: &TargetAddress, limit: Duration) -> io::Result<Self> {
+        let connected = match target {
+            TargetAddress::Tcp(address) => {
+                let address = (address.host.as_str(), address.port);
+                connect::dial(address, limit).await.map(Self::Tcp)
+            }
+            TargetAddress::Unix(path) => match timeout(limit, UnixStream::connect(path)).await {
+                Ok(connected) => connected.map(Self::Unix),
+                Err(_) => {
+                    Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {limit:?}")))
+                }
+            },
+        };
+        connected.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot connect to {target}: {error}"))
+        })
+    }
+
     /// The peer's address, for TCP.
-    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(socket) => socket.peer_addr().ok(),
             Self::Unix(_) => None,
@@ -42,24 +76,49 @@ impl PlainStream {
     }
 
     /// This side's address, for TCP.
-    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+    pub fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok(),
             Self::Unix(_) => None,
         }
     }
 
-    /// Small segments are sent at once, and a peer that has vanished is noticed after a while.
-    pub(crate) fn tune(&self, keepalive: Option<Duration>) {
-        let Self::Tcp(socket) = self else { return };
-        let tuned = socket.set_nodelay(true).and_then(|()| match keepalive {
-            Some(idle) => {
+    /// Has the system ask whether the peer is alive after a silence of `idle`, for TCP.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_keepalive(&self, idle: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => {
                 SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))
             }
-            None => Ok(()),
-        });
-        if let Err(error) = tuned {
-            tracing::debug!(%error, "cannot set the options of a socket");
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Leaves the runtime that has watched it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn into_std(self) -> io::Result<StdStream> {
+        match self {
+            Self::Tcp(socket) => socket.into_std().map(StdStream::Tcp),
+            Self::Unix(socket) => socket.into_std().map(StdStream::Unix),
+        }
+    }
+
+    /// Has the runtime of the caller watch the connection, which must be in non-blocking mode, as [`into_std`](Self::into_std)
+    /// leaves it.
+    ///
+    /// # Errors
+    /// What the system says.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn from_std(stream: StdStream) -> io::Result<Self> {
+        match stream {
+            StdStream::Tcp(socket) => TcpStream::from_std(socket).map(Self::Tcp),
+            StdStream::Unix(socket) => UnixStream::from_std(socket).map(Self::Unix),
         }
     }
 }
@@ -130,15 +189,5 @@ impl Socket for PlainStream {
 
     fn limit_unsent(&self, bytes: u32) -> io::Result<()> {
         either!(self, io => io.limit_unsent(bytes))
-    }
-}
-
-impl RelayEnd for PlainStream {
-    fn bare(&self) -> Option<BareSocket<'_>> {
-        either!(self, io => io.bare())
-    }
-
-    fn abort(self) {
-        either!(self, io => io.abort());
     }
 }
