@@ -22,7 +22,8 @@ pub(super) enum Activated {
 }
 
 impl Activation {
-    /// Looks at the variables `LISTEN_FDS`, `LISTEN_FDNAMES` and `LISTEN_PID`, which systemd sets. Only the first look finds sockets.
+    /// Looks at the variables `LISTEN_FDS`, `LISTEN_FDNAMES` and `LISTEN_PID`, which systemd sets. Only the first look finds
+    /// sockets.
     pub fn from_env() -> Self {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let names = names.split(':').map(str::to_owned).collect();

@@ -17,7 +17,8 @@ use crate::connect::Listener;
 /// Connections that the kernel keeps until they are accepted; it takes no more than `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// A listening socket. [`AcceptLoop`](crate::connect::AcceptLoop) and [`Acceptor::incoming`](crate::Acceptor::incoming) accept from it.
+/// A listening socket, from which [`AcceptLoop`](crate::connect::AcceptLoop) and
+/// [`Acceptor::incoming`](crate::Acceptor::incoming) accept.
 #[derive(Debug)]
 pub struct PlainListener {
     socket: ListeningSocket,
@@ -53,8 +54,8 @@ impl PlainListener {
     /// A Unix socket that no process listens at is replaced, and its directory is made if it is missing.
     ///
     /// # Errors
-    /// With the address in their text. One address of a name that this machine does not have is passed over; one that is taken is an
-    /// error.
+    /// With the address in their text. An address of a name that this machine does not have is passed over if there is another; one
+    /// that is taken is an error.
     pub async fn bind(
         address: &ListenAddress,
         options: ListenOptions,

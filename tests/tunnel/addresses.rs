@@ -92,7 +92,7 @@ fn what_is_unsafe_is_done_when_told_so() {
     let files = Files::new();
     let echo = Plain::echo();
     // No name is known to be this machine's but localhost.
-    let far = ["--unsafe-target", "--unsafe-status", "--status", "0.0.0.0:0"];
+    let far = ["--unsafe-target", "--unsafe-admin", "--admin", "0.0.0.0:0"];
     let server = files.server("host.invalid:1", &far);
     assert!(server.status.as_ref().unwrap().starts_with("0.0.0.0:"));
     let client = files.client(server.address(), &["--unsafe-listen", "--listen", "0.0.0.0:0"]);

@@ -64,6 +64,8 @@ async fn other_requests() {
     for (method, path, status) in [
         ("GET", "/metrics", "200"),
         ("GET", "/health", "200"),
+        ("GET", "/livez", "200"),
+        ("GET", "/readyz", "200"),
         ("GET", "/", "404"),
         ("POST", "/metrics", "405"),
     ] {
@@ -72,6 +74,21 @@ async fn other_requests() {
     }
     let (head, _) = get(&admin, "GET", "/metrics");
     assert!(head.contains("application/openmetrics-text"), "{head}");
+}
+
+/// For Prometheus and the kubelet, which are elsewhere: the pages, and nothing of the service.
+#[tokio::test]
+async fn pages_that_other_machines_reach() {
+    let files = Files::new();
+    let addresses = ["--listen", files.socket(), "--admin", "0.0.0.0:0", "--unsafe-admin"];
+    let daemon = Daemon::start(&files.usual(), &addresses);
+    let admin = daemon.admin.clone().unwrap();
+    let (_, port) = admin.strip_prefix("0.0.0.0").unwrap().split_once(':').unwrap();
+    let admin = format!("127.0.0.1:{port}");
+    let (head, metrics) = get(&admin, "GET", "/metrics");
+    assert!(head.starts_with("HTTP/1.1 200 ") && metrics.ends_with("# EOF\n"), "{head}");
+    let (head, _) = get(&admin, "POST", "/grpc.gcp.HandshakerService/DoHandshake");
+    assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
 }
 
 #[tokio::test]

@@ -22,7 +22,9 @@ fn addresses_that_others_reach() {
         refused(&files, &["--listen", address], "plaintext");
         let more = ["--listen", "127.0.0.1:0", "--admin", address];
         refused(&files, &more, "is not a loopback address");
+        refused(&files, &more, "--unsafe-admin");
     }
+    refused(&files, &["--listen", "127.0.0.1:0", "--unsafe-admin"], "--admin <ADDRESS>");
     refused(&files, &["--listen", "localhost:80"], "neither unix:PATH nor IP:PORT");
 }
 

@@ -38,11 +38,12 @@ pub(crate) struct ServingArguments {
     /// Let several processes listen on one TCP address, so that a new one can start before an old one ends.
     #[arg(long, help_heading = "Addresses")]
     reuse_port: bool,
-    /// Where to answer /healthz, /readyz and /metrics (Prometheus): HOST:PORT on the loopback, or unix:PATH.
-    #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
+    /// Where to answer /livez, /readyz and /metrics (Prometheus): HOST:PORT on the loopback, or unix:PATH.
+    #[arg(long, visible_alias = "admin", value_name = "ADDRESS", help_heading = "Addresses")]
     status: Option<ListenAddress>,
-    /// Allow --status on an address that other machines reach.
-    #[arg(long, requires = "status", help_heading = "Addresses")]
+    /// Allow --status on an address that other machines reach. Whoever reaches it can read how many connections there are and how much they carry, why handshakes fail, and
+    /// when this side's certificate expires.
+    #[arg(long, visible_alias = "unsafe-admin", requires = "status", help_heading = "Addresses")]
     unsafe_status: bool,
 
     /// Connections at a time; more wait to be accepted [default: what the limit on open files allows].

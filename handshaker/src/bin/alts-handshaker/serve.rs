@@ -23,6 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tracing_subscriber::EnvFilter;
 
+use self::address::loopback;
 use self::admin::Admin;
 use self::calls::Calls;
 use self::health::Health;
@@ -72,6 +73,10 @@ impl Serve {
     }
 
     async fn serve(self) -> Result<(), Box<dyn Error>> {
+        if let Some(address) = self.admin.filter(|_| !self.unsafe_admin) {
+            let why = "anybody who reaches it can read the metrics. Use 127.0.0.1:PORT or [::1]:PORT, or say --unsafe-admin";
+            loopback(address, why).map_err(|fault| format!("--admin {address}: {fault}"))?;
+        }
         let identities = DaemonIdentities::load(&self)?;
         let metrics = Arc::new(Metrics::new());
         let mut builder = HandshakerService::builder()
@@ -90,7 +95,7 @@ impl Serve {
         let listeners = Listeners::bind(&self.listen, self.socket_mode)?;
         let health = Health::new().await;
         let admin = match self.admin {
-            Some(address) => Some(Admin::bind(address.0).await?),
+            Some(address) => Some(Admin::bind(address).await?),
             None => None,
         };
         self.warn(&listeners);

@@ -1,5 +1,6 @@
 //! What `alts-handshaker serve` can be told.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,7 +9,7 @@ use alts_handshaker::identity::{Policy, Rule};
 use alts_handshaker::service::ServiceLimits;
 use clap::Args;
 
-use super::address::{AdminAddress, ListenAddress};
+use super::address::ListenAddress;
 
 /// Do handshakes for programs on this machine: gRPC's ALTS in C++ (and Python, Ruby, PHP), Go and Java, and alts.
 #[derive(Debug, Args)]
@@ -23,9 +24,13 @@ pub(crate) struct Serve {
     /// Permissions of Unix sockets. Every process that may write to one may call.
     #[arg(long, value_name = "OCTAL", default_value = "0660", help_heading = "Addresses")]
     pub(super) socket_mode: SocketMode,
-    /// Serve metrics for Prometheus at http://IP:PORT/metrics, on the loopback.
+    /// Answer /livez, /readyz and /metrics (Prometheus) over HTTP: IP:PORT on the loopback.
     #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
-    pub(super) admin: Option<AdminAddress>,
+    pub(super) admin: Option<SocketAddr>,
+    /// Allow --admin on an address that other machines reach. Whoever reaches it can read how many handshakes there are and why they
+    /// fail, where certificates lie and when they expire, and which trust domains are trusted.
+    #[arg(long, requires = "admin", help_heading = "Addresses")]
+    pub(super) unsafe_admin: bool,
 
     /// Certificate chain (PEM, leaf first) for callers without an identity from --identity-for-uid.
     #[arg(long, value_name = "FILE", requires = "key", help_heading = "Identity")]
