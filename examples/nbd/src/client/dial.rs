@@ -2,16 +2,20 @@
 
 use std::future::Future;
 use std::io;
+#[cfg(unix)]
 use std::path::Path;
-#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Duration;
 
 use alts::connect::Socket;
+use alts::pool::BufferPool;
+use alts::ready::ReadyReader;
+use alts::yamux::{self, Session};
 use alts::{AltsStream, Connector};
 use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::error::{Error, Usage};
@@ -28,7 +32,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 type Stream = Box<dyn ByteStream>;
 
-/// Connects to what a [`Uri`] names. Clones share nothing but the pool and the keys.
+/// Connects to what a [`Uri`] names. Clones share the pool and the keys, and with `yamux=1` the connection, which lasts as long as one of
+/// them.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     uri: Uri,
@@ -36,6 +41,8 @@ pub struct Dialer {
     alts: Option<Connector>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<rustls::ClientConfig>>,
+    /// What carries the streams of all clients, where the URI asks for yamux.
+    session: Arc<Mutex<Option<Session>>>,
 }
 
 impl Dialer {
@@ -47,6 +54,7 @@ impl Dialer {
             alts: None,
             #[cfg(feature = "tls")]
             tls: None,
+            session: Arc::default(),
         }
     }
 
@@ -108,6 +116,9 @@ impl Dialer {
     }
 
     async fn begin(&self) -> Result<Haggling<Stream>, Error> {
+        if self.uri.yamux {
+            return Haggling::begin(Box::new(self.open_stream().await?) as Stream).await;
+        }
         let patience = self.settings.handshake_timeout;
         match &self.uri.transport {
             Transport::Tcp(host, port) => {
@@ -116,26 +127,55 @@ impl Dialer {
             }
             #[cfg(unix)]
             Transport::Unix(path) => {
-                let socket = UnixStream::connect(path).await;
-                let socket = socket.map_err(|error| {
-                    Error::io(format_args!("cannot connect to {}", shown(path)), &error)
-                })?;
+                let socket = unix(path).await?;
                 self.begin_over(socket).await
             }
             #[cfg(not(unix))]
-            Transport::Unix(_) => Err(Usage::Missing("this system has no Unix sockets").into()),
+            Transport::Unix(_) => Err(NO_UNIX.into()),
         }
+    }
+
+    /// A stream in the connection that all clients share, which is made if there is none or the last one has ended.
+    async fn open_stream(&self) -> Result<yamux::Stream, Error> {
+        let mut shared = self.session.lock().await;
+        if let Some(session) = &*shared
+            && let Ok(stream) = session.open().await
+        {
+            return Ok(stream);
+        }
+        let session = match &self.uri.transport {
+            Transport::Tcp(host, port) => {
+                let socket = tcp(host, *port, self.settings.handshake_timeout).await?;
+                self.begin_session(socket).await?
+            }
+            #[cfg(unix)]
+            Transport::Unix(path) => self.begin_session(unix(path).await?).await?,
+            #[cfg(not(unix))]
+            Transport::Unix(_) => return Err(NO_UNIX.into()),
+        };
+        let fault = |error: yamux::Error| Error::io("cannot open a stream", &error.into());
+        shared.insert(session).open().await.map_err(fault)
+    }
+
+    async fn begin_session<S: Socket + 'static>(&self, socket: S) -> Result<Session, Error> {
+        Ok(match self.uri.security {
+            Security::Alts => carry(self.secure(socket).await?),
+            Security::Plain | Security::Tls => carry(socket),
+        })
+    }
+
+    async fn secure<S: Socket + 'static>(&self, socket: S) -> Result<AltsStream<S>, Error> {
+        let connector = self.alts.as_ref().ok_or(Usage::Missing(
+            "ALTS needs this side's identity, and who the server has to be",
+        ))?;
+        connector.connect(socket).await.map_err(Error::Secure)
     }
 
     async fn begin_over<S: Socket + 'static>(&self, socket: S) -> Result<Haggling<Stream>, Error> {
         match self.uri.security {
             Security::Plain => Haggling::begin(Box::new(socket) as Stream).await,
             Security::Alts => {
-                let connector = self.alts.as_ref().ok_or(Usage::Missing(
-                    "ALTS needs this side's identity, and who the server has to be",
-                ))?;
-                let stream: AltsStream<S> =
-                    connector.connect(socket).await.map_err(Error::Secure)?;
+                let stream = self.secure(socket).await?;
                 Haggling::begin(Box::new(stream) as Stream).await
             }
             Security::Tls => self.begin_tls(Box::new(socket)).await,
@@ -172,6 +212,29 @@ impl Dialer {
     async fn begin_tls(&self, _socket: Stream) -> Result<Haggling<Stream>, Error> {
         std::future::ready(Err(Usage::Missing("this program was built without TLS").into())).await
     }
+}
+
+/// A session over this connection, which ends when all handles and all streams are gone.
+fn carry<S>(io: S) -> Session
+where
+    S: ReadyReader + AsyncWrite + Send + Unpin + 'static,
+{
+    // A pool of its own: a stream holds a buffer while a reply waits for the rest of it. The windows bound what is in it.
+    let (session, driver) = Session::client(io, yamux::Config::default(), BufferPool::new());
+    // Its end is noticed by what uses the session.
+    tokio::spawn(async {
+        let _ = driver.await;
+    });
+    session
+}
+
+#[cfg(not(unix))]
+const NO_UNIX: Usage = Usage::Missing("this system has no Unix sockets");
+
+#[cfg(unix)]
+async fn unix(path: &Path) -> Result<UnixStream, Error> {
+    let fault = |error| Error::io(format_args!("cannot connect to {}", shown(path)), &error);
+    UnixStream::connect(path).await.map_err(fault)
 }
 
 async fn tcp(host: &str, port: u16, patience: Duration) -> Result<tokio::net::TcpStream, Error> {

@@ -21,7 +21,8 @@ use crate::wire::option::is_valid_name;
 /// The name of the export is what follows one slash, so `nbd://host//x` is `/x`; without a path it is the empty one. `socket`
 /// beginning with `%00` is an abstract socket. For TLS, `tls-certificates=DIRECTORY` says where `ca-cert.pem` is (and
 /// `client-cert.pem` with `client-key.pem`, if the server wants them), and `tls-hostname=NAME` what the certificate has to be
-/// for, if it is not the host. Anything else in the query is an error, so that no wish is passed over.
+/// for, if it is not the host. Except with TLS, `yamux=1` has all connections to the server carried in one; the server has to expect
+/// that (`alts-nbd serve --listen-yamux`). Anything else in the query is an error, so that no wish is passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Uri {
@@ -31,6 +32,8 @@ pub struct Uri {
     pub security: Security,
     /// The name of the export.
     pub export: String,
+    /// Whether all connections are carried in one, by yamux.
+    pub yamux: bool,
     /// `tls-hostname`.
     pub tls_hostname: Option<String>,
     /// `tls-certificates`.
@@ -149,6 +152,7 @@ fn parse(text: &str) -> Result<Uri, String> {
         transport,
         security,
         export,
+        yamux: query.yamux.is_some(),
         tls_hostname: query.hostname,
         tls_certificates: query.certificates.map(PathBuf::from),
         text: text.to_owned(),
@@ -158,6 +162,7 @@ fn parse(text: &str) -> Result<Uri, String> {
 #[derive(Default)]
 struct Query {
     socket: Option<String>,
+    yamux: Option<String>,
     hostname: Option<String>,
     certificates: Option<String>,
 }
@@ -171,9 +176,16 @@ impl Query {
             if key.starts_with("tls-") && security != Security::Tls {
                 return Err(format!("{key} is for the schemes nbds and nbds+unix"));
             }
+            if key == "yamux" && security == Security::Tls {
+                return Err(
+                    "yamux is not for TLS: use nbd, nbd+unix, nbd+alts or nbd+alts+unix".to_owned()
+                );
+            }
             let slot = match (key, value.as_str()) {
                 ("socket", "") => return Err("socket= is empty".to_owned()),
                 ("socket", _) => &mut query.socket,
+                ("yamux", "1") => &mut query.yamux,
+                ("yamux", other) => return Err(format!("yamux={other} is unknown, only yamux=1")),
                 ("tls-hostname", _) => &mut query.hostname,
                 ("tls-certificates", _) => &mut query.certificates,
                 ("tls-type", "x509") | ("tls-verify-peer", "1") => continue,
@@ -289,6 +301,8 @@ mod tests {
         assert_eq!(security("nbd://h"), Security::Plain);
         assert_eq!(security("nbds://h"), Security::Tls);
         assert_eq!(security("nbd+alts://h"), Security::Alts);
+        assert!("nbd+alts://h/?yamux=1".parse::<Uri>().unwrap().yamux);
+        assert!(!"nbd+alts://h/".parse::<Uri>().unwrap().yamux);
         let uri: Uri = "nbds://h/?tls-certificates=/a/b&tls-hostname=n".parse().unwrap();
         assert_eq!(uri.tls_certificates, Some("/a/b".into()));
         assert_eq!(uri.tls_hostname.as_deref(), Some("n"));
@@ -325,6 +339,9 @@ mod tests {
             ("nbds://h/?tls-psk-file=x", "PSK"),
             ("nbds://h/?tls-verify-peer=0", "verified"),
             ("nbd://h/?color=red", "color"),
+            ("nbd://h/?yamux=yes", "yamux=1"),
+            ("nbd://h/?yamux=1&yamux=1", "twice"),
+            ("nbds://h/?yamux=1", "TLS"),
         ] {
             let error = text.parse::<Uri>().expect_err(text).to_string();
             assert!(error.starts_with(text) && error[text.len()..].contains(named), "{error}");

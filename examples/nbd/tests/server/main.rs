@@ -14,3 +14,4 @@ mod status;
 mod tls;
 mod transmission;
 mod unbuffered;
+mod yamux;

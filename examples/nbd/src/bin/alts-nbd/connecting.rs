@@ -20,6 +20,7 @@ URIs:
   nbd+unix:///[EXPORT]?socket=PATH         nbds+unix:// for TLS, nbd+alts+unix:// for ALTS
   TLS needs ?tls-certificates=DIRECTORY with ca-cert.pem in it; tls-hostname=NAME is what the certificate has to be for.
   ALTS needs --server and an identity.
+  ?yamux=1 (not with TLS) has all connections carried in one, for a server with --listen-yamux or --listen-alts-yamux.
 ";
 
 /// Arguments.

@@ -17,6 +17,8 @@ mod map;
 #[cfg(target_os = "linux")]
 mod metrics;
 #[cfg(target_os = "linux")]
+mod multiplexed;
+#[cfg(target_os = "linux")]
 mod outcome;
 #[cfg(target_os = "linux")]
 mod progress;
@@ -145,6 +147,7 @@ mod tests {
             "alts-nbd copy nbd+alts://h/x null: --server own-trust-domain --cert a --key b --bundle a.example=c",
             "alts-nbd info nbd://h/x --json",
             "alts-nbd map nbd://h/x --totals",
+            "alts-nbd info nbd+unix:///x?socket=/s&yamux=1",
             "alts-nbd bench nbd://h/x --write --block-size 64k --time 1s",
         ] {
             parse(line).unwrap();

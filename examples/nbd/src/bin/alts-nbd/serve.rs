@@ -27,7 +27,8 @@ use tracing_subscriber::EnvFilter;
 use crate::exports::{EXPORT_HELP, ExportSpec};
 use crate::identity::OptionalIdentity;
 use crate::metrics::{Handshakes, Metrics};
-use crate::serving::{Secured, Serving, Visible, accept};
+use crate::multiplexed::Multiplexing;
+use crate::serving::{Below, Secured, Serving, Visible, accept};
 use crate::sizes::Size;
 use crate::workers::Workers;
 
@@ -43,28 +44,35 @@ pub(crate) struct Serve {
     #[arg(
         long,
         value_name = "ADDRESS",
-        required_unless_present = "listen_alts",
+        required_unless_present_any = ["listen_alts", "listen_yamux", "listen_alts_yamux"],
         help_heading = "Addresses"
     )]
     listen: Vec<ListenAddress>,
-    /// Allow --listen without TLS where other machines connect. Whoever reaches it can read and write everything.
+    /// Allow --listen without TLS, and --listen-yamux, where other machines connect. Whoever reaches it can read and write everything.
     #[arg(long, help_heading = "Addresses")]
     unsafe_listen: bool,
     /// Where to accept connections that are secured by ALTS: HOST:PORT, unix:PATH, or systemd:NAME. Can be repeated.
     #[arg(long, value_name = "ADDRESS", requires = "cert", help_heading = "Addresses")]
     listen_alts: Vec<ListenAddress>,
+    /// As --listen, for clients that carry many NBD connections in one by yamux, with ?yamux=1 in their URIs. Never with TLS.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
+    listen_yamux: Vec<ListenAddress>,
+    /// As --listen-alts, for such clients.
+    #[arg(long, value_name = "ADDRESS", requires = "cert", help_heading = "Addresses")]
+    listen_alts_yamux: Vec<ListenAddress>,
     /// Permissions of a Unix socket that is listened on.
     #[arg(long, value_name = "OCTAL", default_value = "0660", value_parser = octal, help_heading = "Addresses")]
     socket_mode: u32,
 
-    /// Where to answer /healthz, /readyz and /metrics (Prometheus): HOST:PORT on this machine, or unix:PATH.
-    #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
+    /// Where to answer /livez, /readyz and /metrics (Prometheus): HOST:PORT on this machine, or unix:PATH.
+    #[arg(long, visible_alias = "admin", value_name = "ADDRESS", help_heading = "Addresses")]
     status: Option<ListenAddress>,
-    /// Allow --status on an address that other machines reach.
-    #[arg(long, requires = "status", help_heading = "Addresses")]
+    /// Allow --status on an address that other machines reach. Whoever reaches it can read how many connections and requests there are, why handshakes fail, and when this
+    /// side's certificate expires.
+    #[arg(long, visible_alias = "unsafe-admin", requires = "status", help_heading = "Addresses")]
     unsafe_status: bool,
 
-    /// Who may connect to --listen-alts: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`, `spiffe://DOMAIN`, or
+    /// Who may connect to --listen-alts and --listen-alts-yamux: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`, `spiffe://DOMAIN`, or
     /// `own-trust-domain`. Can be repeated.
     #[arg(long, value_name = "RULE", help_heading = "Who may connect")]
     allow: Vec<AllowedPeer>,
@@ -79,10 +87,10 @@ pub(crate) struct Serve {
     #[command(flatten)]
     tls: crate::tls::TlsArguments,
 
-    /// The most memory that the data of all requests may have together.
+    /// The most memory that the data of all requests may have together. As much again may have arrived through yamux.
     #[arg(long, value_name = "SIZE", default_value = "64M", help_heading = "Limits")]
     memory: Size,
-    /// Connections at a time; more wait to be accepted.
+    /// Connections at a time; more wait to be accepted. One with yamux carries up to 16 NBD connections.
     #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..=1 << 20), help_heading = "Limits")]
     max_connections: u32,
     /// Requests of one connection that are worked on at a time.
@@ -147,6 +155,14 @@ impl Serve {
             )
             .into());
         }
+        if let Some(address) = self.listen_yamux.iter().find(|address| !address.is_local())
+            && !self.unsafe_listen
+        {
+            return Err(format!(
+                "--listen-yamux {address}: whoever reaches this address can read and write everything. Use localhost:PORT or unix:PATH, use --listen-alts-yamux, or say --unsafe-listen"
+            )
+            .into());
+        }
         if let Some(status) = self.status.as_ref().filter(|status| !status.is_local())
             && !self.unsafe_status
         {
@@ -182,10 +198,13 @@ impl Serve {
     }
 
     fn serving(&self) -> Result<Serving, Box<dyn Error>> {
-        let pool = usize::try_from(self.memory.0)?;
-        let pool = BufferPool::builder().buffer_size(4096).cap(pool).build();
+        let cap = usize::try_from(self.memory.0)?;
+        let pool = || {
+            let pool = BufferPool::builder().buffer_size(4096).cap(cap).build();
+            pool.map_err(|error| format!("--memory: {error}"))
+        };
         let mut settings = Settings::default();
-        settings.pool = pool.map_err(|error| format!("--memory: {error}"))?;
+        settings.pool = pool()?;
         settings.handshake_timeout = self.handshake_timeout.0;
         settings.requests_in_flight = self.requests as usize;
         #[cfg(feature = "tls")]
@@ -214,6 +233,7 @@ impl Serve {
             secured: self.secured(identity.clone())?,
             identity,
             handshakes: Handshakes::default(),
+            multiplexing: Multiplexing::new(pool()?, self.handshake_timeout.0)?,
             places: Arc::new(Semaphore::new(self.max_connections as usize)),
         })
     }
@@ -221,7 +241,9 @@ impl Serve {
     fn secured(&self, files: Option<IdentityFiles>) -> Result<Option<Secured>, Box<dyn Error>> {
         let Some(files) = files else { return Ok(None) };
         if self.allow.is_empty() {
-            return Err("--listen-alts needs --allow: who may connect".into());
+            return Err(
+                "--listen-alts and --listen-alts-yamux need --allow: who may connect".into()
+            );
         }
         let snapshot = files.snapshot()?;
         tracing::info!(id = %snapshot.id(), "this side's identity");
@@ -246,13 +268,18 @@ impl Serve {
         let mut activation = Activation::from_env();
         let mut ready = String::from("ready");
         let mut accepting = JoinSet::new();
-        for (addresses, secured) in [(&self.listen, false), (&self.listen_alts, true)] {
+        for (key, addresses, alts, yamux) in [
+            ("listen", &self.listen, false, false),
+            ("listen-alts", &self.listen_alts, true, false),
+            ("listen-yamux", &self.listen_yamux, false, true),
+            ("listen-alts-yamux", &self.listen_alts_yamux, true, true),
+        ] {
             for address in addresses {
                 for listener in PlainListener::bind(address, options, &mut activation).await? {
-                    let key = if secured { "listen-alts" } else { "listen" };
                     ready = format!("{ready} {key}={listener}");
                     let (serving, workers) = (Arc::clone(&serving), Arc::clone(workers));
-                    accepting.spawn(accept(listener, secured, serving, workers));
+                    let below = Below { alts, yamux };
+                    accepting.spawn(accept(listener, below, serving, workers));
                 }
             }
         }

@@ -11,6 +11,7 @@ use alts_nbd::server::{ConnectionError, Ending, Server};
 use tokio::sync::Semaphore;
 
 use crate::metrics::Handshakes;
+use crate::multiplexed::Multiplexing;
 use crate::workers::Workers;
 
 /// An export, and who may see it over ALTS.
@@ -26,6 +27,13 @@ pub(crate) struct Secured {
     pub(crate) domain: TrustDomain,
 }
 
+/// What is between NBD and the sockets of a listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Below {
+    pub(crate) alts: bool,
+    pub(crate) yamux: bool,
+}
+
 /// What every connection's task knows.
 pub(crate) struct Serving {
     pub(crate) server: Server,
@@ -35,13 +43,14 @@ pub(crate) struct Serving {
     /// This side's identity, which is read again when its files change.
     pub(crate) identity: Option<IdentityFiles>,
     pub(crate) handshakes: Handshakes,
+    pub(crate) multiplexing: Multiplexing,
     pub(crate) places: Arc<Semaphore>,
 }
 
 /// Accepts connections as long as there is room for them.
 pub(crate) async fn accept(
     listener: PlainListener,
-    secured: bool,
+    below: Below,
     serving: Arc<Serving>,
     workers: Arc<Workers>,
 ) {
@@ -54,9 +63,9 @@ pub(crate) async fn accept(
         let serving = Arc::clone(&serving);
         workers.spawn(async move {
             let Ok(stream) = PlainStream::from_std(stream) else { return };
-            match secured {
-                true => Box::pin(serving.serve_secured(stream)).await,
-                false => serving.serve_plain(stream).await,
+            match below.alts {
+                true => Box::pin(serving.serve_secured(stream, below.yamux)).await,
+                false => serving.serve_plain(stream, below.yamux).await,
             }
             drop(place);
         });
@@ -64,14 +73,18 @@ pub(crate) async fn accept(
 }
 
 impl Serving {
-    async fn serve_plain(&self, stream: PlainStream) {
+    async fn serve_plain(&self, stream: PlainStream, yamux: bool) {
         let peer = peer_name(&stream);
         // An export that is for certain identities is not for a client without one.
         let exports = self.visible_to(|policy| policy.is_none());
+        if yamux {
+            // In a box: a connection without streams needs no room for it.
+            return Box::pin(self.multiplexing.serve(stream, &self.server, exports, &peer)).await;
+        }
         log_end(&peer, self.server.serve_socket(stream, exports).await);
     }
 
-    async fn serve_secured(&self, stream: PlainStream) {
+    async fn serve_secured(&self, stream: PlainStream, yamux: bool) {
         let peer = peer_name(&stream);
         let Some(secured) = &self.secured else { return };
         let accepted = secured.acceptor.accept(stream).await;
@@ -85,6 +98,9 @@ impl Serving {
             (Some(_), None) => false,
         });
         let peer = format!("{peer} {}", client.name());
+        if yamux {
+            return self.multiplexing.serve(stream, &self.server, exports, &peer).await;
+        }
         log_end(&peer, self.server.serve(stream, exports).await);
     }
 
@@ -106,7 +122,8 @@ fn peer_name(stream: &PlainStream) -> Box<str> {
     }
 }
 
-fn log_end(peer: &str, result: Result<Ending, ConnectionError>) {
+/// Logs how an NBD connection has ended.
+pub(crate) fn log_end(peer: &str, result: Result<Ending, ConnectionError>) {
     match result {
         Ok(ending) => tracing::debug!(peer, ?ending, "connection ended"),
         Err(error) => tracing::info!(peer, %error, "connection given up"),
