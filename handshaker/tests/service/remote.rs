@@ -12,7 +12,7 @@ use alts_handshaker::{
 };
 use tokio::net::UnixListener;
 
-use crate::world::{CART, STOCK, Served, builder, eventually, identity};
+use crate::support::{CART, STOCK, Served, builder, eventually, identity};
 
 pub(crate) async fn step(
     session: &mut dyn HandshakeSession,
