@@ -99,8 +99,8 @@ pub trait Backend: Send + Sync + 'static {
     /// [`read`](Self::read).
     ///
     /// Called for exports with [`Strategy::Unbuffered`](crate::export::Strategy::Unbuffered), where waiting is not allowed. A
-    /// backend that [`blocks`](Capabilities::blocks) may still fail in the middle. One that does not is expected to have all of
-    /// it: an error in the middle ends the connection.
+    /// backend that [`blocks`](Capabilities::blocks) may still fail in the middle, and is not asked for short reads, which are
+    /// faster by a buffer. One that does not block is expected to have all of it: an error in the middle ends the connection.
     fn read_to(
         &self,
         _offset: u64,

@@ -103,7 +103,9 @@ impl FileBackend {
         }
     }
 
-    /// Whether this range is most likely in the page cache. Only samples are looked at, so a read may still wait for the device.
+    /// Whether this range is most likely in the page cache. Only samples are looked at, so sending it may still wait for the
+    /// device, and with it whatever else its thread serves. `cachestat(2)`, which knows, is out of reach without unsafe code;
+    /// strategies with buffers never wait there, since they ask for every byte.
     fn is_cached(&self, offset: u64, len: usize) -> bool {
         let is_there = |at: usize| {
             let mut byte = [0];

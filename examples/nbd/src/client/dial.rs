@@ -32,8 +32,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 type Stream = Box<dyn ByteStream>;
 
-/// Connects to what a [`Uri`] names. Clones share the pool and the keys, and with `yamux=1` the connection, which lasts as long as one of
-/// them.
+/// Connects to what a [`Uri`] names. Clones share the pool and the keys, and with `yamux=1` the connection, which lasts as long
+/// as one of them.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     uri: Uri,
@@ -69,6 +69,8 @@ impl Dialer {
     #[must_use]
     pub fn alts(mut self, connector: Connector) -> Self {
         self.alts = Some(connector);
+        // A connection of another identity is not for this one.
+        self.session = Arc::default();
         self
     }
 
@@ -117,7 +119,7 @@ impl Dialer {
 
     async fn begin(&self) -> Result<Haggling<Stream>, Error> {
         if self.uri.yamux {
-            return Haggling::begin(Box::new(self.open_stream().await?) as Stream).await;
+            return self.begin_stream().await;
         }
         let patience = self.settings.handshake_timeout;
         match &self.uri.transport {
@@ -135,13 +137,14 @@ impl Dialer {
         }
     }
 
-    /// A stream in the connection that all clients share, which is made if there is none or the last one has ended.
-    async fn open_stream(&self) -> Result<yamux::Stream, Error> {
+    /// Over a stream in the connection that all clients share. It is made if there is none, or the last one no longer works.
+    async fn begin_stream(&self) -> Result<Haggling<Stream>, Error> {
         let mut shared = self.session.lock().await;
         if let Some(session) = &*shared
             && let Ok(stream) = session.open().await
+            && let Ok(begun) = Haggling::begin(Box::new(stream) as Stream).await
         {
-            return Ok(stream);
+            return Ok(begun);
         }
         let session = match &self.uri.transport {
             Transport::Tcp(host, port) => {
@@ -154,7 +157,8 @@ impl Dialer {
             Transport::Unix(_) => return Err(NO_UNIX.into()),
         };
         let fault = |error: yamux::Error| Error::io("cannot open a stream", &error.into());
-        shared.insert(session).open().await.map_err(fault)
+        let stream = shared.insert(session).open().await.map_err(fault)?;
+        Haggling::begin(Box::new(stream) as Stream).await
     }
 
     async fn begin_session<S: Socket + 'static>(&self, socket: S) -> Result<Session, Error> {

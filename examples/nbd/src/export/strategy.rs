@@ -24,7 +24,8 @@ pub enum Strategy {
     },
     /// No buffer where the backend moves bytes itself ([`Backend::read_to`](crate::backend::Backend::read_to) and
     /// [`write_from`](crate::backend::Backend::write_from)): memory straight to and from the stream, files in the page cache
-    /// straight to the socket. Where it does not, as [`Chunked`](Self::Chunked) in pieces of [`PIECE`](Self::PIECE).
+    /// straight to the socket, unless a read is so short that a buffer is faster. Where it does not, as
+    /// [`Chunked`](Self::Chunked) in pieces of [`PIECE`](Self::PIECE).
     Unbuffered,
 }
 

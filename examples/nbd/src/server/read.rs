@@ -15,6 +15,12 @@ use crate::wire::request::Request;
 /// Bytes that are kept outside of a buffer for a client that takes nothing. When it takes them, a buffer is worth having again.
 pub(super) const BRIDGE: usize = 64;
 
+/// The shortest read that a backend which may have to wait passes on, in bytes: 32 KiB. Passing on takes more calls: whether all
+/// of it is there, the header, the data, and the chunk that says that nothing failed. Measured by themselves, from the page cache
+/// to a Unix socket or to TCP, they take twice the processor time of a read into a buffer and one write at 4 KiB, as much at
+/// 32 KiB, and a third less at 64 KiB.
+const PASS_FROM: usize = 32 << 10;
+
 /// Zeroes in place of what can no longer be read.
 static PADDING: [u8; 4096] = [0; 4096];
 
@@ -53,7 +59,7 @@ where
             let len = if in_one { left } else { left.min(self.piece) };
             // A chunk that may fail after it has begun is not the last: one of several pieces, or one that a backend passes on while it
             // may have to wait.
-            let done = len == left && len <= self.piece && !self.may_fail_late();
+            let done = len == left && len <= self.piece && !self.may_fail_late(len);
             let header = encode_data_prefix(done, cookie, offset, len as u32);
             let unit = Unit { header: &header, offset, len, followed: !done };
             let sent = self.read_unit(unit).await?;
@@ -90,13 +96,18 @@ where
         }
     }
 
-    fn may_fail_late(&self) -> bool {
-        self.passes && self.agreed.export.capabilities().blocks
+    /// Whether the backend is asked to pass so many bytes on. One that never waits always is.
+    fn passes_on(&self, len: usize) -> bool {
+        self.passes && (len >= PASS_FROM || !self.agreed.export.capabilities().blocks)
+    }
+
+    fn may_fail_late(&self, len: usize) -> bool {
+        self.passes_on(len) && self.agreed.export.capabilities().blocks
     }
 
     /// Sends a unit. If reading fails after it has begun, it is completed by zeroes, or the connection is broken.
     async fn read_unit(&self, unit: Unit<'_>) -> Result<Result<(), Failed>, Broken> {
-        if self.passes {
+        if self.passes_on(unit.len) {
             let mut turn = self.output.turn().await?;
             let (passed, rest) = self.pass(&mut turn, &unit).await?;
             match passed {
