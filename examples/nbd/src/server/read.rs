@@ -17,8 +17,8 @@ pub(super) const BRIDGE: usize = 64;
 
 /// The shortest read that a backend which may have to wait passes on, in bytes: 32 KiB. Passing on takes more calls: whether all
 /// of it is there, the header, the data, and the chunk that says that nothing failed. Measured by themselves, from the page cache
-/// to a Unix socket or to TCP, they take twice the processor time of a read into a buffer and one write at 4 KiB, as much at
-/// 32 KiB, and a third less at 64 KiB.
+/// to a Unix socket or to TCP, they take almost twice the processor time of a read into a buffer and one write at 4 KiB, as much
+/// at 32 KiB, and a fifth (TCP) to a third less at 64 KiB.
 const PASS_FROM: usize = 32 << 10;
 
 /// Zeroes in place of what can no longer be read.
