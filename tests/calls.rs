@@ -12,7 +12,7 @@ use alts::AltsStream;
 use alts::connect::Socket;
 use alts::pool::{BufferPool, PooledBuf, Ticket};
 use alts::ready::ReadyReader;
-use support::{World, assert_nothing_out, pattern, settings, tcp_sockets};
+use support::{Parties, assert_nothing_out, pattern, settings, tcp_sockets};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -103,7 +103,7 @@ async fn pair(pool: &BufferPool) -> (AltsStream<Counted>, AltsStream<Counted>) {
     let (near, far) = tcp_sockets().await;
     let settings = settings(pool, |_| ());
     let (near, far) = (Counted::new(near), Counted::new(far));
-    World::new().pair_over(near, far, settings.clone(), settings).await
+    Parties::new().pair_over(near, far, settings.clone(), settings).await
 }
 
 /// Calls since the last time.

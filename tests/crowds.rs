@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use support::{World, settings, tcp_sockets};
+use support::{Parties, settings, tcp_sockets};
 
 /// A tenth of the defaults.
 fn a_tenth() -> HandshakeLimits {
@@ -68,10 +68,10 @@ async fn serve(acceptor: &Acceptor, connector: &Connector, count: usize) -> usiz
 /// As behind a NAT, or after a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_of_one_address_are_all_served() {
-    let world = World::new();
+    let parties = Parties::new();
     let limits = a_tenth();
-    let acceptor = world.acceptor(patient(&limits));
-    let connector = world.connector(patient(&HandshakeLimits::default()));
+    let acceptor = parties.acceptor(patient(&limits));
+    let connector = parties.connector(patient(&HandshakeLimits::default()));
     assert_eq!(serve(&acceptor, &connector, 300).await, 300);
     assert_eq!((limits.half_open(), limits.waiting()), (0, 0));
 }
@@ -79,22 +79,22 @@ async fn clients_of_one_address_are_all_served() {
 /// The limits are about strangers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_does_not_refuse_itself() {
-    let world = World::new();
+    let parties = Parties::new();
     let mut strict = LimitOptions::default();
     (strict.half_open, strict.queue, strict.silent) = (1, 0, 1);
-    let acceptor = world.acceptor(patient(&HandshakeLimits::default()));
-    let connector = world.connector(patient(&HandshakeLimits::new(strict)));
+    let acceptor = parties.acceptor(patient(&HandshakeLimits::default()));
+    let connector = parties.connector(patient(&HandshakeLimits::new(strict)));
     assert_eq!(serve(&acceptor, &connector, 200).await, 200);
 }
 
 /// Nor does a process that serves strangers refuse its clients for their sake.
 #[tokio::test]
 async fn strangers_do_not_keep_a_process_from_connecting() {
-    let world = World::new();
+    let parties = Parties::new();
     let mut strict = LimitOptions::default();
     (strict.half_open, strict.queue) = (1, 0);
     let limits = HandshakeLimits::new(strict);
-    let acceptor = world.acceptor(patient(&limits));
+    let acceptor = parties.acceptor(patient(&limits));
     let (mut slow, far) = tcp_sockets().await;
     slow.write_all(&[100, 0, 0, 0, 0x41, 0, 0, 0]).await.unwrap();
     let slow_handshake = tokio::spawn(acceptor.accept(far));
@@ -102,8 +102,8 @@ async fn strangers_do_not_keep_a_process_from_connecting() {
         tokio::task::yield_now().await;
     }
     let (near, far) = tcp_sockets().await;
-    let other = world.acceptor(patient(&HandshakeLimits::default()));
-    let connector = world.connector(patient(&limits));
+    let other = parties.acceptor(patient(&HandshakeLimits::default()));
+    let connector = parties.connector(patient(&limits));
     let (connected, accepted) = tokio::join!(connector.connect(near), other.accept(far));
     connected.unwrap();
     accepted.unwrap();
@@ -113,9 +113,9 @@ async fn strangers_do_not_keep_a_process_from_connecting() {
 /// However many are silent, and wherever they come from.
 #[tokio::test]
 async fn silent_peers_keep_out_nobody_that_speaks() {
-    let world = World::new();
+    let parties = Parties::new();
     let limits = a_tenth();
-    let acceptor = world.acceptor(patient(&limits));
+    let acceptor = parties.acceptor(patient(&limits));
     let silent_limit = limits.options().silent;
     let mut silent = JoinSet::new();
     let mut sockets = Vec::new();
@@ -130,7 +130,7 @@ async fn silent_peers_keep_out_nobody_that_speaks() {
     }
     assert_eq!(limits.half_open(), 0);
 
-    let connector = world.connector(patient(&HandshakeLimits::default()));
+    let connector = parties.connector(patient(&HandshakeLimits::default()));
     for _ in 0..20 {
         let (near, far) = tcp_sockets().await;
         let (client, server) = tokio::join!(connector.connect(near), acceptor.accept(far));
@@ -152,9 +152,9 @@ async fn silent_peers_keep_out_nobody_that_speaks() {
 /// One source's crowd stands in the way of no other source.
 #[tokio::test]
 async fn a_full_queue_is_full_for_the_source_that_fills_it() {
-    let world = World::new();
+    let parties = Parties::new();
     let limits = a_tenth();
-    let acceptor = world.acceptor(patient(&limits));
+    let acceptor = parties.acceptor(patient(&limits));
     let most = limits.options().half_open_per_source + limits.options().queue;
     let mut greedy = JoinSet::new();
     let mut sockets = Vec::new();
@@ -175,7 +175,7 @@ async fn a_full_queue_is_full_for_the_source_that_fills_it() {
         assert!(refused, "{error}");
     }
     assert_eq!(limits.half_open() + limits.waiting(), most);
-    let connector = world.connector(patient(&HandshakeLimits::default()));
+    let connector = parties.connector(patient(&HandshakeLimits::default()));
     let (near, far) = tcp_sockets().await;
     assert!(far.source().is_some());
     let accepting = acceptor.accept_from(far, source("192.0.2.2"));

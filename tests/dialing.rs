@@ -10,7 +10,7 @@ use std::time::Duration;
 use alts::Error;
 use alts::connect::{Settings, dial};
 use alts::pool::BufferPool;
-use support::{SERVER, World, settings};
+use support::{Parties, SERVER, settings};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// An address that answers nothing: a listener with a full backlog, to which Linux drops further requests.
@@ -60,9 +60,9 @@ async fn a_dead_address_does_not_hang() {
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn the_timeout_of_a_handshake_includes_dialing() {
-    let world = World::new();
+    let parties = Parties::new();
     let dead = Dead::new().await;
-    let connector = world.connector(settings(&BufferPool::new(), |settings| {
+    let connector = parties.connector(settings(&BufferPool::new(), |settings| {
         settings.handshake_timeout = Duration::from_millis(300);
     }));
     let error = connector.dial(dead.address.to_string()).await.unwrap_err();
@@ -74,11 +74,11 @@ async fn the_timeout_of_a_handshake_includes_dialing() {
 
 #[tokio::test]
 async fn a_connector_dials_and_secures() {
-    let world = World::new();
+    let parties = Parties::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut incoming = world.acceptor(Settings::default()).incoming(listener);
-    let connector = world.connector(Settings::default());
+    let mut incoming = parties.acceptor(Settings::default()).incoming(listener);
+    let connector = parties.connector(Settings::default());
     // `localhost` is often ::1 first, where nobody listens here.
     let dialing = connector.dial(format!("localhost:{}", address.port()));
     let (stream, accepted) = tokio::join!(dialing, incoming.next());

@@ -12,7 +12,7 @@ use alts::ready::ReadyReader;
 use alts::{Error, ReuniteError, Truncation};
 use support::pair::{Pair, pair};
 use support::polling::{Wakes, error_of, flush, read, shutdown, write};
-use support::{CLIENT, SERVER, World, assert_nothing_out, pattern};
+use support::{CLIENT, Parties, SERVER, assert_nothing_out, pattern};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
@@ -25,7 +25,7 @@ fn broken(kind: io::ErrorKind) -> Error {
 #[tokio::test]
 async fn an_answer_is_not_cut_off_by_the_close_of_who_asked() {
     const ANSWER: usize = 200 << 10;
-    let world = World::new();
+    let parties = Parties::new();
     let listener = TcpSocket::new_v4().unwrap();
     listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = listener.listen(1).unwrap();
@@ -39,7 +39,7 @@ async fn an_answer_is_not_cut_off_by_the_close_of_who_asked() {
     let mut unlimited = Settings::default();
     unlimited.unsent_limit = None;
     let (mut client, mut server) =
-        world.pair_over(client, server, unlimited.clone(), unlimited).await;
+        parties.pair_over(client, server, unlimited.clone(), unlimited).await;
 
     client.write_all(b"a request").await.unwrap();
     server.read_exact(&mut [0; 9]).await.unwrap();
@@ -185,8 +185,8 @@ async fn a_failing_write_takes_no_wake_up_from_a_reader() {
 #[tokio::test]
 async fn a_shutdown_after_the_peers_end_loses_nothing() {
     for read_first in [true, false] {
-        let world = World::new();
-        let (mut near, mut far) = world.unix_pair(Settings::default(), Settings::default()).await;
+        let parties = Parties::new();
+        let (mut near, mut far) = parties.unix_pair(Settings::default(), Settings::default()).await;
         far.shutdown().await.unwrap();
         drop(far);
         if read_first {
@@ -216,9 +216,9 @@ async fn a_shutdown_after_the_peers_end_loses_nothing() {
 
 #[tokio::test]
 async fn halves_are_one_stream_again() {
-    let world = World::new();
-    let (near, mut far) = world.tcp_pair(Settings::default(), Settings::default()).await;
-    let (other, _other_far) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let parties = Parties::new();
+    let (near, mut far) = parties.tcp_pair(Settings::default(), Settings::default()).await;
+    let (other, _other_far) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     let address = near.get_ref().local_addr().unwrap();
 
     let (mut read, mut write) = near.into_split();
@@ -273,13 +273,13 @@ async fn halves_bring_what_they_hold() {
 #[tokio::test]
 async fn the_socket_underneath_is_there_to_ask_and_to_take() {
     use std::os::fd::{AsFd, AsRawFd};
-    let world = World::new();
-    let (near, _far) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let parties = Parties::new();
+    let (near, _far) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     let descriptor = near.get_ref().as_raw_fd();
     assert_eq!(near.as_fd().as_raw_fd(), descriptor);
     let socket: TcpStream = near.into_inner();
     assert_eq!(socket.as_raw_fd(), descriptor);
-    let (near, mut far) = world.unix_pair(Settings::default(), Settings::default()).await;
+    let (near, mut far) = parties.unix_pair(Settings::default(), Settings::default()).await;
     let mut socket: UnixStream = near.into_inner();
     socket.write_all(b"in plaintext").await.unwrap();
     far.read(&mut [0; 1]).await.unwrap_err();

@@ -6,16 +6,16 @@ use alts::connect::Settings;
 use alts::ready::Framed;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use support::{World, assert_nothing_out, pattern};
+use support::{Parties, assert_nothing_out, pattern};
 use tokio_util::codec::LengthDelimitedCodec;
 
 /// Of all sizes, in both directions at once.
 #[tokio::test]
 async fn messages_are_echoed() {
-    let world = World::new();
+    let parties = Parties::new();
     let settings = Settings::default();
     let pool = settings.pool.clone();
-    let (near, far) = world.tcp_pair(settings.clone(), settings).await;
+    let (near, far) = parties.tcp_pair(settings.clone(), settings).await;
     let codec = || LengthDelimitedCodec::builder().max_frame_length(2 << 20).new_codec();
     let server = tokio::spawn({
         let pool = pool.clone();

@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use support::{World, settings};
+use support::{Parties, settings};
 
 /// Sockets from a script, and how many of its lines were taken.
 struct Script {
@@ -40,10 +40,10 @@ impl Listener for Script {
 #[tokio::test(start_paused = true)]
 async fn errors_of_accepting_are_survived_without_spinning() {
     const EMFILE: i32 = 24;
-    let world = World::new();
+    let parties = Parties::new();
     let (script, lines) = mpsc::unbounded_channel();
     let taken = Arc::new(AtomicUsize::new(0));
-    let acceptor = world.acceptor(Settings::default());
+    let acceptor = parties.acceptor(Settings::default());
     let mut incoming = acceptor.incoming(Script { lines, taken: Arc::clone(&taken) });
     let exhausted = || script.send(Err(io::Error::from_raw_os_error(EMFILE))).unwrap();
     let mut taken_after = async |millis| {
@@ -80,7 +80,7 @@ async fn errors_of_accepting_are_survived_without_spinning() {
     let (near, far) = UnixStream::pair().unwrap();
     script.send(Ok(far)).unwrap();
     drop(script);
-    let connector = world.connector(Settings::default());
+    let connector = parties.connector(Settings::default());
     let (accepted, connected) = tokio::join!(incoming.next(), connector.connect(near));
     accepted.unwrap();
     connected.unwrap();
@@ -92,9 +92,9 @@ async fn errors_of_accepting_are_survived_without_spinning() {
 #[tokio::test(start_paused = true)]
 async fn silent_connections_make_room_for_others() {
     const EMFILE: i32 = 24;
-    let world = World::new();
+    let parties = Parties::new();
     let (script, lines) = mpsc::unbounded_channel();
-    let acceptor = world.acceptor(Settings::default());
+    let acceptor = parties.acceptor(Settings::default());
     let mut incoming = acceptor.incoming(Script { lines, taken: Arc::default() });
     let mut peers = Vec::new();
     for _ in 0..3 {
@@ -122,10 +122,10 @@ async fn silent_connections_make_room_for_others() {
 
 #[tokio::test]
 async fn dropping_ends_handshakes() {
-    let world = World::new();
+    let parties = Parties::new();
     let (script, lines) = mpsc::unbounded_channel();
     let taken = Arc::default();
-    let acceptor = world.acceptor(Settings::default());
+    let acceptor = parties.acceptor(Settings::default());
     let mut incoming = acceptor.incoming(Script { lines, taken });
     let (mut near, far) = UnixStream::pair().unwrap();
     script.send(Ok(far)).unwrap();
@@ -142,11 +142,11 @@ async fn dropping_ends_handshakes() {
 /// Handshakes that end are given out while others go on.
 #[tokio::test]
 async fn a_slow_handshake_holds_up_no_other() {
-    let world = World::new();
+    let parties = Parties::new();
     let (script, lines) = mpsc::unbounded_channel();
-    let acceptor = world.acceptor(Settings::default());
+    let acceptor = parties.acceptor(Settings::default());
     let mut incoming = acceptor.incoming(Script { lines, taken: Arc::default() });
-    let connector = world.connector(Settings::default());
+    let connector = parties.connector(Settings::default());
     let mut slow = Vec::new();
     for _ in 0..50 {
         let (near, far) = UnixStream::pair().unwrap();
@@ -175,14 +175,14 @@ impl Listener for Plenty {
 /// What is accepted waits for what was accepted before, however much there is.
 #[tokio::test]
 async fn there_are_only_so_many_handshakes() {
-    let world = World::new();
+    let parties = Parties::new();
     let taken = Arc::new(AtomicUsize::new(0));
     let mut least = LimitOptions::default();
     (least.half_open, least.queue, least.silent) = (1, 0, 1);
     let limits = HandshakeLimits::new(least);
     let most = limits.most_connections();
     let pool = BufferPool::new();
-    let acceptor = world.acceptor(settings(&pool, |settings| settings.limits = limits));
+    let acceptor = parties.acceptor(settings(&pool, |settings| settings.limits = limits));
     let mut incoming = acceptor.incoming(Plenty(Arc::clone(&taken)));
     // The handshakes' tasks get no turn in between.
     let mut cx = Context::from_waker(Waker::noop());

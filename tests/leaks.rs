@@ -18,7 +18,7 @@ use alts::{Acceptor, AltsStream, Connector, Error};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use support::by_hand::{self, Peer};
 use support::wire::{Control, Wire, wires};
-use support::{World, assert_nothing_out, settings};
+use support::{Parties, assert_nothing_out, settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[global_allocator]
@@ -35,7 +35,7 @@ fn live() -> isize {
 }
 
 struct Sides {
-    world: World,
+    parties: Parties,
     acceptor: Acceptor,
     connector: Connector,
     pool: BufferPool,
@@ -43,7 +43,7 @@ struct Sides {
 
 impl Sides {
     fn new() -> Self {
-        let world = World::new();
+        let parties = Parties::new();
         let pool = BufferPool::new();
         let settings = settings(&pool, |settings| {
             let mut options = LimitOptions::default();
@@ -51,9 +51,9 @@ impl Sides {
             options.queue = 0;
             settings.limits = HandshakeLimits::new(options);
         });
-        let acceptor = world.acceptor(settings.clone());
-        let connector = world.connector(settings);
-        Self { world, acceptor, connector, pool }
+        let acceptor = parties.acceptor(settings.clone());
+        let connector = parties.connector(settings);
+        Self { parties, acceptor, connector, pool }
     }
 
     /// A server's handshake whose peer has sent `bytes` and, perhaps, gone.
@@ -81,7 +81,7 @@ impl Sides {
     /// A server's stream and a client by hand.
     async fn with_client(&self) -> (AltsStream<Wire>, Peer<Wire>, Control) {
         let ((near, _), (far, control)) = wires(usize::MAX);
-        let client = self.world.client_handshaker();
+        let client = self.parties.client_handshaker();
         let mut options = HandshakeOptions::default();
         options.close_notify = true;
         let (server, client) = tokio::join!(
@@ -136,7 +136,7 @@ impl Sides {
             }
             Kind::Denied => {
                 let policy = Policy::from_rules(["spiffe://dev.local/somebody"]).unwrap();
-                let identity = Arc::new(self.world.server.clone());
+                let identity = Arc::new(self.parties.server.clone());
                 let server = LocalHandshaker::builder(identity).client_policy(policy).build();
                 let acceptor = Acceptor::with_settings(server, self.acceptor.settings().clone());
                 let ((near, _), (far, _)) = wires(usize::MAX);

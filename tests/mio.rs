@@ -16,7 +16,7 @@ use alts::ready::TryReadyReader;
 use alts::{Acceptor, AltsStream, Connector, Error, Fault};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use support::{CLIENT, SERVER, World};
+use support::{CLIENT, Parties, SERVER};
 
 /// No test waits this long unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -129,12 +129,12 @@ fn echo(acceptor: &Acceptor, mut socket: TcpStream, pool: &BufferPool) {
 
 #[test]
 fn an_echo_of_4_mib() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
     let mut settings = Settings::default();
     settings.pool = pool.clone();
-    let acceptor = Acceptor::with_settings(world.server_handshaker(), settings);
-    let connector = Connector::new(world.client_handshaker());
+    let acceptor = Acceptor::with_settings(parties.server_handshaker(), settings);
+    let connector = Connector::new(parties.client_handshaker());
     let (near, far) = sockets();
     let message: Vec<u8> = (0..4_u32 << 20).map(|at| (at / 7) as u8).collect();
     thread::scope(|scope| {
@@ -164,13 +164,13 @@ fn a_bare_socket_takes_a_buffer_only_for_bytes() {
 
 #[test]
 fn a_socket_that_is_still_connecting() {
-    let world = World::new();
+    let parties = Parties::new();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let listener = TcpListener::bind(any).unwrap();
-    let connector = Connector::new(world.client_handshaker());
+    let connector = Connector::new(parties.client_handshaker());
     let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let mut turns = Turns::of(&mut socket);
-    let acceptor = Acceptor::new(world.server_handshaker());
+    let acceptor = Acceptor::new(parties.server_handshaker());
     let handshake = connector.start(socket).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -189,10 +189,10 @@ fn a_socket_that_is_still_connecting() {
 
 #[test]
 fn a_silent_peer_has_until_its_deadline() {
-    let world = World::new();
+    let parties = Parties::new();
     let mut settings = Settings::default();
     settings.first_bytes_timeout = Duration::ZERO;
-    let acceptor = Acceptor::with_settings(world.server_handshaker(), settings);
+    let acceptor = Acceptor::with_settings(parties.server_handshaker(), settings);
     let (mut near, far) = sockets();
     let handshake = acceptor.start(far).unwrap();
     assert!(handshake.deadline() <= Instant::now());
@@ -210,12 +210,12 @@ fn a_silent_peer_has_until_its_deadline() {
 
 #[test]
 fn a_handshake_goes_on_at_the_cap() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::builder().cap(33_280).build().unwrap();
     let mut settings = Settings::default();
     settings.pool = pool.clone();
-    let acceptor = Acceptor::with_settings(world.server_handshaker(), settings);
-    let connector = Connector::new(world.client_handshaker());
+    let acceptor = Acceptor::with_settings(parties.server_handshaker(), settings);
+    let connector = Connector::new(parties.client_handshaker());
     let (mut near, mut far) = sockets();
     let (mut at_near, mut at_far) = (Turns::of(&mut near), Turns::of(&mut far));
     let taken = pool.take(32 << 10).unwrap();
@@ -231,13 +231,13 @@ fn a_handshake_goes_on_at_the_cap() {
 
 #[test]
 fn a_stalled_part_gives_way_to_who_was_turned_away() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::builder().cap(33_280).build().unwrap();
     let mut settings = Settings::default();
     settings.pool = pool.clone();
     settings.stream.stall_limit = Duration::ZERO;
-    let acceptor = Acceptor::with_settings(world.server_handshaker(), settings);
-    let connector = Connector::new(world.client_handshaker());
+    let acceptor = Acceptor::with_settings(parties.server_handshaker(), settings);
+    let connector = Connector::new(parties.client_handshaker());
     let pair = || {
         let (mut near, mut far) = sockets();
         let (mut at_near, mut at_far) = (Turns::of(&mut near), Turns::of(&mut far));

@@ -17,7 +17,7 @@ use support::by_hand;
 use support::polling::{Wakes, now};
 use support::rng::Rng;
 use support::wire::{Control, Wire, wires};
-use support::{World, assert_nothing_out, pattern, settings};
+use support::{Parties, assert_nothing_out, pattern, settings};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
@@ -43,14 +43,14 @@ struct Pair {
     sealer: Sealer,
 }
 
-async fn pair(world: &World, pool: &BufferPool, capacity: usize) -> Pair {
-    pair_within(NEVER, world, pool, capacity).await
+async fn pair(parties: &Parties, pool: &BufferPool, capacity: usize) -> Pair {
+    pair_within(NEVER, parties, pool, capacity).await
 }
 
 /// A pair whose reader holds part of a record for no longer than `stall_limit` while others wait.
 async fn pair_within(
     stall_limit: Duration,
-    world: &World,
+    parties: &Parties,
     pool: &BufferPool,
     capacity: usize,
 ) -> Pair {
@@ -63,18 +63,18 @@ async fn pair_within(
         settings.stream.max_frame_size = 1 << 20;
         settings.stream.write_batch = 4 << 20;
     });
-    let (handshaker, tap) = by_hand::tapped(world.client_handshaker());
+    let (handshaker, tap) = by_hand::tapped(parties.client_handshaker());
     let connector = Connector::with_settings(handshaker, reader);
-    let acceptor = world.acceptor(writer);
+    let acceptor = parties.acceptor(writer);
     let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
     let (near, far) = (near.unwrap(), far.unwrap());
     Pair { near, near_control, far, sealer: tap.sealer(Role::Server) }
 }
 
-async fn pairs(world: &World, pool: &BufferPool, capacity: usize, count: usize) -> Vec<Pair> {
+async fn pairs(parties: &Parties, pool: &BufferPool, capacity: usize, count: usize) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for _ in 0..count {
-        pairs.push(pair(world, pool, capacity).await);
+        pairs.push(pair(parties, pool, capacity).await);
     }
     pairs
 }
@@ -106,14 +106,14 @@ async fn read_exactly(stream: &mut AltsStream<Wire>, len: usize) -> io::Result<V
 
 #[tokio::test(start_paused = true)]
 async fn all_go_on_with_room_for_two_buffers() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(2);
     let data = pattern(150_000);
     for awkward in [false, true] {
         let mut readers = Vec::new();
         let mut writers = Vec::new();
         // Little room, so that much of what is read is part of a record larger than 4 KiB.
-        for (number, pair) in (0..).zip(pairs(&world, &pool, 7_000, 12).await) {
+        for (number, pair) in (0..).zip(pairs(&parties, &pool, 7_000, 12).await) {
             let Pair { mut near, near_control, mut far, .. } = pair;
             if awkward {
                 near_control.script().moods = Some(Rng::new(number));
@@ -153,12 +153,12 @@ async fn all_go_on_with_room_for_two_buffers() {
 /// All hold part of a large record, which is more than there is room for. As long as the rest comes, nothing is lost.
 #[tokio::test(start_paused = true)]
 async fn large_parts_wait_for_their_rest() {
-    let world = World::new();
+    let parties = Parties::new();
     for (count, len, first) in [(3, 16_000, 5_000), (12, 16_000, 5_000), (6, 100_000, 40_000)] {
         let pool = pool_of(2);
         let mut rests = Vec::new();
         let mut tasks = Vec::new();
-        for mut pair in pairs(&world, &pool, usize::MAX, count).await {
+        for mut pair in pairs(&parties, &pool, usize::MAX, count).await {
             let mut record = pair.seal(len);
             let rest = record.split_off(first);
             pair.arrive(&record);
@@ -184,10 +184,10 @@ async fn large_parts_wait_for_their_rest() {
 
 #[tokio::test]
 async fn a_stalled_part_fails_while_others_wait_and_not_otherwise() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(1);
-    let mut stalled = pair_within(STALL_LIMIT, &world, &pool, usize::MAX).await;
-    let mut other = pair(&world, &pool, usize::MAX).await;
+    let mut stalled = pair_within(STALL_LIMIT, &parties, &pool, usize::MAX).await;
+    let mut other = pair(&parties, &pool, usize::MAX).await;
     let record = stalled.seal(16_000);
     stalled.arrive(&record[..5_000]);
     let stalling = tokio::spawn(async move {
@@ -218,12 +218,12 @@ async fn a_stalled_part_fails_while_others_wait_and_not_otherwise() {
 /// That bytes arrive is not enough: a byte now and then would keep the buffer forever.
 #[tokio::test]
 async fn a_part_that_trickles_gives_way_to_others() {
-    let world = World::new();
+    let parties = Parties::new();
     // Once the buffer is one under the cap, once it is the overdraft.
     for overdraft in [false, true] {
         let pool = pool_of(1);
-        let mut slow = pair_within(STALL_LIMIT, &world, &pool, usize::MAX).await;
-        let mut other = pair(&world, &pool, usize::MAX).await;
+        let mut slow = pair_within(STALL_LIMIT, &parties, &pool, usize::MAX).await;
+        let mut other = pair(&parties, &pool, usize::MAX).await;
         let record = slow.seal(40_000);
         let mut arrived = if overdraft { 34_000 } else { 5_000 };
         slow.arrive(&record[..arrived]);
@@ -255,10 +255,10 @@ async fn a_part_that_trickles_gives_way_to_others() {
 /// it does not need the overdraft for that.
 #[tokio::test(start_paused = true)]
 async fn a_trickle_into_the_room_there_is_hinders_nobody() {
-    let world = World::new();
+    let parties = Parties::new();
     let eight_kib = BufferPool::capacity_for(8 << 10).unwrap();
     let pool = BufferPool::builder().cap(4 * eight_kib + 33_280).build().unwrap();
-    let mut all = pairs(&world, &pool, usize::MAX, 4).await;
+    let mut all = pairs(&parties, &pool, usize::MAX, 4).await;
     let mut rests = Vec::new();
     for pair in &mut all {
         let mut record = pair.seal(16_000);
@@ -290,9 +290,9 @@ async fn a_trickle_into_the_room_there_is_hinders_nobody() {
 /// A record that waits for memory is not to blame for the time that takes.
 #[tokio::test]
 async fn the_time_that_a_part_waits_for_memory_does_not_count() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(1);
-    let mut victim = pair_within(STALL_LIMIT, &world, &pool, usize::MAX).await;
+    let mut victim = pair_within(STALL_LIMIT, &parties, &pool, usize::MAX).await;
     let record = victim.seal(60_000);
     victim.arrive(&record[..33_000]);
     assert!(read(&mut victim.near).is_none());
@@ -317,11 +317,11 @@ async fn the_time_that_a_part_waits_for_memory_does_not_count() {
 /// Nothing of it needs a runtime, let alone one with a timer.
 #[test]
 fn a_part_may_wait_where_there_is_no_timer() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut slow = runtime.block_on(pair_within(STALL_LIMIT, &world, &pool, usize::MAX));
-    let mut other = runtime.block_on(pair(&world, &pool, usize::MAX));
+    let mut slow = runtime.block_on(pair_within(STALL_LIMIT, &parties, &pool, usize::MAX));
+    let mut other = runtime.block_on(pair(&parties, &pool, usize::MAX));
     drop(runtime);
     let record = slow.seal(16_000);
     slow.arrive(&record[..5_000]);
@@ -352,11 +352,11 @@ fn a_part_may_wait_where_there_is_no_timer() {
 /// Every limit is used: none at all, and one that is never reached.
 #[tokio::test]
 async fn extreme_limits_neither_panic_nor_spin() {
-    let world = World::new();
+    let parties = Parties::new();
     for limit in [Duration::ZERO, Duration::MAX] {
         let pool = pool_of(1);
-        let mut slow = pair_within(limit, &world, &pool, usize::MAX).await;
-        let mut other = pair(&world, &pool, usize::MAX).await;
+        let mut slow = pair_within(limit, &parties, &pool, usize::MAX).await;
+        let mut other = pair(&parties, &pool, usize::MAX).await;
         let record = slow.seal(16_000);
         slow.arrive(&record[..5_000]);
         assert!(read(&mut slow.near).is_none());
@@ -378,10 +378,10 @@ async fn extreme_limits_neither_panic_nor_spin() {
 /// What has arrived of a small record is kept exactly, and not in a buffer: nothing to stall.
 #[tokio::test(start_paused = true)]
 async fn a_small_part_holds_no_buffer() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(1);
-    let mut slow = pair(&world, &pool, usize::MAX).await;
-    let mut other = pair(&world, &pool, usize::MAX).await;
+    let mut slow = pair(&parties, &pool, usize::MAX).await;
+    let mut other = pair(&parties, &pool, usize::MAX).await;
     let record = slow.seal(1_000_000);
     slow.arrive(&record[..4_096]);
     assert!(read(&mut slow.near).is_none());
@@ -397,12 +397,12 @@ async fn a_small_part_holds_no_buffer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_1_mib_is_received_with_a_cap_of_64_kib() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::builder().cap(64 << 10).build().unwrap();
     let len = (1 << 20) - 20;
     for ready in [false, true] {
         let mut tasks = Vec::new();
-        for mut pair in pairs(&world, &pool, usize::MAX, 3).await {
+        for mut pair in pairs(&parties, &pool, usize::MAX, 3).await {
             let record = pair.seal(len);
             assert_eq!(record[..4], (1_u32 << 20).to_le_bytes());
             // In pieces, so that several are under way at the same time.
@@ -441,11 +441,11 @@ async fn a_record_of_1_mib_is_received_with_a_cap_of_64_kib() {
 /// A pool says that the least cap is one buffer. Then one buffer has to do, however records arrive.
 #[tokio::test(start_paused = true)]
 async fn one_small_buffer_is_enough() {
-    let world = World::new();
+    let parties = Parties::new();
     for buffer_size in [4 << 10, 8 << 10, 16 << 10] {
         let cap = BufferPool::capacity_for(buffer_size).unwrap();
         let pool = BufferPool::builder().buffer_size(buffer_size).cap(cap).build().unwrap();
-        let mut pair = pair(&world, &pool, usize::MAX).await;
+        let mut pair = pair(&parties, &pool, usize::MAX).await;
         for len in [6_000, 20_000] {
             for first in [1, 8, 100, 2_000, 2_048, 4_000, 4_090, 4_096, 4_097, 5_000] {
                 let record = pair.seal(len);
@@ -468,9 +468,9 @@ async fn one_small_buffer_is_enough() {
 /// Readers are served in the order in which they came.
 #[tokio::test(start_paused = true)]
 async fn readers_wait_in_order() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(1);
-    let mut pairs = pairs(&world, &pool, usize::MAX, 4).await;
+    let mut pairs = pairs(&parties, &pool, usize::MAX, 4).await;
     for (number, pair) in pairs.iter_mut().enumerate() {
         let record = pair.seal(1_000 + number);
         pair.arrive(&record);
@@ -503,11 +503,11 @@ async fn readers_wait_in_order() {
 /// A stream that is dropped while it waits, or while a buffer is reserved for it, leaves nothing behind.
 #[tokio::test(start_paused = true)]
 async fn a_dropped_stream_leaves_the_queue() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(1);
-    let mut first = pair(&world, &pool, usize::MAX).await;
-    let mut second = pair(&world, &pool, usize::MAX).await;
-    let mut third = pair(&world, &pool, usize::MAX).await;
+    let mut first = pair(&parties, &pool, usize::MAX).await;
+    let mut second = pair(&parties, &pool, usize::MAX).await;
+    let mut third = pair(&parties, &pool, usize::MAX).await;
     for pair in [&mut first, &mut second, &mut third] {
         let record = pair.seal(10);
         pair.arrive(&record);
@@ -528,9 +528,9 @@ async fn a_dropped_stream_leaves_the_queue() {
 /// A read that was given up must not stand in the way of the next one.
 #[tokio::test(start_paused = true)]
 async fn a_read_that_was_given_up_does_not_block_its_own_stream() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(1);
-    let mut pair = pair(&world, &pool, usize::MAX).await;
+    let mut pair = pair(&parties, &pool, usize::MAX).await;
     let record = pair.seal(10);
     pair.arrive(&record);
     let held = pool.take(32 << 10).unwrap();
@@ -550,9 +550,9 @@ async fn a_read_that_was_given_up_does_not_block_its_own_stream() {
 /// And the other way round.
 #[tokio::test(start_paused = true)]
 async fn a_ready_read_that_was_given_up_holds_no_place() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(1);
-    let mut pair = pair(&world, &pool, usize::MAX).await;
+    let mut pair = pair(&parties, &pool, usize::MAX).await;
     let record = pair.seal(10);
     pair.arrive(&record);
     let held = pool.take(32 << 10).unwrap();
@@ -570,9 +570,9 @@ async fn a_ready_read_that_was_given_up_holds_no_place() {
 /// Bytes that leave need no room under the cap.
 #[tokio::test(start_paused = true)]
 async fn writing_goes_on_at_the_cap() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(1);
-    let Pair { mut near, near_control, mut far, .. } = pair(&world, &pool, usize::MAX).await;
+    let Pair { mut near, near_control, mut far, .. } = pair(&parties, &pool, usize::MAX).await;
     let held = pool.take(32 << 10).unwrap();
     near.write_all(&pattern(500_000)).await.unwrap();
     assert!(read_exactly(&mut far, 500_000).await.unwrap() == pattern(500_000));
@@ -586,11 +586,11 @@ async fn writing_goes_on_at_the_cap() {
 /// Handshakes do not starve behind readers that keep all buffers.
 #[tokio::test(start_paused = true)]
 async fn a_handshake_goes_on_at_the_cap() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = pool_of(1);
     let held = pool.take(32 << 10).unwrap();
-    let acceptor = world.acceptor(settings(&pool, |_| ()));
-    let connector = world.connector(settings(&BufferPool::new(), |_| ()));
+    let acceptor = parties.acceptor(settings(&pool, |_| ()));
+    let connector = parties.connector(settings(&BufferPool::new(), |_| ()));
     let ((near, _), (far, _)) = wires(usize::MAX);
     let (client, server) = tokio::join!(connector.connect(near), acceptor.accept(far));
     drop((client.unwrap(), server.unwrap()));

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use alts::connect::Settings;
 use alts::pool::{BufferPool, PoolStats};
 use alts::ready::{Probed, ReadyReader};
-use support::{World, pattern, tcp_sockets};
+use support::{Parties, pattern, tcp_sockets};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::UnixStream;
 
@@ -96,31 +96,31 @@ async fn a_source_that_cannot_say_when_it_is_readable() {
 
 #[tokio::test]
 async fn secured_streams_over_each_of_them() {
-    let world = World::new();
-    let (near, far) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let parties = Parties::new();
+    let (near, far) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     takes_a_buffer_only_for_bytes(near, far).await;
-    let (near, far) = world.unix_pair(Settings::default(), Settings::default()).await;
+    let (near, far) = parties.unix_pair(Settings::default(), Settings::default()).await;
     takes_a_buffer_only_for_bytes(far, near).await;
-    let (near, far) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let (near, far) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     takes_a_buffer_only_for_bytes(near.into_split().0, far).await;
 }
 
 #[tokio::test]
 async fn a_secured_stream_within_a_secured_stream() {
-    let world = World::new();
-    let (near, far) = world.tcp_pair(Settings::default(), Settings::default()).await;
-    let acceptor = world.acceptor(Settings::default());
-    let connector = world.connector(Settings::default());
+    let parties = Parties::new();
+    let (near, far) = parties.tcp_pair(Settings::default(), Settings::default()).await;
+    let acceptor = parties.acceptor(Settings::default());
+    let connector = parties.connector(Settings::default());
     let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
     takes_a_buffer_only_for_bytes(near.unwrap(), far.unwrap()).await;
 }
 
 #[tokio::test]
 async fn any_source_can_be_secured() {
-    let world = World::new();
+    let parties = Parties::new();
     let (near, far) = tokio::io::duplex(1 << 16);
-    let acceptor = world.acceptor(Settings::default());
-    let connector = world.connector(Settings::default());
+    let acceptor = parties.acceptor(Settings::default());
+    let connector = parties.connector(Settings::default());
     let (near, far) =
         tokio::join!(connector.connect(Probed::new(near)), acceptor.accept(Probed::new(far)));
     takes_a_buffer_only_for_bytes(near.unwrap(), far.unwrap()).await;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use support::by_hand::{altered, seal, take_records};
 use support::rng::Rng;
 use support::wire::wires;
-use support::{World, pattern};
+use support::{Parties, pattern};
 use tokio::io::AsyncWriteExt;
 
 const REKEY: RecordProtocol = RecordProtocol::Aes128GcmRekey;
@@ -574,22 +574,22 @@ fn keys_are_not_printed() {
 /// grpc-go sends 4 KiB frames and we send 16 KiB, as gRPC's Java and C++ do.
 #[tokio::test]
 async fn streams_cut_as_grpc_go_does() {
-    let world = World::new();
+    let parties = Parties::new();
     for row in rows("split").0 {
         let max = number(&row, "max");
         let wish = if max == 0 { 4_096 } else { max as u32 };
-        cut(&world, wish, &row).await;
+        cut(&parties, wish, &row).await;
     }
     let of_16_kib: Vec<_> =
         rows("split").0.into_iter().filter(|row| number(row, "max") == 16_384).collect();
     assert_eq!(of_16_kib.len(), 5);
     for row in of_16_kib {
-        cut(&world, 0, &row).await;
+        cut(&parties, 0, &row).await;
     }
 }
 
-async fn cut(world: &World, wish: u32, row: &Value) {
-    let handshaker = altered(world.client_handshaker(), move |result| {
+async fn cut(parties: &Parties, wish: u32, row: &Value) {
+    let handshaker = altered(parties.client_handshaker(), move |result| {
         result.peer_max_frame_size = wish;
     });
     let pool = BufferPool::new();
@@ -598,7 +598,7 @@ async fn cut(world: &World, wish: u32, row: &Value) {
         settings.stream.write_batch = 2 << 20;
     });
     let connector = alts::Connector::with_settings(handshaker, settings);
-    let acceptor = world.acceptor(support::settings(&pool, |_| ()));
+    let acceptor = parties.acceptor(support::settings(&pool, |_| ()));
     let ((near, control), (far, _)) = wires(usize::MAX);
     let (client, server) = tokio::join!(connector.connect(near), acceptor.accept(far));
     let (mut client, _server) = (client.unwrap(), server.unwrap());

@@ -7,13 +7,13 @@ use std::io::IoSlice;
 use alts::connect::Settings;
 use alts::ready::ReadyReader;
 use alts::record::AeadProvider;
-use support::{CLIENT, SERVER, World, pattern};
+use support::{CLIENT, Parties, SERVER, pattern};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
 async fn both_sides_prove_themselves_and_bytes_flow() {
-    let world = World::new();
-    let (mut client, mut server) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let parties = Parties::new();
+    let (mut client, mut server) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     assert_eq!(client.peer().name(), SERVER);
     assert_eq!(server.peer().name(), CLIENT);
     client.write_all(b"ping").await.unwrap();
@@ -38,8 +38,8 @@ async fn both_sides_prove_themselves_and_bytes_flow() {
 
 #[tokio::test]
 async fn large_transfers_arrive_whole_in_both_directions_at_once() {
-    let world = World::new();
-    let (mut client, mut server) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let parties = Parties::new();
+    let (mut client, mut server) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     let data = pattern(20 << 20);
     let expected = data.clone();
     let echo = tokio::spawn(async move {
@@ -69,7 +69,7 @@ async fn large_transfers_arrive_whole_in_both_directions_at_once() {
 /// for both to change keys in between.
 #[tokio::test]
 async fn each_side_has_the_cryptography_that_it_chose() {
-    let world = World::new();
+    let parties = Parties::new();
     let pairs = AeadProvider::ALL
         .iter()
         .flat_map(|&near| AeadProvider::ALL.iter().map(move |&far| [near, far]));
@@ -79,7 +79,7 @@ async fn each_side_has_the_cryptography_that_it_chose() {
             settings.stream.aead = aead;
             settings
         });
-        let (mut near, mut far) = world.tcp_pair(near, far).await;
+        let (mut near, mut far) = parties.tcp_pair(near, far).await;
         for count in [1, 100, 5_000, 100_000] {
             let data = pattern(count);
             let (first, second) = data.split_at(count / 3);
@@ -104,15 +104,15 @@ async fn each_side_has_the_cryptography_that_it_chose() {
 /// What the documentation says about tests that stop tokio's clock and have their peer on another thread.
 #[tokio::test(start_paused = true)]
 async fn with_a_stopped_clock_handshakes_need_the_peer_in_the_runtime_or_a_clock_that_runs() {
-    let world = World::new();
+    let parties = Parties::new();
     // Both sides in this runtime.
-    let (mut near, mut far) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let (mut near, mut far) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     near.write_all(b"ping").await.unwrap();
     far.read_exact(&mut [0; 4]).await.unwrap();
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let acceptor = world.acceptor(Settings::default());
+    let acceptor = parties.acceptor(Settings::default());
     let server = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (socket, _) = listener.accept().unwrap();
@@ -129,7 +129,7 @@ async fn with_a_stopped_clock_handshakes_need_the_peer_in_the_runtime_or_a_clock
     });
     tokio::time::resume();
     let socket = tokio::net::TcpStream::connect(address).await.unwrap();
-    let mut stream = world.connector(Settings::default()).connect(socket).await.unwrap();
+    let mut stream = parties.connector(Settings::default()).connect(socket).await.unwrap();
     tokio::time::pause();
     stream.write_all(b"ping").await.unwrap();
     stream.read_exact(&mut [0; 4]).await.unwrap();
@@ -147,10 +147,10 @@ fn a_stream_adds_120_bytes_to_its_socket() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_kernel_is_told_how_much_may_wait_unsent() {
-    let world = World::new();
+    let parties = Parties::new();
     let mut unlimited = Settings::default();
     unlimited.unsent_limit = None;
-    let (client, server) = world.tcp_pair(Settings::default(), unlimited).await;
+    let (client, server) = parties.tcp_pair(Settings::default(), unlimited).await;
     let limit = |stream: &alts::AltsStream<tokio::net::TcpStream>| {
         socket2::SockRef::from(stream.get_ref()).tcp_notsent_lowat().unwrap()
     };

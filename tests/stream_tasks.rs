@@ -15,7 +15,7 @@ use alts::ready::ReadyReader;
 use support::polling::Wakes;
 use support::rng::Rng;
 use support::wire::{Wire, wires};
-use support::{World, assert_nothing_out, pattern, settings};
+use support::{Parties, assert_nothing_out, pattern, settings};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Long enough that only a clock which runs ahead when nobody can go on ever gets there.
@@ -56,14 +56,14 @@ async fn receive_ready(mut from: impl ReadyReader, pool: BufferPool) -> Vec<u8> 
 }
 
 async fn awkward_pair(
-    world: &World,
+    parties: &Parties,
     pool: &BufferPool,
     seed: u64,
     capacity: usize,
 ) -> (AltsStream<Wire>, AltsStream<Wire>) {
     let ((near, near_control), (far, far_control)) = wires(capacity);
     let settings = settings(pool, |settings| settings.stream.write_batch = 30_000);
-    let pair = world.pair_over(near, far, settings.clone(), settings).await;
+    let pair = parties.pair_over(near, far, settings.clone(), settings).await;
     for (control, seed) in [(near_control, seed), (far_control, !seed)] {
         control.script().moods = Some(Rng::new(seed));
     }
@@ -72,11 +72,11 @@ async fn awkward_pair(
 
 #[tokio::test(start_paused = true)]
 async fn split_streams_go_on_by_themselves() {
-    let world = World::new();
+    let parties = Parties::new();
     let data = pattern(200_000);
     for seed in 0..10 {
         let pool = BufferPool::new();
-        let (near, far) = awkward_pair(&world, &pool, seed, 20_000).await;
+        let (near, far) = awkward_pair(&parties, &pool, seed, 20_000).await;
         let ((near_read, near_write), (far_read, far_write)) =
             (near.into_split(), far.into_split());
         let all = async {
@@ -97,11 +97,11 @@ async fn split_streams_go_on_by_themselves() {
 /// and the reader also sends what the kernel refused.
 #[tokio::test(start_paused = true)]
 async fn streams_split_by_tokio_go_on_by_themselves() {
-    let world = World::new();
+    let parties = Parties::new();
     let data = pattern(200_000);
     for seed in 0..10 {
         let pool = BufferPool::new();
-        let (near, far) = awkward_pair(&world, &pool, seed, 20_000).await;
+        let (near, far) = awkward_pair(&parties, &pool, seed, 20_000).await;
         let (near_read, near_write) = tokio::io::split(near);
         let (far_read, far_write) = tokio::io::split(far);
         let tasks =
@@ -124,11 +124,11 @@ async fn streams_split_by_tokio_go_on_by_themselves() {
 /// The reader's attempt to send must not cost the writer its wake-up.
 #[tokio::test(start_paused = true)]
 async fn a_reader_takes_no_wake_up_from_the_writer() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
     let ((near, near_control), (far, _far_control)) = wires(usize::MAX);
     let settings = settings(&pool, |settings| settings.stream.write_batch = 10_000);
-    let (near, mut far) = world.pair_over(near, far, settings.clone(), settings).await;
+    let (near, mut far) = parties.pair_over(near, far, settings.clone(), settings).await;
     near_control.set_write_chunk(0);
     let (mut read, mut write) = tokio::io::split(near);
     let writer = tokio::spawn(async move {
@@ -161,7 +161,7 @@ async fn two_reads_are_a_turn() {
     let pool = BufferPool::new();
     let ((near, near_control), (far, _far_control)) = wires(usize::MAX);
     let settings = settings(&pool, |_| ());
-    let (mut near, mut far) = World::new().pair_over(near, far, settings.clone(), settings).await;
+    let (mut near, mut far) = Parties::new().pair_over(near, far, settings.clone(), settings).await;
     far.write_all(&pattern(1_000)).await.unwrap();
     near_control.script().read_chunk = 100;
     let mut received = [0; 1_000];
@@ -180,11 +180,11 @@ async fn two_reads_are_a_turn() {
 /// One task that reads and writes the same stream at once.
 #[tokio::test(start_paused = true)]
 async fn whole_streams_go_on_in_one_task() {
-    let world = World::new();
+    let parties = Parties::new();
     let data = pattern(200_000);
     for seed in 0..10 {
         let pool = BufferPool::new();
-        let (near, far) = awkward_pair(&world, &pool, seed, 20_000).await;
+        let (near, far) = awkward_pair(&parties, &pool, seed, 20_000).await;
         let exchange = |stream, seed| Exchange {
             stream,
             rest: &data,

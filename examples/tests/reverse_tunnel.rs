@@ -39,12 +39,12 @@ impl Running {
     }
 }
 
-struct World {
+struct Fixture {
     ca: DevCa,
     service: SocketAddr,
 }
 
-impl World {
+impl Fixture {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = listener.local_addr().unwrap();
@@ -125,10 +125,10 @@ async fn listener() -> (TcpListener, SocketAddr) {
 
 #[tokio::test]
 async fn users_reach_the_service_and_both_sides_end_in_order() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let ((agents, relay_address), (users, users_address)) = (listener().await, listener().await);
-    let relay = world.relay(agents, users);
-    let agent = world.agent(relay_address);
+    let relay = fixture.relay(agents, users);
+    let agent = fixture.agent(relay_address);
     let mut first = user(users_address).await;
     let mut second = user(users_address).await;
     // A user that is there when the relay is asked to stop finishes.
@@ -162,15 +162,15 @@ async fn expect_reset(user: io::Result<TcpStream>) {
 
 #[tokio::test]
 async fn users_are_reset_when_their_agent_is_lost_when_time_is_up_and_when_there_is_no_agent() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let ((agents, relay_address), (users, users_address)) = (listener().await, listener().await);
-    let relay = world.relay_for(agents, users, Duration::from_millis(50));
+    let relay = fixture.relay_for(agents, users, Duration::from_millis(50));
     expect_reset(TcpStream::connect(users_address).await).await;
-    let agent = world.agent(relay_address);
+    let agent = fixture.agent(relay_address);
     let first = user(users_address).await;
     agent.task.abort();
     expect_reset(Ok(first)).await;
-    let agent = world.agent(relay_address);
+    let agent = fixture.agent(relay_address);
     let second = user(users_address).await;
     relay.end().await;
     expect_reset(Ok(second)).await;
@@ -179,19 +179,19 @@ async fn users_are_reset_when_their_agent_is_lost_when_time_is_up_and_when_there
 
 #[tokio::test]
 async fn an_agent_comes_back_when_its_connection_is_lost() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     // A relay that crashes: its runtime is gone, and all its tasks and sockets with it.
     let crashing =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (tell, told) = oneshot::channel();
-    let acceptor = Acceptor::new(world.handshaker("relay"));
+    let acceptor = Acceptor::new(fixture.handshaker("relay"));
     crashing.spawn(async move {
         let ((agents, relay), (users, at)) = (listener().await, listener().await);
         tell.send((relay, at)).unwrap();
         relay::run(&acceptor, agents, users, GRACE, std::future::pending()).await;
     });
     let (relay_address, users_address) = told.await.unwrap();
-    let agent = world.agent(relay_address);
+    let agent = fixture.agent(relay_address);
     let mut before = user(users_address).await;
     crashing.shutdown_background();
     let mut lost = Vec::new();
@@ -205,7 +205,7 @@ async fn an_agent_comes_back_when_its_connection_is_lost() {
         }
     };
     let (users, users_address) = listener().await;
-    let relay = world.relay(agents, users);
+    let relay = fixture.relay(agents, users);
     let after = user(users_address).await;
     drop(after);
     agent.end().await;

@@ -59,7 +59,7 @@ pub use self::key_share::Suite;
 pub(crate) use self::alert::clear_alert;
 pub(crate) use self::config::Config;
 #[cfg(feature = "remote")]
-pub(crate) use self::frame::{begins_with_an_offer, is_part_of_a_frame};
+pub(crate) use self::frame::{FrameTracker, begins_with_an_offer};
 pub(crate) use self::key_share::{Ephemerals, SystemEphemerals};
 
 /// One `altsh1` handshake under way in this process; [`LocalHandshaker`](crate::LocalHandshaker) makes them.

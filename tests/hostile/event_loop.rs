@@ -10,7 +10,7 @@ use alts::pool::BufferPool;
 use alts::ready::TryReadyReader;
 
 use crate::empty_records::options;
-use crate::support::{World, by_hand, settings};
+use crate::support::{Parties, by_hand, settings};
 
 /// A socket for event loops that always has more empty records, and counts how often it is asked.
 struct Endless {
@@ -53,10 +53,10 @@ impl io::Write for Endless {
 
 #[test]
 fn an_event_loop_gets_its_turn_too() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
-    let acceptor = world.acceptor(settings(&pool, |_| ()));
-    let client = world.client_handshaker();
+    let acceptor = parties.acceptor(settings(&pool, |_| ()));
+    let client = parties.client_handshaker();
     let mut session = client.start(Role::Client, &options(false)).unwrap();
     let mut out = Vec::new();
     by_hand::step(&mut *session, &[], &mut out).unwrap();
@@ -106,13 +106,13 @@ impl io::Write for Unconnected {
 
 #[test]
 fn a_socket_that_never_connects_is_waited_for_until_the_deadline() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
-    let connector = world.connector(settings(&pool, |_| ()));
+    let connector = parties.connector(settings(&pool, |_| ()));
     let advanced = connector.start(Unconnected).unwrap().advance();
     assert!(matches!(advanced, Ok(Progress::Pending(_))));
     let connector =
-        world.connector(settings(&pool, |settings| settings.handshake_timeout = Duration::ZERO));
+        parties.connector(settings(&pool, |settings| settings.handshake_timeout = Duration::ZERO));
     let Err(error) = connector.start(Unconnected).unwrap().advance() else {
         panic!("the deadline is over")
     };

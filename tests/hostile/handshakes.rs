@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::read_until_error;
 use crate::support::by_hand;
 use crate::support::wire::{Control, Wire, wires};
-use crate::support::{World, assert_nothing_out, settings, tcp_sockets};
+use crate::support::{Parties, assert_nothing_out, settings, tcp_sockets};
 
 const HTTP2_CLIENT: &[u8] =
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64";
@@ -40,14 +40,14 @@ fn clear_alert(code: AlertCode) -> Vec<u8> {
 
 /// The outcome of a handshake of `role` with a peer that sends `bytes` over TCP, and what the peer gets after that.
 async fn against(role: Role, bytes: &[u8]) -> (Error, Vec<u8>) {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
     let (ours, mut peer) = tcp_sockets().await;
     let settings = settings(&pool, |_| ());
     let limits = settings.limits.clone();
     let handshake = match role {
-        Role::Server => world.acceptor(settings).accept(ours),
-        Role::Client => world.connector(settings).connect(ours),
+        Role::Server => parties.acceptor(settings).accept(ours),
+        Role::Client => parties.connector(settings).connect(ours),
     };
     let talk = async {
         if role == Role::Client {
@@ -91,12 +91,12 @@ async fn peers_that_speak_something_else() {
         assert_eq!(error.fault(), Fault::Incompatible);
         assert_eq!(answer, b"", "what it could not understand");
         // There is nothing to wait for.
-        let world = World::new();
+        let parties = Parties::new();
         let ((wire, control), (_peer, _)) = wires(usize::MAX);
         control.inject(bytes);
         let mut handshake = match role {
-            Role::Server => world.acceptor(Settings::default()).accept(wire),
-            Role::Client => world.connector(Settings::default()).connect(wire),
+            Role::Server => parties.acceptor(Settings::default()).accept(wire),
+            Role::Client => parties.connector(Settings::default()).connect(wire),
         };
         assert!(poll_once(&mut handshake).unwrap().is_err());
     }
@@ -105,8 +105,8 @@ async fn peers_that_speak_something_else() {
 /// A check of a port, which may reset the connection.
 #[tokio::test]
 async fn peers_that_connect_and_leave() {
-    let world = World::new();
-    let acceptor = world.acceptor(settings(&BufferPool::new(), |_| ()));
+    let parties = Parties::new();
+    let acceptor = parties.acceptor(settings(&BufferPool::new(), |_| ()));
     for reset in [false, true] {
         let (near, far) = tcp_sockets().await;
         if reset {
@@ -169,14 +169,14 @@ struct Slow {
     began: Instant,
 }
 
-fn begin(world: &World, role: Role, change: impl FnOnce(&mut Settings)) -> Slow {
+fn begin(parties: &Parties, role: Role, change: impl FnOnce(&mut Settings)) -> Slow {
     let pool = BufferPool::new();
     let ((wire, control), (peer, _)) = wires(usize::MAX);
     let settings = settings(&pool, change);
     let limits = settings.limits.clone();
     let handshake = match role {
-        Role::Server => world.acceptor(settings).accept(wire),
-        Role::Client => world.connector(settings).connect(wire),
+        Role::Server => parties.acceptor(settings).accept(wire),
+        Role::Client => parties.connector(settings).connect(wire),
     };
     let running = tokio::spawn(handshake);
     Slow { running, control, pool, limits, _peer: peer, began: Instant::now() }
@@ -204,10 +204,10 @@ impl Slow {
 
 #[tokio::test(start_paused = true)]
 async fn silent_peers_are_waited_for_a_short_time() {
-    let world = World::new();
+    let parties = Parties::new();
     for role in [Role::Server, Role::Client] {
         for said in [0, 1, 7] {
-            let slow = begin(&world, role, |_| ());
+            let slow = begin(&parties, role, |_| ());
             tokio::time::sleep(Duration::from_secs(1)).await;
             slow.control.inject(
                 &[100, 0, 0, 0, if role == Role::Server { 0x41 } else { 0x42 }, 0, 0, 0][..said],
@@ -221,9 +221,9 @@ async fn silent_peers_are_waited_for_a_short_time() {
 
 #[tokio::test(start_paused = true)]
 async fn peers_that_dawdle_have_until_the_deadline() {
-    let world = World::new();
+    let parties = Parties::new();
     for role in [Role::Server, Role::Client] {
-        let slow = begin(&world, role, |settings| {
+        let slow = begin(&parties, role, |settings| {
             settings.handshake_timeout = Duration::from_secs(20);
             settings.first_bytes_timeout = Duration::from_secs(9);
         });
@@ -245,9 +245,9 @@ async fn peers_that_dawdle_have_until_the_deadline() {
 /// The first bytes never get more time than there is for all.
 #[tokio::test(start_paused = true)]
 async fn the_deadline_is_the_deadline() {
-    let world = World::new();
+    let parties = Parties::new();
     for role in [Role::Server, Role::Client] {
-        let slow = begin(&world, role, |settings| {
+        let slow = begin(&parties, role, |settings| {
             settings.handshake_timeout = Duration::from_secs(3);
             settings.first_bytes_timeout = Duration::from_secs(60);
         });
@@ -258,12 +258,12 @@ async fn the_deadline_is_the_deadline() {
 /// A peer that does not take our bytes is no better than one that sends none. The alert cannot be delivered.
 #[tokio::test(start_paused = true)]
 async fn peers_that_do_not_read() {
-    let world = World::new();
+    let parties = Parties::new();
     for role in [Role::Server, Role::Client] {
-        let slow = begin(&world, role, |_| ());
+        let slow = begin(&parties, role, |_| ());
         slow.control.set_write_chunk(0);
         if role == Role::Server {
-            let client = world.client_handshaker();
+            let client = parties.client_handshaker();
             let mut session = client.start(Role::Client, &HandshakeOptions::default()).unwrap();
             let mut out = Vec::new();
             by_hand::step(&mut *session, &[], &mut out).unwrap();
@@ -279,9 +279,9 @@ async fn peers_that_do_not_read() {
 }
 
 /// Both messages of a client, or of a server, in a handshake with `role`, whose own go to it.
-async fn whole_handshake(world: &World, role: Role) -> (Vec<u8>, usize, Slow) {
-    let slow = begin(world, role, |_| ());
-    let (client, server) = (world.client_handshaker(), world.server_handshaker());
+async fn whole_handshake(parties: &Parties, role: Role) -> (Vec<u8>, usize, Slow) {
+    let slow = begin(parties, role, |_| ());
+    let (client, server) = (parties.client_handshaker(), parties.server_handshaker());
     let mut options = HandshakeOptions::default();
     options.close_notify = true;
     let mut session = match role.peer() {
@@ -304,17 +304,17 @@ async fn whole_handshake(world: &World, role: Role) -> (Vec<u8>, usize, Slow) {
 /// A peer that goes away after any number of its bytes.
 #[tokio::test(start_paused = true)]
 async fn peers_that_close_at_any_stage() {
-    let world = World::new();
+    let parties = Parties::new();
     for role in [Role::Server, Role::Client] {
-        let (all, ..) = whole_handshake(&world, role).await;
+        let (all, ..) = whole_handshake(&parties, role).await;
         let step = all.len() / 40;
         for len in (0..10).chain((10..all.len()).step_by(step)).chain([all.len() - 1]) {
             // The rest of this handshake is never sent.
-            let (bytes, first, slow) = whole_handshake(&world, role).await;
+            let (bytes, first, slow) = whole_handshake(&parties, role).await;
             let len = len.min(bytes.len() - 1);
             if len < first {
                 // Too late: the first message was sent whole. Another handshake, cut in it.
-                let cut = begin(&world, role, |_| ());
+                let cut = begin(&parties, role, |_| ());
                 cut.control.inject(&bytes[..len]);
                 cut.control.end_incoming();
                 closed(cut, len == 0, false).await;
@@ -325,7 +325,7 @@ async fn peers_that_close_at_any_stage() {
             slow.control.end_incoming();
             closed(slow, len == 0, false).await;
         }
-        let (bytes, first, slow) = whole_handshake(&world, role).await;
+        let (bytes, first, slow) = whole_handshake(&parties, role).await;
         slow.control.inject(&bytes[first..]);
         slow.control.end_incoming();
         closed(slow, false, true).await;
@@ -364,10 +364,10 @@ const FIRST_HEADER: [u8; 8] = [100, 0, 0, 0, 0x41, 0, 0, 0];
 
 #[tokio::test]
 async fn too_many_at_once_are_told_so() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
     let limits = crowded(|_| ());
-    let acceptor = world.acceptor(settings(&pool, |settings| settings.limits = limits.clone()));
+    let acceptor = parties.acceptor(settings(&pool, |settings| settings.limits = limits.clone()));
     let mut slow = Vec::new();
     // Two that do not go on, and one that would, but has to wait for them.
     for _ in 0..2 {
@@ -379,7 +379,7 @@ async fn too_many_at_once_are_told_so() {
         tokio::task::yield_now().await;
     }
     let (near, far) = tcp_sockets().await;
-    let connector = world.connector(settings(&pool, |_| ()));
+    let connector = parties.connector(settings(&pool, |_| ()));
     let waiting_client = tokio::spawn(connector.connect(near));
     far.readable().await.unwrap();
     let mut waiting = acceptor.accept(far);
@@ -426,15 +426,15 @@ fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
 
 #[tokio::test]
 async fn one_source_cannot_keep_others_out() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
     let limits = crowded(|options| {
         options.half_open = 10;
         options.half_open_per_source = 1;
         options.queue = 0;
     });
-    let acceptor = world.acceptor(settings(&pool, |settings| settings.limits = limits.clone()));
-    let connector = world.connector(settings(&pool, |_| ()));
+    let acceptor = parties.acceptor(settings(&pool, |settings| settings.limits = limits.clone()));
+    let connector = parties.connector(settings(&pool, |_| ()));
     let source = |text: &str| Some(text.parse().unwrap());
     let (mut slow, socket) = tcp_sockets().await;
     slow.write_all(&FIRST_HEADER).await.unwrap();
@@ -456,11 +456,11 @@ async fn one_source_cannot_keep_others_out() {
 
 #[tokio::test]
 async fn a_source_has_a_rate() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
     let limits = crowded(|options| options.rate_per_source = NonZeroU32::new(1));
-    let acceptor = world.acceptor(settings(&pool, |settings| settings.limits = limits.clone()));
-    let connector = world.connector(settings(&pool, |_| ()));
+    let acceptor = parties.acceptor(settings(&pool, |settings| settings.limits = limits.clone()));
+    let connector = parties.connector(settings(&pool, |_| ()));
     let mut running = JoinSet::new();
     for _ in 0..10 {
         let (near, far) = tcp_sockets().await;
@@ -488,12 +488,12 @@ async fn a_source_has_a_rate() {
 /// Dropping a handshake closes the socket, at any stage.
 #[tokio::test]
 async fn a_handshake_that_is_dropped_closes_its_socket() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
-    let acceptor = world.acceptor(settings(&pool, |_| ()));
+    let acceptor = parties.acceptor(settings(&pool, |_| ()));
     for said in [0, 8, 100] {
         let (mut peer, socket) = tcp_sockets().await;
-        let client = world.client_handshaker();
+        let client = parties.client_handshaker();
         let mut session = client.start(Role::Client, &HandshakeOptions::default()).unwrap();
         let mut out = Vec::new();
         by_hand::step(&mut *session, &[], &mut out).unwrap();

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::read_until_error;
 use crate::support::by_hand::{self, Tap};
 use crate::support::wire::{Control, Wire, wires};
-use crate::support::{World, assert_nothing_out, settings};
+use crate::support::{Parties, assert_nothing_out, settings};
 
 /// A client whose server refuses it, before it knows.
 struct Refused {
@@ -28,14 +28,14 @@ struct Refused {
     _far: Wire,
 }
 
-async fn refused(world: &World, pool: &BufferPool) -> Refused {
+async fn refused(parties: &Parties, pool: &BufferPool) -> Refused {
     let policy = Policy::from_rules(["spiffe://dev.local/somebody"]).unwrap();
     let server =
-        LocalHandshaker::builder(Arc::new(world.server.clone())).client_policy(policy).build();
+        LocalHandshaker::builder(Arc::new(parties.server.clone())).client_policy(policy).build();
     let mut session = server.start(Role::Server, &HandshakeOptions::default()).unwrap();
 
     // The client's keys are those that the server would have had.
-    let (client, tap) = by_hand::tapped(world.client_handshaker());
+    let (client, tap) = by_hand::tapped(parties.client_handshaker());
     let ((wire, control), (far, _)) = wires(usize::MAX);
     let connector = Connector::with_settings(client, settings(pool, |_| ()));
     let ours = tokio::spawn(async move { connector.connect(wire).await });
@@ -52,11 +52,11 @@ async fn refused(world: &World, pool: &BufferPool) -> Refused {
 
 #[tokio::test(start_paused = true)]
 async fn an_alert_after_the_first_record_is_none() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
     let not_a_record = Error::Record(RecordError::WrongType { found: 0x4E });
     for together in [true, false] {
-        let Refused { mut stream, control, tap, alert, _far } = refused(&world, &pool).await;
+        let Refused { mut stream, control, tap, alert, _far } = refused(&parties, &pool).await;
         let record = by_hand::seal(&mut tap.sealer(Role::Server), b"welcome");
         if together {
             control.inject(&[record, alert].concat());
@@ -73,7 +73,7 @@ async fn an_alert_after_the_first_record_is_none() {
     }
 
     // In the first record's place the same alert is accepted.
-    let Refused { mut stream, control, alert, _far, .. } = refused(&world, &pool).await;
+    let Refused { mut stream, control, alert, _far, .. } = refused(&parties, &pool).await;
     control.inject(&alert);
     let (received, error) = read_until_error(&mut stream).await;
     let told = alts::handshaker::Error::Alert {
@@ -89,10 +89,10 @@ async fn an_alert_after_the_first_record_is_none() {
 /// A client that writes first would otherwise learn only that the connection is broken.
 #[tokio::test(start_paused = true)]
 async fn a_write_that_fails_tells_the_servers_reason() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
     for told in [true, false] {
-        let Refused { mut stream, control, alert, _far, .. } = refused(&world, &pool).await;
+        let Refused { mut stream, control, alert, _far, .. } = refused(&parties, &pool).await;
         stream.write_all(b"a request").await.unwrap();
         if told {
             control.inject(&alert);
@@ -115,9 +115,9 @@ async fn a_write_that_fails_tells_the_servers_reason() {
 /// Only then does a writer look at what has arrived: it belongs to the reader.
 #[tokio::test(start_paused = true)]
 async fn other_writes_leave_what_has_arrived_to_the_reader() {
-    let world = World::new();
+    let parties = Parties::new();
     let pool = BufferPool::new();
-    let Refused { mut stream, control, tap, _far, .. } = refused(&world, &pool).await;
+    let Refused { mut stream, control, tap, _far, .. } = refused(&parties, &pool).await;
     let mut sealer = tap.sealer(Role::Server);
     let reads = || control.script().counts.reads;
 

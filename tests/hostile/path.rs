@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::by_hand::take_records;
-use crate::support::{World, assert_nothing_out, settings, tcp_sockets};
+use crate::support::{Parties, assert_nothing_out, settings, tcp_sockets};
 use crate::{read_until_error, two_pools};
 
 /// What the victim's peer has sent: three records with these texts.
@@ -30,7 +30,7 @@ struct Tapped {
 }
 
 /// Copies a handshake through, which is over when both sides say so.
-async fn tapped(world: &World, victim: Role, close_notify: bool) -> Tapped {
+async fn tapped(parties: &Parties, victim: Role, close_notify: bool) -> Tapped {
     let pools = two_pools();
     let (near, mut near_tap) = tcp_sockets().await;
     let (mut far_tap, far) = tcp_sockets().await;
@@ -38,8 +38,8 @@ async fn tapped(world: &World, victim: Role, close_notify: bool) -> Tapped {
         .each_ref()
         .map(|pool| settings(pool, |settings| settings.handshake.close_notify = close_notify));
     let [client_settings, server_settings] = settings;
-    let connector = world.connector(client_settings);
-    let acceptor = world.acceptor(server_settings);
+    let connector = parties.connector(client_settings);
+    let acceptor = parties.acceptor(server_settings);
     let both = async { tokio::join!(connector.connect(near), acceptor.accept(far)) };
     let (client, server) = tokio::select! {
         both = both => both,
@@ -84,7 +84,7 @@ async fn collect(
 /// Passes on what `change` makes of the records, then the end, to either side. The victim must read `good` of the texts, and then
 /// see `error`, or a clean end.
 async fn check(
-    world: &World,
+    parties: &Parties,
     what: &str,
     close_notify: bool,
     change: impl Fn(&Tapped) -> Vec<u8>,
@@ -93,7 +93,7 @@ async fn check(
 ) {
     let error = error.into();
     for role in [Role::Client, Role::Server] {
-        let mut tapped = tapped(world, role, close_notify).await;
+        let mut tapped = tapped(parties, role, close_notify).await;
         let changed = change(&tapped);
         tapped.towards.write_all(&changed).await.unwrap();
         tapped.towards.shutdown().await.unwrap();
@@ -119,31 +119,31 @@ fn refused(error: RecordError) -> Error {
 
 #[tokio::test]
 async fn an_end_that_the_peer_did_not_announce() {
-    let world = World::new();
+    let parties = Parties::new();
     for good in 0..=3 {
         let all = |tapped: &Tapped| tapped.records[..good].concat();
         let missing = truncated(Truncation::MissingClose);
-        check(&world, "announcing was agreed on", true, all, good, missing).await;
-        check(&world, "nothing was agreed on", false, all, good, None).await;
+        check(&parties, "announcing was agreed on", true, all, good, missing).await;
+        check(&parties, "nothing was agreed on", false, all, good, None).await;
     }
 }
 
 #[tokio::test]
 async fn an_end_within_a_record() {
-    let world = World::new();
+    let parties = Parties::new();
     for close_notify in [true, false] {
         for len in [1, 3, 4, 5, 7, 8, 9, 20, 26] {
             let cut =
                 |tapped: &Tapped| [&tapped.records[0][..], &tapped.records[1][..len]].concat();
             let error = truncated(Truncation::Record);
-            check(&world, &format!("{len} bytes"), close_notify, cut, 1, error).await;
+            check(&parties, &format!("{len} bytes"), close_notify, cut, 1, error).await;
         }
     }
 }
 
 #[tokio::test]
 async fn lengths_and_types_that_cannot_be() {
-    let world = World::new();
+    let parties = Parties::new();
     let header = |length: u32, kind: u32| {
         move |tapped: &Tapped| {
             let header = [length.to_le_bytes(), kind.to_le_bytes()].concat();
@@ -152,26 +152,26 @@ async fn lengths_and_types_that_cannot_be() {
     };
     for length in 0..20 {
         let error = refused(RecordError::TooShort { length });
-        check(&world, &format!("length {length}"), true, header(length, 6), 1, error).await;
+        check(&parties, &format!("length {length}"), true, header(length, 6), 1, error).await;
     }
     for length in [(1 << 20) + 1, 16 << 20, u32::MAX] {
         let error = refused(RecordError::TooLong { length });
-        check(&world, &format!("length {length}"), true, header(length, 6), 1, error).await;
+        check(&parties, &format!("length {length}"), true, header(length, 6), 1, error).await;
     }
     // A longer length than the record's own awaits what does not come; a shorter one covers other bytes.
-    check(&world, "longer", true, header(24, 6), 1, truncated(Truncation::Record)).await;
+    check(&parties, "longer", true, header(24, 6), 1, truncated(Truncation::Record)).await;
     let error = || refused(RecordError::Authentication);
-    check(&world, "shorter", true, header(22, 6), 1, error()).await;
+    check(&parties, "shorter", true, header(22, 6), 1, error()).await;
     // The kinds of handshake frames and alerts are among them.
     for kind in [0, 5, 7, 0x106, 0x0600_0000, 0x41, 0x44, 0x4E, 0x4F, u32::MAX] {
         let error = refused(RecordError::WrongType { found: kind });
-        check(&world, &format!("type {kind:#x}"), true, header(23, kind), 1, error).await;
+        check(&parties, &format!("type {kind:#x}"), true, header(23, kind), 1, error).await;
     }
 }
 
 #[tokio::test]
 async fn reordered_replayed_dropped_and_reflected_records() {
-    let world = World::new();
+    let parties = Parties::new();
     let sequences: [(&str, &[usize], usize); 7] = [
         ("reordered from the start", &[1, 0, 2], 0),
         ("reordered", &[0, 2, 1], 1),
@@ -187,19 +187,20 @@ async fn reordered_replayed_dropped_and_reflected_records() {
                 sequence.iter().flat_map(|&at| tapped.records[at].clone()).collect()
             };
             let error = refused(RecordError::Authentication);
-            check(&world, what, close_notify, pick, good, error).await;
+            check(&parties, what, close_notify, pick, good, error).await;
         }
     }
     let reflect = |tapped: &Tapped| [&tapped.reflected[..], &tapped.records[0]].concat();
-    check(&world, "reflected", true, reflect, 0, refused(RecordError::Authentication)).await;
+    check(&parties, "reflected", true, reflect, 0, refused(RecordError::Authentication)).await;
     let reflect = |tapped: &Tapped| [&tapped.records[0][..], &tapped.reflected].concat();
-    check(&world, "reflected later", true, reflect, 1, refused(RecordError::Authentication)).await;
+    check(&parties, "reflected later", true, reflect, 1, refused(RecordError::Authentication))
+        .await;
 }
 
 /// Every bit is tried in `records.rs`; here some, through sockets and streams.
 #[tokio::test]
 async fn flipped_bits() {
-    let world = World::new();
+    let parties = Parties::new();
     for at in [8, 9, 10, 11, 18, 26] {
         for bit in [0, 7] {
             let flip = |tapped: &Tapped| {
@@ -208,7 +209,7 @@ async fn flipped_bits() {
                 records.concat()
             };
             let error = refused(RecordError::Authentication);
-            check(&world, &format!("bit {bit} of byte {at}"), true, flip, 1, error).await;
+            check(&parties, &format!("bit {bit} of byte {at}"), true, flip, 1, error).await;
         }
     }
 }
@@ -216,7 +217,7 @@ async fn flipped_bits() {
 /// An alert that nobody with keys has sealed, where a client awaits the first record.
 #[tokio::test]
 async fn a_forged_alert_is_not_accepted() {
-    let world = World::new();
+    let parties = Parties::new();
     let forged = |len: usize| {
         move |_: &Tapped| {
             let mut frame = [(4 + 3 + 16_u32).to_le_bytes(), 0x4E_u32.to_le_bytes()].concat();
@@ -227,11 +228,11 @@ async fn a_forged_alert_is_not_accepted() {
         }
     };
     let error = refused(RecordError::WrongType { found: 0x4E });
-    check(&world, "a sealed alert", true, forged(27), 0, error).await;
+    check(&parties, "a sealed alert", true, forged(27), 0, error).await;
     // In plaintext it is not even a valid alert.
     let clear = |_: &Tapped| vec![7, 0, 0, 0, 0x4F, 0, 0, 0, 0, 11, 0];
     check(
-        &world,
+        &parties,
         "an alert in plaintext",
         true,
         clear,
@@ -244,8 +245,8 @@ async fn a_forged_alert_is_not_accepted() {
 /// Part of an alert, and then the end. A server knows at once that it awaits no alert.
 #[tokio::test]
 async fn part_of_an_alert_is_a_part() {
-    let world = World::new();
-    let mut tapped = tapped(&world, Role::Client, true).await;
+    let parties = Parties::new();
+    let mut tapped = tapped(&parties, Role::Client, true).await;
     tapped.towards.write_all(&[23, 0, 0, 0, 0x4E, 0, 0, 0, 1, 2, 3]).await.unwrap();
     tapped.towards.shutdown().await.unwrap();
     let (received, found) = read_until_error(&mut tapped.victim).await;
@@ -255,8 +256,8 @@ async fn part_of_an_alert_is_a_part() {
 /// A connection that is reset is not one that ended, even if it is asked twice.
 #[tokio::test]
 async fn a_reset_is_no_clean_end() {
-    let world = World::new();
-    let mut tapped = tapped(&world, Role::Server, false).await;
+    let parties = Parties::new();
+    let mut tapped = tapped(&parties, Role::Server, false).await;
     tapped.towards.write_all(&tapped.records[0]).await.unwrap();
     let mut one = [0; 3];
     tapped.victim.read_exact(&mut one).await.unwrap();

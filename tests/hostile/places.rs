@@ -11,7 +11,7 @@ use alts::{Acceptor, connect::Settings};
 
 use crate::support::double::Double;
 use crate::support::wire::wires;
-use crate::support::{World, polling, settings};
+use crate::support::{Parties, polling, settings};
 
 fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     polling::now(|cx| std::pin::Pin::new(future).poll(cx))
@@ -20,8 +20,8 @@ fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
 /// A peer that is being told why it failed keeps its place: it costs as much as others.
 #[tokio::test(start_paused = true)]
 async fn a_place_is_kept_until_the_peer_has_been_told() {
-    let world = World::new();
-    let acceptor = world.acceptor(settings(&BufferPool::new(), |_| ()));
+    let parties = Parties::new();
+    let acceptor = parties.acceptor(settings(&BufferPool::new(), |_| ()));
     let limits = &acceptor.settings().limits;
     let ((wire, control), (_peer, _)) = wires(usize::MAX);
     control.inject(&[0xff; 100]);
@@ -70,7 +70,7 @@ async fn a_core_is_free_while_a_service_is_asked() {
 /// The figures of both sides when all timeouts and limits have the least and the largest values.
 #[tokio::test(start_paused = true)]
 async fn every_setting_takes_every_value() {
-    let world = World::new();
+    let parties = Parties::new();
     for (extreme, count) in [(Duration::ZERO, 0), (Duration::MAX, usize::MAX)] {
         let extremes = || {
             settings(&BufferPool::new(), |settings| {
@@ -88,7 +88,7 @@ async fn every_setting_takes_every_value() {
             })
         };
         let ((near, _), (far, _)) = wires(usize::MAX);
-        let (acceptor, connector) = (world.acceptor(extremes()), world.connector(extremes()));
+        let (acceptor, connector) = (parties.acceptor(extremes()), parties.connector(extremes()));
         let (near, far) = tokio::join!(connector.connect(near), acceptor.accept(far));
         if extreme.is_zero() {
             // Nothing can be done in no time, and this is said at once.

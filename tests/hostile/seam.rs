@@ -9,13 +9,13 @@ use tokio::io::AsyncReadExt;
 
 use crate::support::by_hand::{self, Peer};
 use crate::support::wire::{Control, Wire, wires};
-use crate::support::{World, assert_nothing_out, pattern, settings};
+use crate::support::{Parties, assert_nothing_out, pattern, settings};
 use crate::{error_of, read_until_error};
 
 /// A handshake of a stream of ours with a peer by hand, in which the last `held_back` bytes of the peer's handshake arrive
 /// together with `first`, made by the peer. Its end of the wire must stay, or the stream ends.
 async fn at_the_seam(
-    world: &World,
+    parties: &Parties,
     pool: &BufferPool,
     role: Role,
     held_back: usize,
@@ -24,8 +24,8 @@ async fn at_the_seam(
     let ((wire, control), (far, _)) = wires(usize::MAX);
     let settings = settings(pool, |_| ());
     let handshake = match role {
-        Role::Server => world.acceptor(settings).accept(wire),
-        Role::Client => world.connector(settings).connect(wire),
+        Role::Server => parties.acceptor(settings).accept(wire),
+        Role::Client => parties.connector(settings).connect(wire),
     };
     let ours = tokio::spawn(handshake);
     let options = {
@@ -33,7 +33,7 @@ async fn at_the_seam(
         options.close_notify = true;
         options
     };
-    let (client, server) = (world.client_handshaker(), world.server_handshaker());
+    let (client, server) = (parties.client_handshaker(), parties.server_handshaker());
     let mut session = match role {
         Role::Server => alts::handshaker::Handshaker::start(&client, Role::Client, &options),
         Role::Client => alts::handshaker::Handshaker::start(&server, Role::Server, &options),
@@ -76,13 +76,14 @@ async fn at_the_seam(
 /// where no record begins otherwise.
 #[tokio::test(start_paused = true)]
 async fn a_full_buffer_after_the_last_bytes_of_a_handshake() {
-    let world = World::new();
+    let parties = Parties::new();
     for held_back in [1, 10, 47, 48, 55, 56, 57, 63, 64, 100] {
         for len in [33_000, 33_216, 33_224, 33_280, 40_000, 70_000, 1 << 20] {
             let pool = BufferPool::new();
             let text = pattern(len - 24);
             let (mut stream, _peer, _) =
-                at_the_seam(&world, &pool, Role::Server, held_back, |peer| peer.seal(&text)).await;
+                at_the_seam(&parties, &pool, Role::Server, held_back, |peer| peer.seal(&text))
+                    .await;
             let mut received = vec![0; text.len()];
             stream.read_exact(&mut received).await.unwrap();
             assert!(received == text, "{held_back} bytes, then a record of {len}");
@@ -95,14 +96,14 @@ async fn a_full_buffer_after_the_last_bytes_of_a_handshake() {
 /// The same on the other side, where nothing that follows the handshake needs any key: garbage with a header is enough.
 #[tokio::test(start_paused = true)]
 async fn garbage_after_the_last_bytes_of_a_server() {
-    let world = World::new();
+    let parties = Parties::new();
     for held_back in [1, 10, 55, 56] {
         for len in [33_000_u32, 33_250, 40_000, 1 << 20] {
             let pool = BufferPool::new();
             let ((wire, control), (far, far_control)) = wires(usize::MAX);
-            let ours = tokio::spawn(world.connector(settings(&pool, |_| ())).connect(wire));
+            let ours = tokio::spawn(parties.connector(settings(&pool, |_| ())).connect(wire));
             let options = HandshakeOptions::default();
-            let server = world.server_handshaker();
+            let server = parties.server_handshaker();
             let mut session =
                 alts::handshaker::Handshaker::start(&server, Role::Server, &options).unwrap();
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -129,14 +130,15 @@ async fn garbage_after_the_last_bytes_of_a_server() {
 /// Whole records, parts and the end together with the handshake.
 #[tokio::test(start_paused = true)]
 async fn records_that_come_with_the_handshake() {
-    let world = World::new();
+    let parties = Parties::new();
     for role in [Role::Server, Role::Client] {
         for held_back in [1, 200] {
             let pool = BufferPool::new();
             let records = |peer: &mut Peer<Wire>| {
                 [peer.seal(b"one"), peer.seal(&[]), peer.seal(b"more")].concat()
             };
-            let (mut stream, _peer, _) = at_the_seam(&world, &pool, role, held_back, records).await;
+            let (mut stream, _peer, _) =
+                at_the_seam(&parties, &pool, role, held_back, records).await;
             let mut text = [0; 3];
             stream.read_exact(&mut text).await.unwrap();
             assert_eq!(&text, b"one");
@@ -147,7 +149,7 @@ async fn records_that_come_with_the_handshake() {
 
             let half = |peer: &mut Peer<Wire>| peer.seal(b"a record in two halves")[..30].to_vec();
             let (mut stream, mut peer, control) =
-                at_the_seam(&world, &pool, role, held_back, half).await;
+                at_the_seam(&parties, &pool, role, held_back, half).await;
             tokio::time::sleep(Duration::from_millis(1)).await;
             assert_nothing_out(&pool);
             peer.sealer = alts::record::Sealer::new(

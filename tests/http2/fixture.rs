@@ -20,7 +20,7 @@ use crate::echo::echo_client::EchoClient;
 use crate::echo::echo_server::{Echo, EchoServer};
 use crate::echo::{Caller, Message, RepeatRequest, WhoAmIRequest};
 use crate::service::EchoService;
-use crate::support::{World, settings};
+use crate::support::{Parties, settings};
 
 /// More than the largest message of these tests.
 pub(crate) const MESSAGE_LIMIT: usize = 16 << 20;
@@ -47,7 +47,7 @@ pub(crate) struct Served {
     over: Over,
     address: Option<SocketAddr>,
     folder: TempDir,
-    world: World,
+    parties: Parties,
 }
 
 impl Served {
@@ -68,7 +68,7 @@ impl Served {
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let folder = TempDir::new().unwrap();
-        let world = World::new();
+        let parties = Parties::new();
         let mut address = None;
         let serving = grpc::Server::from(server.clone());
         let done = match over {
@@ -90,14 +90,14 @@ impl Served {
             Over::Alts => {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 address = Some(listener.local_addr().unwrap());
-                let acceptor = world.acceptor(settings(&alts::pool::BufferPool::new(), |_| {}));
+                let acceptor = parties.acceptor(settings(&alts::pool::BufferPool::new(), |_| {}));
                 let incoming = acceptor.incoming(listener);
                 tokio::spawn(async move {
                     serving.serve_with_shutdown(incoming, service, stopped).await;
                 })
             }
         };
-        Self { server, seen, stop: Some(stop), done, over, address, folder, world }
+        Self { server, seen, stop: Some(stop), done, over, address, folder, parties }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -123,7 +123,7 @@ impl Served {
             }
             Over::Alts => {
                 let pool = alts::pool::BufferPool::new();
-                let connector = self.world.connector(settings(&pool, |_| {}));
+                let connector = self.parties.connector(settings(&pool, |_| {}));
                 let connector = AltsConnector::new(connector);
                 endpoint.connect_with_connector(connector).await.unwrap()
             }

@@ -31,7 +31,7 @@ DAEMONS = [(who, kind) for who in ("client", "server", "stranger") for kind in K
 
 CASES = ["unary", "stream", "connections", "deadline", "cancel", "forbidden"]
 COLUMNS = CASES + ["bytes", "target", "stranger", "restart"]
-SINGLE_BYTES = 6000
+SINGLE_BYTES = 3000
 """More than a handshake in either direction."""
 
 REKEY_RECORDS = 70_000

@@ -8,7 +8,7 @@ use alts::relay::{End, PipePool, RelayOptions, relay};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::between;
-use crate::support::{World, pattern, tcp_sockets};
+use crate::support::{Parties, pattern, tcp_sockets};
 
 /// By splice and by copying.
 fn both_paths() -> [RelayOptions; 2] {
@@ -70,9 +70,9 @@ async fn a_reset_crosses_as_a_reset_in_both_directions() {
 
 #[tokio::test]
 async fn a_secure_stream_that_is_cut_is_never_a_clean_end_on_the_plain_side() {
-    let world = World::new();
+    let parties = Parties::new();
     let options = RelayOptions::default();
-    let (mut client, secure) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let (mut client, secure) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     let (plain, mut service) = tcp_sockets().await;
     let relay = tokio::spawn(relay(secure, plain, &options));
     client.write_all(b"half of it").await.unwrap();
@@ -87,9 +87,9 @@ async fn a_secure_stream_that_is_cut_is_never_a_clean_end_on_the_plain_side() {
 
 #[tokio::test]
 async fn a_plain_side_that_is_reset_is_no_authenticated_end_on_the_secure_side() {
-    let world = World::new();
+    let parties = Parties::new();
     let options = RelayOptions::default();
-    let (mut client, secure) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let (mut client, secure) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     let (plain, mut service) = tcp_sockets().await;
     let relay = tokio::spawn(relay(secure, plain, &options));
     service.write_all(b"half of it").await.unwrap();

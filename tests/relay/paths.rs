@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::between;
-use crate::support::{World, assert_nothing_out, pattern, tcp_sockets};
+use crate::support::{Parties, assert_nothing_out, pattern, tcp_sockets};
 
 const MIB: usize = 1 << 20;
 
@@ -163,9 +163,9 @@ async fn tcp_and_unix_sockets_are_spliced_with_each_other() {
 
 #[tokio::test]
 async fn a_secured_side_is_copied_through_the_pool() {
-    let world = World::new();
+    let parties = Parties::new();
     let options = RelayOptions::default();
-    let (mut client, secure) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let (mut client, secure) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     let (plain, mut service) = tcp_sockets().await;
     assert!(secure.bare().is_none());
     let relay = tokio::spawn(relay(secure, plain, &options));
@@ -195,9 +195,9 @@ async fn a_secured_side_is_copied_through_the_pool() {
 /// A small answer must not wait in the secured side's batch until something else is sent.
 #[tokio::test]
 async fn small_messages_pass_a_secured_side_one_by_one() {
-    let world = World::new();
+    let parties = Parties::new();
     let options = RelayOptions::default();
-    let (mut client, secure) = world.tcp_pair(Settings::default(), Settings::default()).await;
+    let (mut client, secure) = parties.tcp_pair(Settings::default(), Settings::default()).await;
     let (plain, mut service) = tcp_sockets().await;
     let _relay = tokio::spawn(relay(secure, plain, &options));
     let mut received = [0; 64];

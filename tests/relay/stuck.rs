@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::between;
-use crate::support::{World, assert_nothing_out, pattern, tcp_sockets};
+use crate::support::{Parties, assert_nothing_out, pattern, tcp_sockets};
 
 /// Over on a clock that only moves when nothing else can.
 const STUCK: Duration = Duration::from_secs(3600);
@@ -127,7 +127,7 @@ async fn a_secured_and_a_plain_side_that_only_write_are_held_up_and_lose_nothing
     let options = few();
     let mut settings = Settings::default();
     settings.pool = options.pool.clone();
-    let (client, secure) = World::new().tcp_pair(Settings::default(), settings).await;
+    let (client, secure) = Parties::new().tcp_pair(Settings::default(), settings).await;
     let (plain, service) = tcp_sockets().await;
     let relay = tokio::spawn(relay(secure, plain, &options));
     both_write_and_neither_reads(client, service, &options, relay, async {}).await;

@@ -1,4 +1,4 @@
-//! A world for tests: a development authority, handshakers under its identities, and connected pairs.
+//! What tests share: a development authority, handshakers under its identities, and connected pairs.
 
 #![allow(dead_code, reason = "each test binary uses another part of it")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
@@ -25,13 +25,13 @@ pub(crate) const SERVER: &str = "spiffe://dev.local/server";
 pub(crate) const CLIENT: &str = "spiffe://dev.local/client";
 
 /// One authority and an identity for each side.
-pub(crate) struct World {
+pub(crate) struct Parties {
     pub(crate) ca: DevCa,
     pub(crate) server: Arc<Identity>,
     pub(crate) client: Arc<Identity>,
 }
 
-impl World {
+impl Parties {
     pub(crate) fn new() -> Self {
         let now = SystemTime::now();
         let ca = DevCa::new(now).unwrap();

@@ -5,7 +5,7 @@ use alts::connect::Settings;
 use alts::pool::BufferPool;
 
 use super::wire::{Control, Wire, wires};
-use super::{World, settings};
+use super::{Parties, settings};
 
 pub(crate) struct Pair {
     pub(crate) near: AltsStream<Wire>,
@@ -20,7 +20,7 @@ pub(crate) async fn pair(change: impl FnOnce(&mut Settings)) -> Pair {
     let pool = BufferPool::new();
     let ((near, near_control), (far, _)) = wires(usize::MAX);
     let settings = settings(&pool, change);
-    let (near, far) = World::new().pair_over(near, far, settings.clone(), settings).await;
+    let (near, far) = Parties::new().pair_over(near, far, settings.clone(), settings).await;
     near_control.take_counts();
     Pair { near, near_control, far, pool }
 }

@@ -15,13 +15,13 @@ use tokio_stream::StreamExt;
 
 use crate::echo::echo_client::EchoClient;
 use crate::fixture::{Over, Served, Talk, message, nothing_out};
-use crate::support::{CLIENT, World, rng::Rng, settings};
+use crate::support::{CLIENT, Parties, rng::Rng, settings};
 
 #[tokio::test]
 async fn garbage_and_silence_disturb_nobody() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
-    let (mut client, _) = served.connect(&world).await;
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
+    let (mut client, _) = served.connect(&parties).await;
     let mut talk = Talk::begin(&mut client).await;
 
     let connect = || async { TcpStream::connect(("127.0.0.1", served.port())).await.unwrap() };
@@ -44,7 +44,7 @@ async fn garbage_and_silence_disturb_nobody() {
     plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     drop(plain.read_to_end(&mut Vec::new()).await);
 
-    served.connect(&world).await.0.once(message("hello")).await.unwrap();
+    served.connect(&parties).await.0.once(message("hello")).await.unwrap();
     talk.exchange(b"still here").await;
     drop(silent);
     nothing_out(&[&served.pool]).await;
@@ -52,12 +52,12 @@ async fn garbage_and_silence_disturb_nobody() {
 
 #[tokio::test]
 async fn handshakes_are_limited() {
-    let world = World::new();
+    let parties = Parties::new();
     let mut limits = LimitOptions::default();
     (limits.half_open, limits.queue) = (2, 2);
     let limits = HandshakeLimits::new(limits);
     let pool = BufferPool::new();
-    let acceptor = world.acceptor(settings(&pool, |settings| settings.limits = limits.clone()));
+    let acceptor = parties.acceptor(settings(&pool, |settings| settings.limits = limits.clone()));
     let served =
         Served::start(&acceptor, Over::Tcp, Authorization::new(Access::authenticated())).await;
     let mut slow = Vec::new();
@@ -70,7 +70,7 @@ async fn handshakes_are_limited() {
         }
     }
     // There is no place, nor one to wait at: told so at once, while nothing else moves.
-    let error = served.connect_as(&world, CLIENT).await.unwrap_err();
+    let error = served.connect_as(&parties, CLIENT).await.unwrap_err();
     let overloaded = AlertCode::Overloaded;
     match cause_of(&error).unwrap() {
         Error::Handshake(handshaker::Error::Alert { code, .. }) => assert_eq!(*code, overloaded),
@@ -78,13 +78,13 @@ async fn handshakes_are_limited() {
     }
     assert_eq!(limits.half_open(), 2);
     drop(slow);
-    served.connect(&world).await.0.once(message("hello")).await.unwrap();
+    served.connect(&parties).await.0.once(message("hello")).await.unwrap();
 }
 
 /// As after a restart of the server: channels of one process, from one address, all at once.
 #[tokio::test]
 async fn channels_wait_for_each_other() {
-    let world = World::new();
+    let parties = Parties::new();
     let mut limits = LimitOptions::default();
     (limits.half_open, limits.half_open_per_source) = (16, 4);
     let limits = HandshakeLimits::new(limits);
@@ -92,13 +92,13 @@ async fn channels_wait_for_each_other() {
         settings.handshake_timeout = Duration::from_secs(600);
         settings.first_bytes_timeout = Duration::from_secs(600);
     };
-    let acceptor = world.acceptor(settings(&BufferPool::new(), |settings| {
+    let acceptor = parties.acceptor(settings(&BufferPool::new(), |settings| {
         settings.limits = limits.clone();
         patient(settings);
     }));
     let served =
         Served::start(&acceptor, Over::Tcp, Authorization::new(Access::authenticated())).await;
-    let connector = world.connector(settings(&BufferPool::new(), patient));
+    let connector = parties.connector(settings(&BufferPool::new(), patient));
     let mut calls = JoinSet::new();
     for _ in 0..80 {
         let (endpoint, connector) = served.endpoint(connector.clone());
@@ -113,10 +113,10 @@ async fn channels_wait_for_each_other() {
 /// What tonic makes of a listener, a stream of sockets, can be secured too, and ends when the stream has ended.
 #[tokio::test]
 async fn a_stream_of_sockets_is_a_listener() {
-    let world = World::new();
+    let parties = Parties::new();
     let (near, far) = UnixStream::pair().unwrap();
-    let acceptor = world.acceptor(Settings::default());
-    let connector = world.connector(Settings::default());
+    let acceptor = parties.acceptor(Settings::default());
+    let connector = parties.connector(Settings::default());
     let sockets = [Err(io::ErrorKind::ConnectionAborted.into()), Ok(far)];
     let incoming = acceptor.incoming(StreamListener::new(tokio_stream::iter(sockets)));
     let (accepted, connected) =

@@ -13,7 +13,7 @@ use crate::echo::echo_server::{EchoServer, SERVICE_NAME};
 use crate::echo::{RepeatRequest, WhoAmIRequest};
 use crate::fixture::{BOTH, Over, Served, Talk, message};
 use crate::service::EchoService;
-use crate::support::{CLIENT, World, pattern};
+use crate::support::{CLIENT, Parties, pattern};
 
 fn only(rule: &str) -> Policy {
     Policy::from_rules([rule]).unwrap()
@@ -29,7 +29,7 @@ fn assert_denied<T>(result: Result<T, Status>) {
 
 #[tokio::test]
 async fn rules_are_about_identities_prefixes_and_trust_domains() {
-    let world = World::new();
+    let parties = Parties::new();
     let cases = [
         ("spiffe://dev.local/web/one", true),
         ("spiffe://dev.local/web/two", false),
@@ -39,8 +39,8 @@ async fn rules_are_about_identities_prefixes_and_trust_domains() {
         ("spiffe://dev.localhost", false),
     ];
     for (rule, allowed) in cases {
-        let served = Served::with(&world, Over::Tcp, Authorization::new(only(rule))).await;
-        let mut client = served.connect_as(&world, "spiffe://dev.local/web/one").await.unwrap();
+        let served = Served::with(&parties, Over::Tcp, Authorization::new(only(rule))).await;
+        let mut client = served.connect_as(&parties, "spiffe://dev.local/web/one").await.unwrap();
         let result = client.once(message("hello")).await;
         if allowed {
             assert_eq!(result.unwrap().into_inner(), message("hello"), "{rule}");
@@ -52,31 +52,31 @@ async fn rules_are_about_identities_prefixes_and_trust_domains() {
 
 #[tokio::test]
 async fn a_denial_wins() {
-    let world = World::new();
+    let parties = Parties::new();
     let policy = Policy::own_trust_domain()
         .deny(CLIENT.parse::<alts::handshaker::identity::Rule>().unwrap());
-    let served = Served::with(&world, Over::Tcp, Authorization::new(policy)).await;
-    assert_denied(served.connect(&world).await.0.once(message("hello")).await);
-    let mut other = served.connect_as(&world, "spiffe://dev.local/other").await.unwrap();
+    let served = Served::with(&parties, Over::Tcp, Authorization::new(policy)).await;
+    assert_denied(served.connect(&parties).await.0.once(message("hello")).await);
+    let mut other = served.connect_as(&parties, "spiffe://dev.local/other").await.unwrap();
     other.once(message("hello")).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_most_specific_rule_decides() {
-    let world = World::new();
+    let parties = Parties::new();
     let authorization = Authorization::new(Policy::nobody())
         .service(SERVICE_NAME, only(CLIENT))
         .method(SERVICE_NAME, "WhoAmI", Access::authenticated())
         .method(SERVICE_NAME, "Repeat", Policy::nobody())
         .method("alts.example.Other", "Once", Access::authenticated());
-    let served = Served::with(&world, Over::Tcp, authorization).await;
+    let served = Served::with(&parties, Over::Tcp, authorization).await;
 
-    let (mut client, _) = served.connect(&world).await;
+    let (mut client, _) = served.connect(&parties).await;
     client.once(message("hello")).await.unwrap();
     client.who_am_i(WhoAmIRequest {}).await.unwrap();
     assert_denied(client.repeat(RepeatRequest::default()).await);
 
-    let mut other = served.connect_as(&world, "spiffe://dev.local/other").await.unwrap();
+    let mut other = served.connect_as(&parties, "spiffe://dev.local/other").await.unwrap();
     assert_denied(other.once(message("hello")).await);
     other.who_am_i(WhoAmIRequest {}).await.unwrap();
     assert_denied(other.repeat(RepeatRequest::default()).await);
@@ -84,10 +84,10 @@ async fn the_most_specific_rule_decides() {
 
 #[tokio::test]
 async fn what_is_not_served_is_denied_all_the_same() {
-    let world = World::new();
-    let served = Served::with(&world, Over::Tcp, Authorization::new(Policy::nobody())).await;
+    let parties = Parties::new();
+    let served = Served::with(&parties, Over::Tcp, Authorization::new(Policy::nobody())).await;
     let (endpoint, connector) =
-        served.endpoint(world.connector(alts::connect::Settings::default()));
+        served.endpoint(parties.connector(alts::connect::Settings::default()));
     let channel = endpoint.connect_with_connector(connector).await.unwrap();
     for path in ["/", "/x", "//", "/alts.example.Echo", "/alts.example.Echo/", "/a/b/c", "*"] {
         let mut grpc = tonic::client::Grpc::new(channel.clone());
@@ -100,15 +100,15 @@ async fn what_is_not_served_is_denied_all_the_same() {
 
 #[tokio::test]
 async fn every_kind_of_call_is_denied_and_the_connection_lives() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
         let authorization = Authorization::new(Policy::nobody()).method(
             SERVICE_NAME,
             "WhoAmI",
             Access::authenticated(),
         );
-        let served = Served::with(&world, over, authorization).await;
-        let (mut client, _) = served.connect(&world).await;
+        let served = Served::with(&parties, over, authorization).await;
+        let (mut client, _) = served.connect(&parties).await;
         for _ in 0..20 {
             // Nobody reads what is sent here, and all of it is on its way when the answer comes.
             assert_denied(client.once(message(pattern(1 << 20))).await);
@@ -135,15 +135,15 @@ async fn without_alts_nobody_may_call() {
 
 #[tokio::test]
 async fn one_service_by_itself() {
-    let world = World::new();
+    let parties = Parties::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
-    let acceptor = world.acceptor(alts::connect::Settings::default());
+    let acceptor = parties.acceptor(alts::connect::Settings::default());
     let service = Authorization::new(only(CLIENT)).layer(EchoServer::new(EchoService));
     let server = Server::builder().add_service(service);
     tokio::spawn(server.serve_with_incoming(acceptor.incoming(listener)));
     let connector =
-        alts::tonic::AltsConnector::new(world.connector(alts::connect::Settings::default()));
+        alts::tonic::AltsConnector::new(parties.connector(alts::connect::Settings::default()));
     let endpoint = Channel::from_shared(uri).unwrap();
     let mut client = EchoClient::new(endpoint.connect_with_connector(connector).await.unwrap());
     client.once(message("hello")).await.unwrap();
@@ -152,9 +152,9 @@ async fn one_service_by_itself() {
 
 #[tokio::test]
 async fn access_is_checked_by_interceptors_too() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
-    let (mut client, _) = served.connect(&world).await;
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
+    let (mut client, _) = served.connect(&parties).await;
     client.who_am_i(WhoAmIRequest {}).await.unwrap();
     let mut request = Request::new(());
     let access = Access::from(only(CLIENT));

@@ -9,7 +9,7 @@ use tonic::transport::Endpoint;
 
 use crate::echo::echo_client::EchoClient;
 use crate::fixture::{Over, Served, message};
-use crate::support::World;
+use crate::support::Parties;
 
 fn endpoint(port: u16) -> Endpoint {
     Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap()
@@ -17,12 +17,12 @@ fn endpoint(port: u16) -> Endpoint {
 
 #[tokio::test]
 async fn every_server_gets_its_share() {
-    let world = World::new();
+    let parties = Parties::new();
     let mut served = Vec::new();
     for _ in 0..3 {
-        served.push(Served::new(&world, Over::Tcp).await);
+        served.push(Served::new(&parties, Over::Tcp).await);
     }
-    let connector = AltsConnector::new(world.connector(Settings::default()));
+    let connector = AltsConnector::new(parties.connector(Settings::default()));
     let endpoints = served.iter().map(|served| endpoint(served.port()));
     let channel = BalancedChannel::new(endpoints, &connector);
     let mut client = EchoClient::new(channel);
@@ -44,10 +44,10 @@ async fn every_server_gets_its_share() {
 
 #[tokio::test]
 async fn a_server_that_is_gone_costs_one_call() {
-    let world = World::new();
-    let served = [Served::new(&world, Over::Tcp).await, Served::new(&world, Over::Tcp).await];
+    let parties = Parties::new();
+    let served = [Served::new(&parties, Over::Tcp).await, Served::new(&parties, Over::Tcp).await];
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let connector = AltsConnector::new(world.connector(Settings::default()));
+    let connector = AltsConnector::new(parties.connector(Settings::default()));
     let ports = [served[0].port(), gone, served[1].port()];
     let channel = BalancedChannel::new(ports.map(endpoint), &connector);
     let mut client = EchoClient::new(channel);
@@ -70,11 +70,11 @@ async fn a_server_that_is_gone_costs_one_call() {
 /// One that does not answer holds up the call that tries it, and no other.
 #[tokio::test]
 async fn a_server_that_does_not_answer_holds_up_one_call() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
     // Accepts, and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let connector = AltsConnector::new(world.connector(Settings::default()));
+    let connector = AltsConnector::new(parties.connector(Settings::default()));
     let ports = [silent.local_addr().unwrap().port(), served.port()];
     let channel = BalancedChannel::new(ports.map(endpoint), &connector);
     let client = EchoClient::new(channel);

@@ -5,14 +5,14 @@ use tonic::Code;
 
 use crate::echo::RepeatRequest;
 use crate::fixture::{BOTH, Over, Served, Talk, message, nothing_out};
-use crate::support::{World, pattern};
+use crate::support::{Parties, pattern};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unary_calls_of_every_size() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let served = Served::new(&world, over).await;
-        let (mut client, pool) = served.connect(&world).await;
+        let served = Served::new(&parties, over).await;
+        let (mut client, pool) = served.connect(&parties).await;
         nothing_out(&[&pool, &served.pool]).await;
         for len in [0, 1, 1 << 10, (16 << 10) + 1, 8 << 20] {
             let sent = message(pattern(len));
@@ -28,9 +28,9 @@ async fn unary_calls_of_every_size() {
 
 #[tokio::test]
 async fn a_message_beyond_the_limit_is_refused_and_the_connection_lives() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
-    let (mut client, _) = served.connect(&world).await;
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
+    let (mut client, _) = served.connect(&parties).await;
     let status = client.once(message(vec![0; 17 << 20])).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status}");
     client.once(message("again")).await.unwrap();
@@ -38,10 +38,10 @@ async fn a_message_beyond_the_limit_is_refused_and_the_connection_lives() {
 
 #[tokio::test]
 async fn a_chat_of_300_messages() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let served = Served::new(&world, over).await;
-        let (mut client, pool) = served.connect(&world).await;
+        let served = Served::new(&parties, over).await;
+        let (mut client, pool) = served.connect(&parties).await;
         let mut talk = Talk::begin(&mut client).await;
         for number in 0..300_usize {
             talk.exchange(&pattern(number * 7)).await;
@@ -59,9 +59,9 @@ async fn a_chat_of_300_messages() {
 
 #[tokio::test]
 async fn a_chat_without_waiting_for_answers() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
-    let (mut client, pool) = served.connect(&world).await;
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
+    let (mut client, pool) = served.connect(&parties).await;
     let sent: Vec<_> = (0..300_usize).map(|number| message(pattern(number * 100))).collect();
     let answers = client.chat(tokio_stream::iter(sent.clone())).await.unwrap().into_inner();
     let received: Vec<_> = answers.map(Result::unwrap).collect().await;
@@ -71,10 +71,10 @@ async fn a_chat_without_waiting_for_answers() {
 
 #[tokio::test]
 async fn streams_of_one_side() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let served = Served::new(&world, over).await;
-        let (mut client, pool) = served.connect(&world).await;
+        let served = Served::new(&parties, over).await;
+        let (mut client, pool) = served.connect(&parties).await;
 
         let repeated = message(pattern(3_000));
         let request = RepeatRequest { message: Some(repeated.clone()), times: 1_000 };
@@ -95,11 +95,11 @@ async fn streams_of_one_side() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_connections_at_the_same_time() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let (mut client, pool) = served.connect(&world).await;
+        let (mut client, pool) = served.connect(&parties).await;
         clients.spawn(async move {
             let large = message(pattern(1 << 20));
             for _ in 0..5 {

@@ -18,7 +18,7 @@ use crate::echo::echo_server::EchoServer;
 use crate::echo::{RepeatRequest, WhoAmIRequest};
 use crate::fixture::message;
 use crate::service::EchoService;
-use crate::support::{CLIENT, SERVER, World, pattern, settings};
+use crate::support::{CLIENT, Parties, SERVER, pattern, settings};
 
 struct Served {
     target: http::Uri,
@@ -27,11 +27,11 @@ struct Served {
     pool: BufferPool,
 }
 
-async fn serve(world: &World, access: impl Into<Access>) -> Served {
+async fn serve(parties: &Parties, access: impl Into<Access>) -> Served {
     let pool = BufferPool::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let incoming = world.acceptor(settings(&pool, |_| {})).incoming(listener);
+    let incoming = parties.acceptor(settings(&pool, |_| {})).incoming(listener);
     let service = EchoServer::new(EchoService).max_decoding_message_size(16 << 20);
     let service = Authorization::new(access).layer(Routes::new(service).prepare());
     let (stop, stopped) = oneshot::channel::<()>();
@@ -42,17 +42,17 @@ async fn serve(world: &World, access: impl Into<Access>) -> Served {
     Served { target, stop, done, pool }
 }
 
-async fn connect(world: &World, served: &Served) -> EchoClient<Channel> {
-    let connector = world.connector(settings(&BufferPool::new(), |_| {}));
+async fn connect(parties: &Parties, served: &Served) -> EchoClient<Channel> {
+    let connector = parties.connector(settings(&BufferPool::new(), |_| {}));
     let channel = Channel::connect(served.target.clone(), connector).await.unwrap();
     EchoClient::new(channel).max_decoding_message_size(16 << 20)
 }
 
 #[tokio::test]
 async fn all_kinds_of_calls_with_the_callers_identity() {
-    let world = World::new();
-    let served = serve(&world, Access::authenticated()).await;
-    let mut client = connect(&world, &served).await;
+    let parties = Parties::new();
+    let served = serve(&parties, Access::authenticated()).await;
+    let mut client = connect(&parties, &served).await;
 
     let caller = client.who_am_i(WhoAmIRequest {}).await.unwrap().into_inner();
     assert_eq!((&*caller.identity, &*caller.server), (CLIENT, SERVER));
@@ -79,17 +79,17 @@ async fn all_kinds_of_calls_with_the_callers_identity() {
 
 #[tokio::test]
 async fn authorization_denies_before_the_service() {
-    let world = World::new();
-    let served = serve(&world, Policy::from_rules(["spiffe://dev.local/other"]).unwrap()).await;
-    let status = connect(&world, &served).await.once(message("hello")).await.unwrap_err();
+    let parties = Parties::new();
+    let served = serve(&parties, Policy::from_rules(["spiffe://dev.local/other"]).unwrap()).await;
+    let status = connect(&parties, &served).await.once(message("hello")).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
 }
 
 #[tokio::test]
 async fn a_deadline_is_a_deadline_on_both_sides_of_the_head() {
-    let world = World::new();
-    let served = serve(&world, Access::authenticated()).await;
-    let mut client = connect(&world, &served).await;
+    let parties = Parties::new();
+    let served = serve(&parties, Access::authenticated()).await;
+    let mut client = connect(&parties, &served).await;
     let (_messages, silent) = tokio::sync::mpsc::channel(1);
     let mut request = Request::new(tokio_stream::wrappers::ReceiverStream::new(silent));
     request.set_timeout(Duration::from_millis(30));
@@ -106,10 +106,10 @@ async fn a_deadline_is_a_deadline_on_both_sides_of_the_head() {
 
 #[tokio::test]
 async fn why_there_is_no_connection_is_behind_the_status() {
-    let world = World::new();
-    let served = serve(&world, Access::authenticated()).await;
+    let parties = Parties::new();
+    let served = serve(&parties, Access::authenticated()).await;
     // A server of another authority.
-    let stranger = World::new().connector(settings(&BufferPool::new(), |_| {}));
+    let stranger = Parties::new().connector(settings(&BufferPool::new(), |_| {}));
     let lazy = Channel::connect_lazy(served.target.clone(), stranger).unwrap();
     let status = EchoClient::new(lazy).once(message("hello")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
@@ -128,9 +128,9 @@ async fn why_there_is_no_connection_is_behind_the_status() {
 
 #[tokio::test]
 async fn after_the_servers_end_the_client_connects_anew() {
-    let world = World::new();
-    let served = serve(&world, Access::authenticated()).await;
-    let mut client = connect(&world, &served).await;
+    let parties = Parties::new();
+    let served = serve(&parties, Access::authenticated()).await;
+    let mut client = connect(&parties, &served).await;
     client.once(message("hello")).await.unwrap();
     let address = served.target.authority().unwrap().to_string();
     served.stop.send(()).unwrap();
@@ -139,7 +139,7 @@ async fn after_the_servers_end_the_client_connects_anew() {
     assert_eq!(status.code(), Code::Unavailable, "{status}");
 
     let listener = TcpListener::bind(address).await.unwrap();
-    let incoming = world.acceptor(settings(&BufferPool::new(), |_| {})).incoming(listener);
+    let incoming = parties.acceptor(settings(&BufferPool::new(), |_| {})).incoming(listener);
     let routes = Routes::new(EchoServer::new(EchoService)).prepare();
     tokio::spawn(async move { Server::new().serve(incoming, routes).await });
     // Until back-off lets it.

@@ -9,22 +9,22 @@ use tonic::Code;
 use crate::echo::WhoAmIRequest;
 use crate::echo::echo_client::EchoClient;
 use crate::fixture::{Over, Served, message};
-use crate::support::World;
+use crate::support::Parties;
 
 fn target(port: u16) -> Uri {
     format!("http://127.0.0.1:{port}").parse().unwrap()
 }
 
-async fn servers<const N: usize>(world: &World) -> [Served; N] {
+async fn servers<const N: usize>(parties: &Parties) -> [Served; N] {
     let mut served = Vec::new();
     for _ in 0..N {
-        served.push(Served::new(world, Over::Tcp).await);
+        served.push(Served::new(parties, Over::Tcp).await);
     }
     served.try_into().ok().unwrap()
 }
 
-fn channels(world: &World, ports: impl IntoIterator<Item = u16>) -> Channels {
-    let connector = world.connector(Settings::default());
+fn channels(parties: &Parties, ports: impl IntoIterator<Item = u16>) -> Channels {
+    let connector = parties.connector(Settings::default());
     Channels::new(ports.into_iter().map(target), connector).unwrap()
 }
 
@@ -40,9 +40,9 @@ fn seen(served: &[Served]) -> Vec<usize> {
 
 #[tokio::test]
 async fn every_server_gets_its_share() {
-    let world = World::new();
-    let served: [_; 3] = servers(&world).await;
-    let mut client = EchoClient::new(channels(&world, served.iter().map(Served::port)));
+    let parties = Parties::new();
+    let served: [_; 3] = servers(&parties).await;
+    let mut client = EchoClient::new(channels(&parties, served.iter().map(Served::port)));
     calls(&mut client, 30).await;
     assert_eq!(seen(&served), [10, 10, 10]);
     // A clone goes on where the other is.
@@ -53,9 +53,9 @@ async fn every_server_gets_its_share() {
 /// A server with open calls gets no more of them than another.
 #[tokio::test]
 async fn open_calls_count() {
-    let world = World::new();
-    let served: [_; 2] = servers(&world).await;
-    let mut client = EchoClient::new(channels(&world, served.iter().map(Served::port)));
+    let parties = Parties::new();
+    let served: [_; 2] = servers(&parties).await;
+    let mut client = EchoClient::new(channels(&parties, served.iter().map(Served::port)));
     let (_say, said) = tokio::sync::mpsc::channel(1);
     let chat = client.chat(tokio_stream::wrappers::ReceiverStream::new(said)).await.unwrap();
     // The first call went to the first server, and is still open.
@@ -66,10 +66,10 @@ async fn open_calls_count() {
 
 #[tokio::test]
 async fn a_server_that_is_gone_costs_one_call() {
-    let world = World::new();
-    let served: [_; 2] = servers(&world).await;
+    let parties = Parties::new();
+    let served: [_; 2] = servers(&parties).await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let connector = world.connector(Settings::default());
+    let connector = parties.connector(Settings::default());
     let ports = [served[0].port(), gone, served[1].port()];
     // So long that no second attempt is made while the test runs.
     let hour = std::time::Duration::from_secs(3_600);
@@ -91,12 +91,12 @@ async fn a_server_that_is_gone_costs_one_call() {
 /// One that does not answer holds up the call that tries it, and no other.
 #[tokio::test]
 async fn a_server_that_does_not_answer_holds_up_one_call() {
-    let world = World::new();
-    let served: [_; 1] = servers(&world).await;
+    let parties = Parties::new();
+    let served: [_; 1] = servers(&parties).await;
     // Accepts, and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let ports = [silent.local_addr().unwrap().port(), served[0].port()];
-    let mut client = EchoClient::new(channels(&world, ports));
+    let mut client = EchoClient::new(channels(&parties, ports));
     let mut first = client.clone();
     let held_up = tokio::spawn(async move { first.once(message("hello")).await });
     let (_socket, _) = silent.accept().await.unwrap();
@@ -108,10 +108,10 @@ async fn a_server_that_does_not_answer_holds_up_one_call() {
 
 #[tokio::test]
 async fn the_list_changes() {
-    let world = World::new();
-    let served: [_; 3] = servers(&world).await;
+    let parties = Parties::new();
+    let served: [_; 3] = servers(&parties).await;
     let [one, two, three] = [0, 1, 2].map(|at| target(served[at].port()));
-    let channels = channels(&world, []);
+    let channels = channels(&parties, []);
     let mut client = EchoClient::new(channels.clone());
     let status = client.once(message("nobody")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status}");

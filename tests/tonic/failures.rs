@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 use crate::echo::echo_client::EchoClient;
 use crate::fixture::{BOTH, Over, Served, Talk, message, nothing_out};
 use crate::support::double::Double;
-use crate::support::{SERVER, World};
+use crate::support::{Parties, SERVER};
 
 /// What a call comes to without a connection, and what connecting does.
 async fn failures(served: &Served, connector: &Connector) -> (Status, tonic::transport::Error) {
@@ -47,12 +47,13 @@ async fn assert_fails(
 
 #[tokio::test]
 async fn another_server_than_expected() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let served = Served::new(&world, over).await;
+        let served = Served::new(&parties, over).await;
         let policy = Policy::from_rules(["spiffe://dev.local/other"]).unwrap();
-        let handshaker =
-            LocalHandshaker::builder(Arc::new(world.client.clone())).server_policy(policy).build();
+        let handshaker = LocalHandshaker::builder(Arc::new(parties.client.clone()))
+            .server_policy(policy)
+            .build();
         let denied = |cause: &Error| matches!(cause, Error::Handshake(HandshakeError::Denied { peer, .. }) if peer == SERVER);
         assert_fails(&served, &Connector::new(handshaker), Fault::Peer, denied).await;
     }
@@ -60,9 +61,9 @@ async fn another_server_than_expected() {
 
 #[tokio::test]
 async fn a_target_identity_that_the_server_does_not_have() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
-    let (endpoint, alts) = served.endpoint(world.connector(Settings::default()));
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
+    let (endpoint, alts) = served.endpoint(parties.connector(Settings::default()));
     let mut options = HandshakeOptions::default();
     options.target_identities = vec!["spiffe://dev.local/other".into()];
     let wrong = alts.clone().options(options.clone());
@@ -76,28 +77,28 @@ async fn a_target_identity_that_the_server_does_not_have() {
 /// The server learns who the client is after the client's handshake has ended; the refusal has to arrive all the same.
 #[tokio::test]
 async fn a_client_that_the_server_refuses() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let handshaker = LocalHandshaker::builder(Arc::new(world.server.clone()))
+        let handshaker = LocalHandshaker::builder(Arc::new(parties.server.clone()))
             .client_policy(Policy::from_rules(["spiffe://dev.local/other"]).unwrap())
             .build();
         let authorization = Authorization::new(Access::authenticated());
         let served = Served::start(&Acceptor::new(handshaker), over, authorization).await;
-        let connector = world.connector(Settings::default());
+        let connector = parties.connector(Settings::default());
         let refused = |cause: &Error| {
             let denied = AlertCode::AccessDenied;
             matches!(cause, Error::Handshake(HandshakeError::Alert { code, .. }) if *code == denied)
         };
         assert_fails(&served, &connector, Fault::Refused, refused).await;
-        served.connect_as(&world, "spiffe://dev.local/other").await.unwrap();
+        served.connect_as(&parties, "spiffe://dev.local/other").await.unwrap();
         nothing_out(&[&served.pool, &connector.settings().pool]).await;
     }
 }
 
 #[tokio::test]
 async fn no_handshaker() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
     let gone = |cause: &Error| matches!(cause, Error::Handshake(HandshakeError::Unavailable(text)) if text == "nobody listens there");
     let nobody = || Poll::Ready(Err(HandshakeError::Unavailable("nobody listens there".into())));
     let connector = Connector::new(Double::answering(nobody));
@@ -106,7 +107,7 @@ async fn no_handshaker() {
 
 #[tokio::test]
 async fn a_server_that_does_not_speak_alts() {
-    let world = World::new();
+    let parties = Parties::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(
@@ -114,7 +115,7 @@ async fn a_server_that_does_not_speak_alts() {
             .add_routes(tonic::service::Routes::default())
             .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)),
     );
-    let connector = AltsConnector::new(world.connector(Settings::default()));
+    let connector = AltsConnector::new(parties.connector(Settings::default()));
     let endpoint = Endpoint::from_shared(uri).unwrap();
     let error = endpoint.connect_with_connector(connector).await.unwrap_err();
     let cause = cause_of(&error).unwrap();
@@ -123,8 +124,8 @@ async fn a_server_that_does_not_speak_alts() {
 
 #[tokio::test]
 async fn nobody_there() {
-    let world = World::new();
-    let alts = || world.connector(Settings::default());
+    let parties = Parties::new();
+    let alts = || parties.connector(Settings::default());
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
     let channel = endpoint.connect_with_connector_lazy(AltsConnector::new(alts()));
@@ -146,9 +147,9 @@ async fn nobody_there() {
 /// An IPv6 address has brackets in a URI; a Unix path can be in one; and there are other ways to a server.
 #[tokio::test]
 async fn uris() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
-    let alts = || world.connector(Settings::default());
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
+    let alts = || parties.connector(Settings::default());
     let port = served.port();
 
     let endpoint = Endpoint::from_shared(format!("http://localhost:{port}")).unwrap();
@@ -168,7 +169,7 @@ async fn uris() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
-    let acceptor = world.acceptor(Settings::default());
+    let acceptor = parties.acceptor(Settings::default());
     tokio::spawn(
         tonic::transport::Server::builder()
             .add_service(crate::echo::echo_server::EchoServer::new(crate::service::EchoService))
@@ -183,9 +184,9 @@ async fn uris() {
 /// Whatever is between: an `io::Error` hides what is inside it from `source`.
 #[tokio::test]
 async fn the_cause_is_found_inside_an_io_error() {
-    let world = World::new();
+    let parties = Parties::new();
     let dial = |_| async { Err::<tokio::net::TcpStream, _>(Error::WriteAfterShutdown.into()) };
-    let connector = AltsConnector::dial(world.connector(Settings::default()), dial);
+    let connector = AltsConnector::dial(parties.connector(Settings::default()), dial);
     let endpoint = Endpoint::from_static("http://localhost");
     let error = endpoint.connect_with_connector(connector).await.unwrap_err();
     assert_eq!(cause_of(&error), Some(&Error::WriteAfterShutdown));
@@ -194,8 +195,8 @@ async fn the_cause_is_found_inside_an_io_error() {
 /// Somebody on the path changes a byte while a call goes on.
 #[tokio::test]
 async fn a_changed_record_fails_the_call() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
     let port = served.port();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
@@ -217,7 +218,7 @@ async fn a_changed_record_fails_the_call() {
             }
         }
     });
-    let connector = AltsConnector::new(world.connector(Settings::default()));
+    let connector = AltsConnector::new(parties.connector(Settings::default()));
     let channel = Endpoint::from_shared(uri).unwrap().connect_with_connector(connector).await;
     let mut client = EchoClient::new(channel.unwrap());
     let mut talk = Talk::begin(&mut client).await;

@@ -21,7 +21,7 @@ use crate::echo::echo_client::EchoClient;
 use crate::echo::echo_server::{Echo, EchoServer};
 use crate::echo::{Caller, Message, RepeatRequest, WhoAmIRequest};
 use crate::service::EchoService;
-use crate::support::{SERVER, World, settings};
+use crate::support::{Parties, SERVER, settings};
 
 /// More than the largest message of these tests.
 const MESSAGE_LIMIT: usize = 16 << 20;
@@ -50,13 +50,13 @@ enum Place {
 
 impl Served {
     /// Lets everybody call whom the handshake lets in.
-    pub(crate) async fn new(world: &World, over: Over) -> Self {
-        Self::with(world, over, Authorization::new(Access::authenticated())).await
+    pub(crate) async fn new(parties: &Parties, over: Over) -> Self {
+        Self::with(parties, over, Authorization::new(Access::authenticated())).await
     }
 
-    pub(crate) async fn with(world: &World, over: Over, authorization: Authorization) -> Self {
+    pub(crate) async fn with(parties: &Parties, over: Over, authorization: Authorization) -> Self {
         let pool = BufferPool::new();
-        let acceptor = world.acceptor(settings(&pool, |_| {}));
+        let acceptor = parties.acceptor(settings(&pool, |_| {}));
         Self::start(&acceptor, over, authorization).await
     }
 
@@ -121,20 +121,20 @@ impl Served {
     }
 
     /// A client with the identity that it should have, and its pool.
-    pub(crate) async fn connect(&self, world: &World) -> (EchoClient<Channel>, BufferPool) {
+    pub(crate) async fn connect(&self, parties: &Parties) -> (EchoClient<Channel>, BufferPool) {
         let pool = BufferPool::new();
-        let connector = world.connector(settings(&pool, |_| {}));
+        let connector = parties.connector(settings(&pool, |_| {}));
         (self.connect_with(connector).await.unwrap(), pool)
     }
 
     /// A client with another identity of the same authority.
     pub(crate) async fn connect_as(
         &self,
-        world: &World,
+        parties: &Parties,
         name: &str,
     ) -> Result<EchoClient<Channel>, tonic::transport::Error> {
         let now = SystemTime::now();
-        let identity = world.ca.issue(name, now).unwrap().identity(now).unwrap();
+        let identity = parties.ca.issue(name, now).unwrap().identity(now).unwrap();
         let servers = Policy::from_rules([SERVER]).unwrap();
         let handshaker =
             LocalHandshaker::builder(Arc::new(identity)).server_policy(servers).build();

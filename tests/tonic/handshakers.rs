@@ -16,7 +16,7 @@ use tonic::Code;
 
 use crate::echo::WhoAmIRequest;
 use crate::fixture::{Over, Served, message};
-use crate::support::World;
+use crate::support::Parties;
 use crate::support::by_hand::altered;
 
 const ACCOUNT: &str = "web@shop.example.iam";
@@ -68,14 +68,14 @@ impl HandshakeSession for Session {
     }
 }
 
-async fn served(world: &World, access: impl Into<Access>) -> Served {
-    let acceptor = Acceptor::new(Service(world.server_handshaker()));
+async fn served(parties: &Parties, access: impl Into<Access>) -> Served {
+    let acceptor = Acceptor::new(Service(parties.server_handshaker()));
     Served::start(&acceptor, Over::Tcp, Authorization::new(access)).await
 }
 
 #[tokio::test]
 async fn names_of_another_kind() {
-    let world = World::new();
+    let parties = Parties::new();
     let cases = [
         (Access::from(Policy::nobody()).allow_name(ACCOUNT), true),
         (Access::from(Policy::nobody()).allow_name("WEB@shop.example.iam"), false),
@@ -83,8 +83,8 @@ async fn names_of_another_kind() {
         (Access::authenticated(), true),
     ];
     for (access, allowed) in cases {
-        let served = served(&world, access).await;
-        let connector = Connector::new(Service(world.client_handshaker()));
+        let served = served(&parties, access).await;
+        let connector = Connector::new(Service(parties.client_handshaker()));
         let mut client = served.connect_with(connector).await.unwrap();
         let code =
             client.once(message("hello")).await.map_or_else(|status| status.code(), |_| Code::Ok);
@@ -94,9 +94,9 @@ async fn names_of_another_kind() {
 
 #[tokio::test]
 async fn handlers_see_the_service_s_names() {
-    let world = World::new();
-    let served = served(&world, Access::authenticated()).await;
-    let connector = Connector::new(Service(world.client_handshaker()));
+    let parties = Parties::new();
+    let served = served(&parties, Access::authenticated()).await;
+    let connector = Connector::new(Service(parties.client_handshaker()));
     let mut client = served.connect_with(connector).await.unwrap();
     let answer = client.who_am_i(WhoAmIRequest {}).await.unwrap().into_inner();
     assert_eq!(
@@ -108,16 +108,16 @@ async fn handlers_see_the_service_s_names() {
 /// This side's name has no trust domain, the peer's has one: rules about peers hold, "own trust domain" matches nobody.
 #[tokio::test]
 async fn a_server_without_a_trust_domain() {
-    let world = World::new();
+    let parties = Parties::new();
     let cases = [
         (Policy::own_trust_domain(), Code::PermissionDenied),
         (Policy::from_rules(["spiffe://dev.local"]).unwrap(), Code::Ok),
     ];
     for (policy, expected) in cases {
         let unnamed = |result: &mut HandshakeResult| result.local = "us@shop.example.iam".into();
-        let acceptor = Acceptor::new(altered(world.server_handshaker(), unnamed));
+        let acceptor = Acceptor::new(altered(parties.server_handshaker(), unnamed));
         let served = Served::start(&acceptor, Over::Tcp, Authorization::new(policy)).await;
-        let (mut client, _) = served.connect(&world).await;
+        let (mut client, _) = served.connect(&parties).await;
         let code =
             client.once(message("hello")).await.map_or_else(|status| status.code(), |_| Code::Ok);
         assert_eq!(code, expected);

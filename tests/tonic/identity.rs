@@ -6,14 +6,14 @@ use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
 
 use crate::echo::WhoAmIRequest;
 use crate::fixture::{BOTH, Over, Served};
-use crate::support::{CLIENT, SERVER, World};
+use crate::support::{CLIENT, Parties, SERVER};
 
 #[tokio::test]
 async fn handlers_see_who_calls() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let served = Served::new(&world, over).await;
-        let (mut client, _) = served.connect(&world).await;
+        let served = Served::new(&parties, over).await;
+        let (mut client, _) = served.connect(&parties).await;
         let answer = client.who_am_i(WhoAmIRequest {}).await.unwrap().into_inner();
         assert_eq!((answer.identity.as_str(), answer.server.as_str()), (CLIENT, SERVER));
 
@@ -48,10 +48,10 @@ async fn handlers_see_who_calls() {
 
 #[tokio::test]
 async fn each_connection_has_its_own() {
-    let world = World::new();
-    let served = Served::new(&world, Over::Tcp).await;
+    let parties = Parties::new();
+    let served = Served::new(&parties, Over::Tcp).await;
     for name in ["spiffe://dev.local/one", "spiffe://dev.local/two"] {
-        let mut client = served.connect_as(&world, name).await.unwrap();
+        let mut client = served.connect_as(&parties, name).await.unwrap();
         for _ in 0..2 {
             let answer = client.who_am_i(WhoAmIRequest {}).await.unwrap().into_inner();
             assert_eq!(answer.identity, name);

@@ -5,14 +5,14 @@ use std::time::Duration;
 use tonic::{Code, Request};
 
 use crate::fixture::{BOTH, Served, Talk, message, nothing_out};
-use crate::support::World;
+use crate::support::Parties;
 
 #[tokio::test]
 async fn a_deadline_ends_a_call_and_not_the_connection() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let served = Served::new(&world, over).await;
-        let (mut client, pool) = served.connect(&world).await;
+        let served = Served::new(&parties, over).await;
+        let (mut client, pool) = served.connect(&parties).await;
         // The server waits for more, and there is no more.
         let mut request = Request::new(tokio_stream::pending());
         request.set_timeout(Duration::from_millis(50));
@@ -26,10 +26,10 @@ async fn a_deadline_ends_a_call_and_not_the_connection() {
 
 #[tokio::test]
 async fn the_server_learns_that_a_call_was_cancelled() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let served = Served::new(&world, over).await;
-        let (mut client, pool) = served.connect(&world).await;
+        let served = Served::new(&parties, over).await;
+        let (mut client, pool) = served.connect(&parties).await;
         let mut kept = Talk::begin(&mut client).await;
         let mut dropped = Talk::begin(&mut client).await;
         kept.exchange(b"one").await;
@@ -44,10 +44,10 @@ async fn the_server_learns_that_a_call_was_cancelled() {
 
 #[tokio::test]
 async fn calls_end_when_their_client_goes_away() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let served = Served::new(&world, over).await;
-        let (mut client, _pool) = served.connect(&world).await;
+        let served = Served::new(&parties, over).await;
+        let (mut client, _pool) = served.connect(&parties).await;
         let mut talk = Talk::begin(&mut client).await;
         talk.exchange(b"hello").await;
         drop((talk, client));

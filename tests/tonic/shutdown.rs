@@ -4,20 +4,20 @@ use tokio_stream::StreamExt;
 use tonic::Code;
 
 use crate::fixture::{BOTH, Served, Talk, message};
-use crate::support::World;
+use crate::support::Parties;
 
 #[tokio::test]
 async fn a_call_in_flight_ends_by_itself() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let mut served = Served::new(&world, over).await;
-        let (mut client, _) = served.connect(&world).await;
+        let mut served = Served::new(&parties, over).await;
+        let (mut client, _) = served.connect(&parties).await;
         let mut talk = Talk::begin(&mut client).await;
         talk.exchange(b"before").await;
         served.stop();
         // No new connections: the listener is gone.
         let (endpoint, connector) =
-            served.endpoint(world.connector(alts::connect::Settings::default()));
+            served.endpoint(parties.connector(alts::connect::Settings::default()));
         while endpoint.connect_with_connector(connector.clone()).await.is_ok() {
             tokio::task::yield_now().await;
         }
@@ -34,10 +34,10 @@ async fn a_call_in_flight_ends_by_itself() {
 
 #[tokio::test]
 async fn idle_connections_do_not_keep_a_server() {
-    let world = World::new();
+    let parties = Parties::new();
     for over in BOTH {
-        let served = Served::new(&world, over).await;
-        let (mut client, pool) = served.connect(&world).await;
+        let served = Served::new(&parties, over).await;
+        let (mut client, pool) = served.connect(&parties).await;
         client.once(message("hello")).await.unwrap();
         let server_pool = served.pool.clone();
         served.end().await;

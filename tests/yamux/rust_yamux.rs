@@ -16,7 +16,7 @@ use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompat
 use yamux::{Connection, ConnectionError, Mode};
 
 use crate::config;
-use crate::support::{World, pattern, settings, tcp_sockets};
+use crate::support::{Parties, pattern, settings, tcp_sockets};
 
 type Theirs = Compat<yamux::Stream>;
 
@@ -110,7 +110,7 @@ async fn pairs() -> Vec<(&'static str, Pair)> {
         pairs.push(("TCP", pair_over(near, far, client)));
         let pool = BufferPool::new();
         let (near, far) =
-            World::new().tcp_pair(settings(&pool, |_| ()), settings(&pool, |_| ())).await;
+            Parties::new().tcp_pair(settings(&pool, |_| ()), settings(&pool, |_| ())).await;
         pairs.push(("alts", pair_over(near, far, client)));
     }
     pairs

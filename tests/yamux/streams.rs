@@ -9,7 +9,7 @@ use alts::yamux::{ConfigError, Error, ReadHalf, Session, Stream, WriteHalf};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{World, assert_nothing_out, pattern, settings, tcp_sockets};
+use crate::support::{Parties, assert_nothing_out, pattern, settings, tcp_sockets};
 use crate::{both, config, connected};
 
 /// Accepts streams and sends back what comes.
@@ -72,7 +72,8 @@ async fn many_streams_over_tcp() {
 #[tokio::test]
 async fn many_streams_over_alts() {
     let pool = BufferPool::new();
-    let (near, far) = World::new().tcp_pair(settings(&pool, |_| ()), settings(&pool, |_| ())).await;
+    let (near, far) =
+        Parties::new().tcp_pair(settings(&pool, |_| ()), settings(&pool, |_| ())).await;
     exchange(near, far, 20, 400_000).await;
     assert_nothing_out(&pool);
 }

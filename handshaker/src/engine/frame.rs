@@ -77,18 +77,73 @@ fn too_large(frame_len: u64) -> Error {
     Error::peer(AlertCode::TooLarge, format!("a frame says it has {frame_len} bytes"))
 }
 
-/// Whether `bytes` are the beginning of a frame, and not all of it. What cannot become a frame is none.
+/// Follows a stream of frames, to know where they end. Bytes that cannot be frames are followed by nothing but such bytes.
 #[cfg(feature = "remote")]
-pub(crate) fn is_part_of_a_frame(bytes: &[u8]) -> bool {
-    if let Some(header) = bytes.first_chunk() {
-        return Header::load(*header).is_ok_and(|header| bytes.len() < header.frame_len);
+#[derive(Debug, Default)]
+pub(crate) struct FrameTracker(At);
+
+#[cfg(feature = "remote")]
+#[derive(Debug)]
+enum At {
+    /// In a header, behind this many bytes of it.
+    Header([u8; HEADER_LEN], usize),
+    /// In a body, of which this many bytes are missing.
+    Body(usize),
+    NoFrame,
+}
+
+#[cfg(feature = "remote")]
+impl Default for At {
+    fn default() -> Self {
+        Self::Header([0; HEADER_LEN], 0)
     }
-    bytes.iter().enumerate().all(|(at, byte)| match at {
-        0 => true,
-        1 => usize::from(*byte) <= MAX_FRAME >> 8,
-        4 => FrameKind::ALL.into_iter().any(|kind| kind as u32 == u32::from(*byte)),
-        _ => *byte == 0,
-    })
+}
+
+#[cfg(feature = "remote")]
+impl FrameTracker {
+    /// Goes on by `bytes`. Whether a frame ended in them, or they cannot be frames: what is of use to whoever takes frames.
+    pub(crate) fn advance(&mut self, mut bytes: &[u8]) -> bool {
+        let mut ended = false;
+        while !bytes.is_empty() {
+            self.0 = match self.0 {
+                At::NoFrame => return true,
+                At::Header(mut header, have) => {
+                    let count = bytes.len().min(HEADER_LEN - have);
+                    let (some, rest) = bytes.split_at(count);
+                    header[have..have + count].copy_from_slice(some);
+                    bytes = rest;
+                    match (have + count, Header::load(header)) {
+                        (HEADER_LEN, Ok(header)) => At::Body(header.frame_len - HEADER_LEN),
+                        (have, _) if can_be_a_header(&header[..have]) => At::Header(header, have),
+                        _ => At::NoFrame,
+                    }
+                }
+                At::Body(missing) => {
+                    let count = bytes.len().min(missing);
+                    bytes = &bytes[count..];
+                    At::Body(missing - count)
+                }
+            };
+            match self.0 {
+                At::Body(0) => (ended, self.0) = (true, At::default()),
+                At::NoFrame => ended = true,
+                At::Header(..) | At::Body(_) => (),
+            }
+        }
+        ended
+    }
+}
+
+/// Whether fewer bytes than a header's may become one.
+#[cfg(feature = "remote")]
+fn can_be_a_header(bytes: &[u8]) -> bool {
+    bytes.len() < HEADER_LEN
+        && bytes.iter().enumerate().all(|(at, byte)| match at {
+            0 => true,
+            1 => usize::from(*byte) <= MAX_FRAME >> 8,
+            4 => FrameKind::ALL.into_iter().any(|kind| kind as u32 == u32::from(*byte)),
+            _ => *byte == 0,
+        })
 }
 
 /// Whether `bytes` begin with a client's whole first message.
@@ -191,6 +246,45 @@ mod tests {
     fn the_whole_type_word_counts() {
         for word in [0, 6, 0x40, 0x45, 0x4d, 0x50, 0x141, 0x4100_0000, u32::MAX] {
             assert_eq!(load(64, word), Err(AlertCode::UnexpectedMessage), "{word:#x}");
+        }
+    }
+
+    /// However the bytes are cut, the same frames end, where they end.
+    #[cfg(feature = "remote")]
+    #[test]
+    fn frames_are_followed_across_cuts() {
+        let mut stream = Vec::new();
+        let mut ends = Vec::new();
+        // A frame of nothing but a header, one whose body reads like a header, and one of many bytes.
+        let bodies: [&[u8]; 3] = [b"", &[4, 0, 0, 0, 0x42, 0, 0, 0, 9], &[0; 700]];
+        for body in bodies {
+            write(&mut stream, FrameKind::ServerInit, |out| out.extend_from_slice(body));
+            ends.push(stream.len());
+        }
+        for one in 0..=stream.len() {
+            for two in [one, one + 1, one + 7, one + 8, one + 9, stream.len() - 1] {
+                let two = two.clamp(one, stream.len());
+                let mut tracker = FrameTracker::default();
+                for piece in [0..one, one..two, two..stream.len()] {
+                    let ended = ends.iter().any(|end| piece.start < *end && *end <= piece.end);
+                    assert_eq!(tracker.advance(&stream[piece.clone()]), ended, "{piece:?}");
+                }
+            }
+        }
+    }
+
+    #[cfg(feature = "remote")]
+    #[test]
+    fn what_cannot_be_a_frame_is_not_waited_for() {
+        for bytes in [&b"\0\xff"[..], b"\x08\0\0\0\x01", b"\x03\0\0\0\x41\0\0\0", b"GET / HT"] {
+            let mut tracker = FrameTracker::default();
+            for byte in &bytes[..bytes.len() - 1] {
+                tracker.advance(&[*byte]);
+            }
+            assert!(tracker.advance(&bytes[bytes.len() - 1..]), "{bytes:?}");
+            assert!(tracker.advance(b"x"), "{bytes:?}");
+            // Nothing is no news.
+            assert!(!tracker.advance(b""), "{bytes:?}");
         }
     }
 

@@ -17,7 +17,7 @@ use super::Shared;
 use super::answer::{self, broken, check_status};
 use super::turns::{Parked, Turn};
 use crate::alert::AlertCode;
-use crate::engine::{begins_with_an_offer, clear_alert, is_part_of_a_frame};
+use crate::engine::{FrameTracker, begins_with_an_offer, clear_alert};
 use crate::error::Error;
 use crate::proto::handshaker_req::ReqOneof;
 use crate::proto::handshaker_service_client::HandshakerServiceClient;
@@ -45,6 +45,8 @@ pub(super) struct RemoteSession {
     options: HandshakeOptions,
     /// What the service has not taken yet, or not been asked about: a part of a message is no use to it.
     left: Vec<u8>,
+    /// Follows all bytes of the peer: a service may have taken a part of a frame, so `left` need not begin with one.
+    frames: FrameTracker,
     state: State,
     /// A client of `altsh1` has made an offer, and there was no answer yet: an alert is in plaintext, and needs no service.
     may_be_refused: bool,
@@ -72,8 +74,8 @@ pub(super) struct Call {
 
 impl RemoteSession {
     pub(super) fn new(shared: Arc<Shared>, role: Role, options: HandshakeOptions) -> Self {
-        let (left, state) = (Vec::new(), State::Start);
-        Self { shared, role, options, left, state, may_be_refused: false }
+        let (left, frames, state) = (Vec::new(), FrameTracker::default(), State::Start);
+        Self { shared, role, options, left, frames, state, may_be_refused: false }
     }
 
     /// Puts the next question, if there is one.
@@ -106,15 +108,14 @@ impl RemoteSession {
         }
     }
 
-    /// Whether there is nothing to ask yet: the peer has said nothing, or a part of a message.
-    fn awaits_more(&self, received: &[u8]) -> bool {
+    /// Whether there is nothing to ask yet: the peer has said nothing, or did not finish a message.
+    fn awaits_more(&mut self, received: &[u8]) -> bool {
         let peer_is_next = match self.state {
             State::Start => self.role == Role::Server,
             State::Answered(_) => true,
             State::Asking(..) | State::Over(_) => false,
         };
-        peer_is_next
-            && (received.is_empty() || is_part_of_a_frame(&[&self.left, received].concat()))
+        peer_is_next && !self.frames.advance(received)
     }
 
     /// The alert that a handshaker of this process would have sent.

@@ -187,13 +187,13 @@ pub(crate) fn us(home: &Authority, trust: TrustBundles) -> Arc<Identity> {
 }
 
 /// A verifier's side: the root of example.org, and an identity that trusts it.
-pub(crate) struct World {
+pub(crate) struct Setup {
     pub(crate) home: Authority,
     pub(crate) us: Arc<Identity>,
     pub(crate) verifier: ChainVerifier,
 }
 
-impl World {
+impl Setup {
     pub(crate) fn new() -> Self {
         let home = Authority::root("home");
         let us = us(&home, trust(&[("example.org", &home)]));

@@ -11,7 +11,7 @@ use alts_handshaker::identity::{
 use rcgen::SerialNumber;
 
 use super::authority::{
-    Authority, HOUR, Leaf, NOW, World, at, date, domain, leaf_params, now, trust, us,
+    Authority, HOUR, Leaf, NOW, Setup, at, date, domain, leaf_params, now, trust, us,
 };
 
 fn stats(hits: u64, misses: u64) -> CacheStats {
@@ -22,35 +22,35 @@ fn stats(hits: u64, misses: u64) -> CacheStats {
 
 #[test]
 fn a_chain_is_verified_once() {
-    let world = World::new();
-    let leaf = world.home.leaf("spiffe://example.org/peer");
-    let first = leaf.prove(&world.verify(&[&leaf.der]).unwrap());
-    let second = leaf.prove(&world.verify(&[&leaf.der]).unwrap());
+    let setup = Setup::new();
+    let leaf = setup.home.leaf("spiffe://example.org/peer");
+    let first = leaf.prove(&setup.verify(&[&leaf.der]).unwrap());
+    let second = leaf.prove(&setup.verify(&[&leaf.der]).unwrap());
     assert!(Arc::ptr_eq(&first, &second));
-    assert_eq!(world.verifier.cache_stats(), stats(1, 1));
+    assert_eq!(setup.verifier.cache_stats(), stats(1, 1));
 }
 
 /// The certificates of others are public: who only shows them leaves no trace.
 #[test]
 fn only_who_proves_to_have_the_key_is_remembered() {
-    let world = World::new();
-    let leaf = world.home.leaf("spiffe://example.org/peer");
+    let setup = Setup::new();
+    let leaf = setup.home.leaf("spiffe://example.org/peer");
     for _ in 0..3 {
-        let claimed = world.verify(&[&leaf.der]).unwrap();
+        let claimed = setup.verify(&[&leaf.der]).unwrap();
         let forged =
             claimed.verify_signature(SignatureScheme::ECDSA_P256_SHA256, b"handshake", &[1; 70]);
         assert_eq!(forged, Err(BadSignature));
     }
-    assert_eq!(world.verifier.cache_stats(), stats(0, 3));
-    leaf.prove(&world.verify(&[&leaf.der]).unwrap());
-    world.verify(&[&leaf.der]).unwrap();
-    assert_eq!(world.verifier.cache_stats(), stats(1, 4));
+    assert_eq!(setup.verifier.cache_stats(), stats(0, 3));
+    leaf.prove(&setup.verify(&[&leaf.der]).unwrap());
+    setup.verify(&[&leaf.der]).unwrap();
+    assert_eq!(setup.verifier.cache_stats(), stats(1, 4));
 }
 
 /// One leaf with a thousand different certificates behind it is one entry, and puts nobody else out.
 #[test]
 fn certificates_that_are_not_needed_make_no_difference() {
-    let World { home, us, .. } = World::new();
+    let Setup { home, us, .. } = Setup::new();
     let verifier = ChainVerifier::with_cache(2, Duration::from_secs(5 * 60));
     let verify = |chain: &[&[u8]]| verifier.verify(&us, chain, Role::Client, now()).unwrap();
     let middle = home.intermediate("middle");
@@ -71,62 +71,62 @@ fn certificates_that_are_not_needed_make_no_difference() {
 
 #[test]
 fn chains_are_told_apart_by_all_their_bytes() {
-    let world = World::new();
-    let middle = world.home.intermediate("middle");
+    let setup = Setup::new();
+    let middle = setup.home.intermediate("middle");
     let leaf = middle.leaf("spiffe://example.org/peer");
-    leaf.prove(&world.verify(&[&leaf.der, &middle.der]).unwrap());
+    leaf.prove(&setup.verify(&[&leaf.der, &middle.der]).unwrap());
     // The same bytes, divided otherwise.
     let glued = [&leaf.der[..], &middle.der].concat();
-    assert!(world.verify(&[&glued]).is_err());
-    assert!(world.verify(&[&leaf.der]).is_err());
-    assert_eq!(world.verifier.cache_stats().hits, 0);
+    assert!(setup.verify(&[&glued]).is_err());
+    assert!(setup.verify(&[&leaf.der]).is_err());
+    assert_eq!(setup.verifier.cache_stats().hits, 0);
     // Another leaf for the same key.
     let key = rcgen::KeyPair::from_pem(&leaf.key_pem).unwrap();
     let again = middle.issue_for(&leaf_params("spiffe://example.org/peer"), &key);
-    again.prove(&world.verify(&[&again.der, &middle.der]).unwrap());
-    assert_eq!(world.verifier.cache_stats().hits, 0);
+    again.prove(&setup.verify(&[&again.der, &middle.der]).unwrap());
+    assert_eq!(setup.verifier.cache_stats().hits, 0);
 }
 
 #[test]
 fn a_role_is_verified_on_its_own_and_shares_the_identity() {
-    let world = World::new();
+    let setup = Setup::new();
     let mut params = leaf_params("spiffe://example.org/peer");
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-    let server_only = world.home.issue(&params);
-    assert!(world.verify_at(&[&server_only.der], Role::Server, now()).is_ok());
+    let server_only = setup.home.issue(&params);
+    assert!(setup.verify_at(&[&server_only.der], Role::Server, now()).is_ok());
     assert_eq!(
-        world.verify_at(&[&server_only.der], Role::Client, now()),
+        setup.verify_at(&[&server_only.der], Role::Client, now()),
         Err(CertificateError::WrongExtendedKeyUsage)
     );
 
-    let both = world.home.leaf("spiffe://example.org/both");
-    let client = both.prove(&world.verify_at(&[&both.der], Role::Client, now()).unwrap());
-    let server = both.prove(&world.verify_at(&[&both.der], Role::Server, now()).unwrap());
-    assert_eq!(world.verifier.cache_stats(), stats(0, 4));
+    let both = setup.home.leaf("spiffe://example.org/both");
+    let client = both.prove(&setup.verify_at(&[&both.der], Role::Client, now()).unwrap());
+    let server = both.prove(&setup.verify_at(&[&both.der], Role::Server, now()).unwrap());
+    assert_eq!(setup.verifier.cache_stats(), stats(0, 4));
     assert!(Arc::ptr_eq(client.peer(), server.peer()));
 }
 
 #[test]
 fn an_entry_lasts_five_minutes_and_its_identity_longer() {
-    let world = World::new();
-    let leaf = world.home.leaf("spiffe://example.org/peer");
-    let verify = |time| leaf.prove(&world.verify_at(&[&leaf.der], Role::Client, time).unwrap());
+    let setup = Setup::new();
+    let leaf = setup.home.leaf("spiffe://example.org/peer");
+    let verify = |time| leaf.prove(&setup.verify_at(&[&leaf.der], Role::Client, time).unwrap());
     let first = verify(at(NOW));
     verify(at(NOW + 299));
-    assert_eq!(world.verifier.cache_stats(), stats(1, 1));
+    assert_eq!(setup.verifier.cache_stats(), stats(1, 1));
     let later = verify(at(NOW + 300));
-    assert_eq!(world.verifier.cache_stats(), stats(1, 2));
+    assert_eq!(setup.verifier.cache_stats(), stats(1, 2));
     assert!(Arc::ptr_eq(&first, &later), "equal results are shared");
     verify(at(NOW + 599));
-    assert_eq!(world.verifier.cache_stats(), stats(2, 2));
+    assert_eq!(setup.verifier.cache_stats(), stats(2, 2));
     // A clock set back makes nothing fresh.
     verify(at(NOW + 100));
-    assert_eq!(world.verifier.cache_stats(), stats(2, 3));
+    assert_eq!(setup.verifier.cache_stats(), stats(2, 3));
 }
 
 #[test]
 fn nobody_can_ask_for_more_than_five_minutes() {
-    let World { home, us, .. } = World::new();
+    let Setup { home, us, .. } = Setup::new();
     let leaf = home.leaf("spiffe://example.org/peer");
     let verifier = ChainVerifier::with_cache(10, Duration::from_secs(60 * 60));
     for time in [NOW, NOW + 300] {
@@ -137,36 +137,36 @@ fn nobody_can_ask_for_more_than_five_minutes() {
 
 #[test]
 fn a_hit_is_still_subject_to_validity() {
-    let world = World::new();
+    let setup = Setup::new();
     let mut params = leaf_params("spiffe://example.org/peer");
     params.not_before = date(NOW - 10);
     params.not_after = date(NOW + 10);
-    let leaf = world.home.issue(&params);
+    let leaf = setup.home.issue(&params);
     let verify = |time| {
-        let claimed = world.verify_at(&[&leaf.der], Role::Client, time)?;
+        let claimed = setup.verify_at(&[&leaf.der], Role::Client, time)?;
         leaf.prove(&claimed);
         Ok(())
     };
     assert_eq!(verify(at(NOW)), Ok(()));
     assert_eq!(verify(at(NOW + 10)), Ok(()));
     assert_eq!(verify(at(NOW + 11)), Err(CertificateError::Expired));
-    assert_eq!(world.verifier.cache_stats(), stats(2, 1));
+    assert_eq!(setup.verifier.cache_stats(), stats(2, 1));
     assert_eq!(verify(at(NOW - 11)), Err(CertificateError::NotYetValid));
     assert_eq!(verify(at(NOW)), Ok(()));
 }
 
 #[test]
 fn failures_are_not_remembered() {
-    let world = World::new();
-    let leaf = world.home.leaf("spiffe://example.org/peer");
+    let setup = Setup::new();
+    let leaf = setup.home.leaf("spiffe://example.org/peer");
     let verify = |time| {
-        let claimed = world.verify_at(&[&leaf.der], Role::Client, time)?;
+        let claimed = setup.verify_at(&[&leaf.der], Role::Client, time)?;
         leaf.prove(&claimed);
         Ok(())
     };
     assert_eq!(verify(at(NOW - HOUR - 1)), Err(CertificateError::NotYetValid));
     assert_eq!(verify(at(NOW - HOUR)), Ok(()));
-    assert_eq!(world.verifier.cache_stats(), stats(0, 2));
+    assert_eq!(setup.verifier.cache_stats(), stats(0, 2));
 }
 
 /// A reload: the same name, with these bundles.
@@ -238,7 +238,7 @@ fn identities_are_shared_across_reloads() {
 
 #[test]
 fn an_identity_is_shared_even_if_its_authority_was_renewed() {
-    let World { home, us: before, verifier } = World::new();
+    let Setup { home, us: before, verifier } = Setup::new();
     let leaf = home.leaf("spiffe://example.org/peer");
     let first = verify(&verifier, &before, &leaf, now()).unwrap();
     // The same key, valid from a later time on: the results differ, what the application sees does not.
@@ -254,7 +254,7 @@ fn an_identity_is_shared_even_if_its_authority_was_renewed() {
 
 #[test]
 fn the_oldest_entry_makes_room() {
-    let World { home, us, .. } = World::new();
+    let Setup { home, us, .. } = Setup::new();
     let leaves: Vec<_> =
         (0..3).map(|place| home.leaf(&format!("spiffe://example.org/{place}"))).collect();
     let verifier = ChainVerifier::with_cache(2, Duration::from_secs(5 * 60));
@@ -275,7 +275,7 @@ fn the_oldest_entry_makes_room() {
 
 #[test]
 fn a_cache_may_be_empty() {
-    let World { home, us, .. } = World::new();
+    let Setup { home, us, .. } = Setup::new();
     let leaf = home.leaf("spiffe://example.org/peer");
     let verifier = ChainVerifier::with_cache(0, Duration::from_secs(5 * 60));
     let first = verify(&verifier, &us, &leaf, now()).unwrap();
@@ -286,18 +286,18 @@ fn a_cache_may_be_empty() {
 
 #[test]
 fn threads_share_one_cache() {
-    let world = World::new();
-    let leaf = world.home.leaf("spiffe://example.org/peer");
-    let first = leaf.prove(&world.verify(&[&leaf.der]).unwrap());
+    let setup = Setup::new();
+    let leaf = setup.home.leaf("spiffe://example.org/peer");
+    let first = leaf.prove(&setup.verify(&[&leaf.der]).unwrap());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    let again = leaf.prove(&world.verify(&[&leaf.der]).unwrap());
+                    let again = leaf.prove(&setup.verify(&[&leaf.der]).unwrap());
                     assert!(Arc::ptr_eq(&first, &again));
                 }
             });
         }
     });
-    assert_eq!(world.verifier.cache_stats(), stats(80, 1));
+    assert_eq!(setup.verifier.cache_stats(), stats(80, 1));
 }

@@ -8,7 +8,7 @@ use rcgen::{
     SanType,
 };
 
-use super::authority::{Authority, World, authority_params, leaf_params, now, trust, us};
+use super::authority::{Authority, Setup, authority_params, leaf_params, now, trust, us};
 
 fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
@@ -35,7 +35,7 @@ fn constrained(extension: CustomExtension) -> CertificateParams {
 
 #[test]
 fn uris_are_constrained_by_host() {
-    let world = World::new();
+    let setup = Setup::new();
     for (permitted, excluded, allowed) in [
         (&["example.org"][..], &[][..], true),
         (&["EXAMPLE.ORG"], &[], true),
@@ -51,13 +51,13 @@ fn uris_are_constrained_by_host() {
         (&["example.org"], &["example.org"], false),
         (&[], &[""], false),
     ] {
-        let middle = world.home.intermediate_with(constrained(on_uris(permitted, excluded)));
+        let middle = setup.home.intermediate_with(constrained(on_uris(permitted, excluded)));
         let leaf = middle.leaf("spiffe://example.org/peer");
         // Also through another intermediate, which has no URI itself.
         let lower = middle.intermediate("lower");
         let deep = lower.leaf("spiffe://example.org/peer");
         for chain in [vec![&leaf.der[..], &middle.der], vec![&deep.der, &lower.der, &middle.der]] {
-            match world.verify(&chain) {
+            match setup.verify(&chain) {
                 Ok(_) => assert!(allowed, "{permitted:?} {excluded:?}"),
                 Err(CertificateError::NameConstraints(fault)) => {
                     assert!(!allowed, "{permitted:?} {excluded:?}");
@@ -89,7 +89,7 @@ fn the_constraints_of_an_authority_count() {
 /// The other names of a leaf, which nobody uses here, are constrained as well.
 #[test]
 fn other_names_are_constrained_too() {
-    let world = World::new();
+    let setup = Setup::new();
     let dns = |name: &str| SanType::DnsName(Ia5String::try_from(name).unwrap());
     let ip = |text: &str| SanType::IpAddress(text.parse().unwrap());
     let email = |text: &str| SanType::Rfc822Name(Ia5String::try_from(text).unwrap());
@@ -111,11 +111,11 @@ fn other_names_are_constrained_too() {
                 permitted_subtrees: permitted,
                 excluded_subtrees: excluded,
             });
-            let middle = world.home.intermediate_with(params);
+            let middle = setup.home.intermediate_with(params);
             let mut leaf = leaf_params("spiffe://example.org/peer");
             leaf.subject_alt_names.push(name.clone());
             let leaf = middle.issue(&leaf);
-            world.verify(&[&leaf.der, &middle.der]).is_ok()
+            setup.verify(&[&leaf.der, &middle.der]).is_ok()
         };
         assert_eq!(judge(vec![subtree.clone()], vec![]), within.unwrap_or(true), "{name:?}");
         assert_eq!(judge(vec![], vec![subtree]), !within.unwrap_or(false), "{name:?}");
@@ -125,14 +125,14 @@ fn other_names_are_constrained_too() {
         let mut params = authority_params("middle");
         params.name_constraints =
             Some(NameConstraints { permitted_subtrees: vec![subtree], excluded_subtrees: vec![] });
-        let middle = world.home.intermediate_with(params);
+        let middle = setup.home.intermediate_with(params);
         let mut leaf = leaf_params("spiffe://example.org/peer");
         leaf.subject_alt_names.extend(name);
         if subject {
             leaf.distinguished_name.push(DnType::CommonName, "peer");
         }
         let leaf = middle.issue(&leaf);
-        world.verify(&[&leaf.der, &middle.der]).map(drop)
+        setup.verify(&[&leaf.der, &middle.der]).map(drop)
     };
     let mut directory = rcgen::DistinguishedName::new();
     directory.push(DnType::CommonName, "peer");
@@ -151,7 +151,7 @@ fn other_names_are_constrained_too() {
 /// RFC 5280, section 4.2.1.10: constraints on email addresses apply to those in the subject, too.
 #[test]
 fn an_email_address_in_the_subject_is_constrained() {
-    let world = World::new();
+    let setup = Setup::new();
     for (subtree, allowed) in [
         (GeneralSubtree::Rfc822Name("example.org".to_owned()), false),
         (GeneralSubtree::DnsName("example.org".to_owned()), true),
@@ -159,12 +159,12 @@ fn an_email_address_in_the_subject_is_constrained() {
         let mut params = authority_params("middle");
         params.name_constraints =
             Some(NameConstraints { permitted_subtrees: vec![], excluded_subtrees: vec![subtree] });
-        let middle = world.home.intermediate_with(params);
+        let middle = setup.home.intermediate_with(params);
         let mut leaf = leaf_params("spiffe://example.org/peer");
         let email = DnType::CustomDnType(vec![1, 2, 840, 113_549, 1, 9, 1]);
         leaf.distinguished_name.push(email, "peer@example.com");
         let leaf = middle.issue(&leaf);
-        assert_eq!(world.verify(&[&leaf.der, &middle.der]).is_ok(), allowed);
+        assert_eq!(setup.verify(&[&leaf.der, &middle.der]).is_ok(), allowed);
     }
 }
 
@@ -177,7 +177,7 @@ fn comparisons_are_counted() {
 }
 
 fn count_comparisons(form: u8) {
-    let world = World::new();
+    let setup = Setup::new();
     let hosts: Vec<_> = (0..250).map(|place| format!("h{place}.org")).collect();
     let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
     let subtrees: Vec<u8> =
@@ -189,7 +189,7 @@ fn count_comparisons(form: u8) {
     let mut extension =
         CustomExtension::from_oid_content(&[2, 5, 29, 30], list(0x30, &list(0xA1, &subtrees)));
     extension.set_criticality(true);
-    let middle = world.home.intermediate_with(constrained(extension));
+    let middle = setup.home.intermediate_with(constrained(extension));
     for (names, allowed) in [(150, true), (220, false)] {
         let mut leaf = leaf_params("spiffe://example.org/peer");
         for place in 0..names {
@@ -197,7 +197,7 @@ fn count_comparisons(form: u8) {
             leaf.subject_alt_names.push(SanType::DnsName(name));
         }
         let leaf = middle.issue(&leaf);
-        let verified = world.verify(&[&leaf.der, &middle.der]);
+        let verified = setup.verify(&[&leaf.der, &middle.der]);
         assert_eq!(verified.is_ok(), allowed);
         if let Err(fault) = verified {
             assert!(fault.to_string().contains("more than 50,000 comparisons"), "{fault}");
@@ -211,8 +211,8 @@ fn rustls_webpki_agrees() {
     use pki_types::{CertificateDer, UnixTime};
     use std::time::Duration;
 
-    let world = World::new();
-    let der = CertificateDer::from(world.home.der.clone());
+    let setup = Setup::new();
+    let der = CertificateDer::from(setup.home.der.clone());
     let anchor = webpki::anchor_from_trusted_cert(&der).unwrap().to_owned();
     let time = UnixTime::since_unix_epoch(Duration::from_secs(super::authority::NOW));
     let mut agreed = [0, 0];
@@ -232,7 +232,7 @@ fn rustls_webpki_agrees() {
                         });
                         params
                     };
-                    let upper = world.home.intermediate_with(authority("upper", upper_depth, None));
+                    let upper = setup.home.intermediate_with(authority("upper", upper_depth, None));
                     let lower =
                         upper.intermediate_with(authority("lower", lower_depth, constraint));
                     let mut leaf = leaf_params("spiffe://example.org/peer");
@@ -240,7 +240,7 @@ fn rustls_webpki_agrees() {
                         name.map(|name| SanType::DnsName(Ia5String::try_from(name).unwrap())),
                     );
                     let leaf = lower.issue(&leaf);
-                    let ours = world.verify(&[&leaf.der, &upper.der, &lower.der]);
+                    let ours = setup.verify(&[&leaf.der, &upper.der, &lower.der]);
                     let leaf = CertificateDer::from(leaf.der);
                     let others = [&lower.der, &upper.der].map(|der| CertificateDer::from(&der[..]));
                     let theirs = webpki::EndEntityCert::try_from(&leaf)

@@ -8,7 +8,7 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ED25519, PKCS_RSA_SHA256, PublicKeyData, SanType, SignatureAlgorithm,
 };
 
-use super::authority::{Authority, World, authority_params, leaf_params, now, uri};
+use super::authority::{Authority, Setup, authority_params, leaf_params, now, uri};
 
 fn params() -> CertificateParams {
     leaf_params("spiffe://example.org/peer")
@@ -28,36 +28,36 @@ fn raw_uris(uris: &[&[u8]]) -> CustomExtension {
 
 #[test]
 fn a_leaf_has_exactly_one_uri() {
-    let world = World::new();
+    let setup = Setup::new();
     let dns = SanType::DnsName(Ia5String::try_from("peer.example.org").unwrap());
 
     let mut several = params();
     several.subject_alt_names.push(uri("spiffe://example.org/other"));
-    assert_eq!(world.fault(&several), CertificateError::SeveralUris(2));
+    assert_eq!(setup.fault(&several), CertificateError::SeveralUris(2));
 
     let mut same_twice = params();
     same_twice.subject_alt_names.push(uri("spiffe://example.org/peer"));
-    assert_eq!(world.fault(&same_twice), CertificateError::SeveralUris(2));
+    assert_eq!(setup.fault(&same_twice), CertificateError::SeveralUris(2));
 
     let mut foreign = params();
     foreign.subject_alt_names.push(uri("https://example.org/"));
-    assert_eq!(world.fault(&foreign), CertificateError::SeveralUris(2));
+    assert_eq!(setup.fault(&foreign), CertificateError::SeveralUris(2));
 
     let mut none = params();
     none.subject_alt_names = vec![dns.clone()];
-    assert_eq!(world.fault(&none), CertificateError::NoUri);
+    assert_eq!(setup.fault(&none), CertificateError::NoUri);
     none.subject_alt_names.clear();
-    assert_eq!(world.fault(&none), CertificateError::NoUri);
+    assert_eq!(setup.fault(&none), CertificateError::NoUri);
 
     let mut other_kinds = params();
     other_kinds.subject_alt_names.push(dns);
     other_kinds.subject_alt_names.push(SanType::IpAddress([127, 0, 0, 1].into()));
-    assert!(world.judge(&other_kinds).is_ok());
+    assert!(setup.judge(&other_kinds).is_ok());
 }
 
 #[test]
 fn a_malformed_uri_counts() {
-    let world = World::new();
+    let setup = Setup::new();
     let with = |uris: &[&[u8]]| {
         let mut params = params();
         params.subject_alt_names.clear();
@@ -65,26 +65,26 @@ fn a_malformed_uri_counts() {
         params
     };
     let good = b"spiffe://example.org/peer";
-    assert!(world.judge(&with(&[good])).is_ok());
+    assert!(setup.judge(&with(&[good])).is_ok());
     // webpki passes over what is not UTF-8 or not a URI. With its list there would be one.
     for malformed in [&b"\xff\xfe"[..], b"", b"spiffe://example.org/\xc3"] {
-        assert_eq!(world.fault(&with(&[good, malformed])), CertificateError::SeveralUris(2));
-        assert_eq!(world.fault(&with(&[malformed, good])), CertificateError::SeveralUris(2));
+        assert_eq!(setup.fault(&with(&[good, malformed])), CertificateError::SeveralUris(2));
+        assert_eq!(setup.fault(&with(&[malformed, good])), CertificateError::SeveralUris(2));
     }
     let part = "URI in subjectAltName";
     assert_eq!(
-        world.fault(&with(&[b"\xff\xfe"])),
+        setup.fault(&with(&[b"\xff\xfe"])),
         CertificateError::Malformed { position: 0, part }
     );
     assert_eq!(
-        world.fault(&with(&[b"spiffe://example.org/a\0b"])),
+        setup.fault(&with(&[b"spiffe://example.org/a\0b"])),
         CertificateError::SpiffeId(SpiffeIdError::PathSegment)
     );
 }
 
 #[test]
 fn the_uri_is_a_spiffe_id_with_a_path() {
-    let world = World::new();
+    let setup = Setup::new();
     for (text, fault) in [
         ("https://example.org/peer", SpiffeIdError::Scheme),
         ("spiffe://example.org", SpiffeIdError::NoPath),
@@ -96,22 +96,22 @@ fn the_uri_is_a_spiffe_id_with_a_path() {
         ("spiffe://EXAMPLE.org/peer", SpiffeIdError::TrustDomain),
         (&format!("spiffe://example.org/{}", "p".repeat(2_048)), SpiffeIdError::TooLong),
     ] {
-        assert_eq!(world.fault(&leaf_params(text)), CertificateError::SpiffeId(fault), "{text}");
+        assert_eq!(setup.fault(&leaf_params(text)), CertificateError::SpiffeId(fault), "{text}");
     }
 }
 
 #[test]
 fn an_extension_comes_once() {
-    let world = World::new();
+    let setup = Setup::new();
     let mut twice = params();
     twice.custom_extensions = vec![raw_uris(&[b"spiffe://example.org/peer"])];
     let part = "extensions";
-    assert_eq!(world.fault(&twice), CertificateError::Malformed { position: 0, part });
+    assert_eq!(setup.fault(&twice), CertificateError::Malformed { position: 0, part });
 }
 
 #[test]
 fn malformed_extensions_are_named() {
-    let world = World::new();
+    let setup = Setup::new();
     for (oid, content, part) in [
         (17, &[0x30, 0x02, 0x86, 0x05][..], "subjectAltName"),
         (17, &[0x30, 0x00, 0x00], "subjectAltName"),
@@ -132,7 +132,7 @@ fn malformed_extensions_are_named() {
         params.custom_extensions =
             vec![CustomExtension::from_oid_content(&[2, 5, 29, oid], content.to_vec())];
         assert_eq!(
-            world.fault(&params),
+            setup.fault(&params),
             CertificateError::Malformed { position: 0, part },
             "{content:02x?}"
         );
@@ -141,30 +141,30 @@ fn malformed_extensions_are_named() {
 
 #[test]
 fn an_unknown_critical_extension_is_refused() {
-    let world = World::new();
+    let setup = Setup::new();
     let mut extension =
         CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![5, 0]);
     let mut params = params();
     params.custom_extensions = vec![extension.clone()];
-    assert!(world.judge(&params).is_ok());
+    assert!(setup.judge(&params).is_ok());
     extension.set_criticality(true);
     params.custom_extensions = vec![extension];
-    assert_eq!(world.fault(&params).to_string(), "a critical extension that is not supported");
+    assert_eq!(setup.fault(&params).to_string(), "a critical extension that is not supported");
 }
 
 #[test]
 fn an_authority_is_no_leaf() {
-    let world = World::new();
+    let setup = Setup::new();
     let mut authority = params();
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    assert_eq!(world.fault(&authority), CertificateError::AuthorityAsLeaf);
+    assert_eq!(setup.fault(&authority), CertificateError::AuthorityAsLeaf);
     let mut plain = params();
     plain.is_ca = IsCa::ExplicitNoCa;
-    assert!(world.judge(&plain).is_ok());
+    assert!(setup.judge(&plain).is_ok());
 
-    let middle = world.home.intermediate_with(authority_params("middle"));
-    assert_eq!(world.verify(&[&middle.der]), Err(CertificateError::AuthorityAsLeaf));
-    assert_eq!(world.verify(&[&world.home.der]), Err(CertificateError::AuthorityAsLeaf));
+    let middle = setup.home.intermediate_with(authority_params("middle"));
+    assert_eq!(setup.verify(&[&middle.der]), Err(CertificateError::AuthorityAsLeaf));
+    assert_eq!(setup.verify(&[&setup.home.der]), Err(CertificateError::AuthorityAsLeaf));
 }
 
 #[test]
@@ -173,11 +173,11 @@ fn the_key_usage_is_signing_handshakes_and_nothing_higher() {
         ContentCommitment, CrlSign, DigitalSignature, KeyAgreement, KeyCertSign, KeyEncipherment,
     };
 
-    let world = World::new();
+    let setup = Setup::new();
     let with = |usages: &[KeyUsagePurpose]| {
         let mut params = params();
         params.key_usages = usages.to_vec();
-        world.judge(&params).map(drop)
+        setup.judge(&params).map(drop)
     };
     assert_eq!(with(&[DigitalSignature]), Ok(()));
     assert_eq!(with(&[DigitalSignature, KeyEncipherment, KeyAgreement]), Ok(()));
@@ -192,7 +192,7 @@ fn the_key_usage_is_signing_handshakes_and_nothing_higher() {
 fn an_extended_key_usage_fits_the_role() {
     use ExtendedKeyUsagePurpose::{ClientAuth, CodeSigning, ServerAuth};
 
-    let world = World::new();
+    let setup = Setup::new();
     let wrong = Err(CertificateError::WrongExtendedKeyUsage);
     for (usages, as_client, as_server) in [
         (vec![], Ok(()), Ok(())),
@@ -205,8 +205,8 @@ fn an_extended_key_usage_fits_the_role() {
     ] {
         let mut params = params();
         params.extended_key_usages = usages.clone();
-        let der = world.home.issue(&params).der;
-        let verify = |role| world.verify_at(&[&der], role, now()).map(drop);
+        let der = setup.home.issue(&params).der;
+        let verify = |role| setup.verify_at(&[&der], role, now()).map(drop);
         assert_eq!(verify(Role::Client), as_client, "{usages:?}");
         assert_eq!(verify(Role::Server), as_server, "{usages:?}");
     }
@@ -214,15 +214,15 @@ fn an_extended_key_usage_fits_the_role() {
 
 #[test]
 fn an_issuers_extended_key_usage_counts_too() {
-    let world = World::new();
+    let setup = Setup::new();
     let mut params = authority_params("middle");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let middle = world.home.intermediate_with(params);
+    let middle = setup.home.intermediate_with(params);
     let leaf = middle.leaf("spiffe://example.org/peer");
     let chain = [&leaf.der[..], &middle.der];
-    assert!(world.verify_at(&chain, Role::Server, now()).is_ok());
+    assert!(setup.verify_at(&chain, Role::Server, now()).is_ok());
     assert_eq!(
-        world.verify_at(&chain, Role::Client, now()),
+        setup.verify_at(&chain, Role::Client, now()),
         Err(CertificateError::WrongExtendedKeyUsage)
     );
 }
@@ -260,7 +260,7 @@ impl PublicKeyData for RsaKey {
 
 #[test]
 fn rsa_keys_have_2048_to_4096_bits() {
-    let world = World::new();
+    let setup = Setup::new();
     for (bits, position, fault) in [
         (2_047, 0, Some(CertificateError::RsaKeyTooSmall { bits: 2_047 })),
         (2_048, 0, None),
@@ -271,12 +271,12 @@ fn rsa_keys_have_2048_to_4096_bits() {
     ] {
         let key = RsaKey::of_bits(bits);
         let verified = if position == 0 {
-            world.verify(&[&world.home.certify(&params(), &key)])
+            setup.verify(&[&setup.home.certify(&params(), &key)])
         } else {
-            let middle = world.home.certify(&authority_params("middle"), &key);
+            let middle = setup.home.certify(&authority_params("middle"), &key);
             // It names that one as its issuer, which is as far as this gets.
             let leaf = Authority::root("middle").leaf("spiffe://example.org/peer");
-            world.verify(&[&leaf.der, &middle])
+            setup.verify(&[&leaf.der, &middle])
         };
         assert_eq!(verified.map(drop), fault.map_or(Ok(()), Err), "{bits}");
     }
@@ -284,11 +284,11 @@ fn rsa_keys_have_2048_to_4096_bits() {
 
 #[test]
 fn keys_of_other_kinds_are_refused() {
-    let world = World::new();
+    let setup = Setup::new();
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-    let mut der = world.home.issue_for(&params(), &key).der;
+    let mut der = setup.home.issue_for(&params(), &key).der;
     // Ed25519's identifier is 1.3.101.112. Ed448's ends in 113.
     let place = der.windows(3).position(|bytes| bytes == [0x2B, 0x65, 0x70]).unwrap();
     der[place + 2] = 0x71;
-    assert_eq!(world.verify(&[&der]), Err(CertificateError::UnsupportedKey { position: 0 }));
+    assert_eq!(setup.verify(&[&der]), Err(CertificateError::UnsupportedKey { position: 0 }));
 }

@@ -9,7 +9,7 @@ use alts_handshaker::identity::{
 use pki_types::CertificateDer;
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256};
 
-use super::authority::{Authority, Leaf, World, leaf_params, now, trust};
+use super::authority::{Authority, Leaf, Setup, leaf_params, now, trust};
 
 const ED25519: &str = include_str!("keys/ed25519.pem");
 const P256: &str = include_str!("keys/p256.pem");
@@ -40,17 +40,17 @@ fn keys() -> [(&'static str, KeyPair, SignatureScheme); 7] {
 
 #[test]
 fn every_kind_of_key_signs_what_its_certificate_verifies() {
-    let world = World::new();
+    let setup = Setup::new();
     for (pem, pair, scheme) in keys() {
-        let leaf = world.home.issue_for(&leaf_params("spiffe://example.org/peer"), &pair);
-        let bundles = trust(&[("example.org", &world.home)]);
+        let leaf = setup.home.issue_for(&leaf_params("spiffe://example.org/peer"), &pair);
+        let bundles = trust(&[("example.org", &setup.home)]);
         let identity =
             Identity::from_pem(leaf.pem.as_bytes(), pem.as_bytes(), bundles, now()).unwrap();
         assert_eq!(identity.signer().schemes(), [scheme]);
         let signature = identity.signer().sign(scheme, b"message").unwrap();
 
         let chain: Vec<&[u8]> = identity.chain().iter().map(AsRef::as_ref).collect();
-        let peer = world.verify_at(&chain, Role::Server, now()).unwrap();
+        let peer = setup.verify_at(&chain, Role::Server, now()).unwrap();
         assert!(peer.verify_signature(scheme, b"message", &signature).is_ok());
         assert_eq!(peer.verify_signature(scheme, b"massage", &signature), Err(BadSignature));
         for other in SignatureScheme::ALL.into_iter().filter(|other| *other != scheme) {

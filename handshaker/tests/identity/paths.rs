@@ -5,7 +5,7 @@ use alts_handshaker::identity::{CertificateError, ChainVerifier, Identity};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 
 use super::authority::{
-    Authority, HOUR, Leaf, NOW, World, at, authority_params, date, domain, leaf_params, now, trust,
+    Authority, HOUR, Leaf, NOW, Setup, at, authority_params, date, domain, leaf_params, now, trust,
     us,
 };
 
@@ -36,19 +36,19 @@ fn orders<'a>(others: &[&'a [u8]]) -> Vec<Vec<&'a [u8]>> {
 
 #[test]
 fn behind_the_leaf_any_order_will_do() {
-    let world = World::new();
-    let upper = world.home.intermediate("upper");
+    let setup = Setup::new();
+    let upper = setup.home.intermediate("upper");
     let middle = upper.intermediate("middle");
     let lower = middle.intermediate("lower");
     let leaf = lower.leaf("spiffe://example.org/peer");
     let unrelated = Authority::root("unrelated");
     for order in orders(&[&lower.der, &middle.der, &upper.der, &unrelated.der]) {
         let chain = [vec![&leaf.der[..]], order].concat();
-        assert!(world.verify(&chain).is_ok());
+        assert!(setup.verify(&chain).is_ok());
     }
     // But the leaf comes first.
     assert_eq!(
-        world.verify(&[&lower.der, &leaf.der, &middle.der, &upper.der]).unwrap_err(),
+        setup.verify(&[&lower.der, &leaf.der, &middle.der, &upper.der]).unwrap_err(),
         CertificateError::AuthorityAsLeaf
     );
     // And none may be missing.
@@ -58,34 +58,34 @@ fn behind_the_leaf_any_order_will_do() {
         vec![&leaf.der, &lower.der, &upper.der],
         vec![&leaf.der, &middle.der, &upper.der],
     ] {
-        assert_eq!(world.verify(&chain).unwrap_err(), CertificateError::Untrusted);
+        assert_eq!(setup.verify(&chain).unwrap_err(), CertificateError::Untrusted);
     }
 }
 
 #[test]
 fn certificates_that_come_twice_or_for_nothing_do_no_harm() {
-    let world = World::new();
-    let middle = world.home.intermediate("middle");
+    let setup = Setup::new();
+    let middle = setup.home.intermediate("middle");
     let leaf = middle.leaf("spiffe://example.org/peer");
-    let other = world.home.leaf("spiffe://example.org/other");
+    let other = setup.home.leaf("spiffe://example.org/other");
     let mut params = authority_params("middle");
     params.not_after = date(NOW - 1);
-    let expired = world.home.intermediate_with(params);
+    let expired = setup.home.intermediate_with(params);
     for others in [
         [&middle.der, &middle.der],
         [&leaf.der, &middle.der],
         [&middle.der, &leaf.der],
         [&other.der, &middle.der],
         [&expired.der, &middle.der],
-        [&middle.der, &world.home.der],
-        [&world.home.der, &middle.der],
+        [&middle.der, &setup.home.der],
+        [&setup.home.der, &middle.der],
     ] {
-        let verified = world.verify(&[&leaf.der, others[0], others[1]]).unwrap();
+        let verified = setup.verify(&[&leaf.der, others[0], others[1]]).unwrap();
         assert_eq!(verified.not_after(), at(NOW + HOUR));
     }
     // What cannot be read is refused all the same.
     assert!(matches!(
-        world.verify(&[&leaf.der, &middle.der, b"junk"]).unwrap_err(),
+        setup.verify(&[&leaf.der, &middle.der, b"junk"]).unwrap_err(),
         CertificateError::Malformed { position: 2, .. }
     ));
 }
@@ -124,17 +124,17 @@ fn a_path_that_breaks_a_rule_is_not_the_last() {
     short.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
     let too_short = home.intermediate_with(short);
     let over_other = cross(&middle, &authority_params("middle"), &other);
-    let world = World {
+    let setup = Setup {
         us: us(&home, trust(&[("example.org", &home)])),
         home,
         verifier: ChainVerifier::new(),
     };
     for order in orders(&[&over_other.der, &other.der, &too_short.der]) {
-        assert!(world.verify(&[vec![&leaf.der[..]], order].concat()).is_ok());
+        assert!(setup.verify(&[vec![&leaf.der[..]], order].concat()).is_ok());
     }
     let over_short = cross(&middle, &authority_params("middle"), &too_short);
     assert_eq!(
-        world.verify(&[&leaf.der, &over_short.der, &too_short.der]).unwrap_err().to_string(),
+        setup.verify(&[&leaf.der, &over_short.der, &too_short.der]).unwrap_err().to_string(),
         "an issuer's path length constraint is exceeded"
     );
 }
@@ -179,15 +179,15 @@ fn an_authority_that_is_trusted_is_the_end_of_the_path() {
 
 #[test]
 fn issuers_of_one_name_are_sorted_out_by_their_keys() {
-    let world = World::new();
-    let upper = world.home.intermediate("the same");
+    let setup = Setup::new();
+    let upper = setup.home.intermediate("the same");
     let middle = upper.intermediate("the same");
     let lower = middle.intermediate("the same");
     let leaf = lower.leaf("spiffe://example.org/peer");
-    assert!(world.verify(&[&leaf.der, &lower.der, &middle.der, &upper.der]).is_ok());
-    assert!(world.verify(&[&leaf.der, &middle.der, &lower.der, &upper.der]).is_ok());
+    assert!(setup.verify(&[&leaf.der, &lower.der, &middle.der, &upper.der]).is_ok());
+    assert!(setup.verify(&[&leaf.der, &middle.der, &lower.der, &upper.der]).is_ok());
     assert_eq!(
-        world.verify(&[&leaf.der, &middle.der, &upper.der]).unwrap_err(),
+        setup.verify(&[&leaf.der, &middle.der, &upper.der]).unwrap_err(),
         CertificateError::Untrusted
     );
 }
@@ -239,7 +239,7 @@ fn signatures_are_spent_on_the_stated_key_first() {
 /// Anybody can make up issuers that are all called as the authority is.
 #[test]
 fn a_made_up_chain_costs_few_signatures() {
-    let world = World::new();
+    let setup = Setup::new();
     let params = authority_params("home");
     let key = KeyPair::generate().unwrap();
     let mut chain = vec![];
@@ -251,7 +251,7 @@ fn a_made_up_chain_costs_few_signatures() {
     }
     let leaf = leaf_params("spiffe://example.org/peer").signed_by(&key, &issuer).unwrap();
     for order in orders(&chain.iter().map(|der| &der[..]).collect::<Vec<_>>()) {
-        let refused = world.verify(&[vec![&leaf.der()[..]], order].concat()).unwrap_err();
+        let refused = setup.verify(&[vec![&leaf.der()[..]], order].concat()).unwrap_err();
         assert!(
             matches!(refused, CertificateError::Untrusted | CertificateError::TooManySignatures),
             "{refused}"

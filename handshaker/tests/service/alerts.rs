@@ -11,7 +11,7 @@ use alts_handshaker::service::HandshakerService;
 use alts_handshaker::{AlertCode, Error, LocalHandshaker, RemoteHandshaker, Role};
 
 use crate::remote::{start, step};
-use crate::world::{CART, Served, builder, identity};
+use crate::support::{CART, Served, builder, identity};
 
 /// There is no identity at this time.
 #[derive(Debug)]

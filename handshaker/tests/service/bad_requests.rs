@@ -8,7 +8,7 @@ use alts_handshaker::{RpcVersion, RpcVersions};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
 
-use crate::world::{
+use crate::support::{
     Served, assert_status, builder, client, client_start, handshake, next, server, server_start,
 };
 

@@ -11,7 +11,7 @@ use alts_handshaker::proto::{
 use alts_handshaker::service::HandshakerService;
 use alts_handshaker::{HandshakeOptions, LocalHandshaker, RecordProtocol, Role};
 
-use crate::world::{
+use crate::support::{
     CART, STOCK, Served, builder, client, client_start, grpc_versions, handshake, identity, next,
     server, server_start, service_account,
 };

@@ -9,7 +9,7 @@ use alts_handshaker::proto::{Identity, StartClientHandshakeReq, StartServerHands
 use alts_handshaker::service::{HandshakerService, HandshakerServiceBuilder};
 use tonic::Code;
 
-use crate::world::{
+use crate::support::{
     CART, STOCK, Served, assert_status, builder, client, client_start, handshake, identity,
     own_uid, server, server_start, service_account,
 };
@@ -93,7 +93,7 @@ async fn strangers_are_not_authenticated() {
     let offer = at_client.answer().await.unwrap().out_frames;
     let mut at_server = strangers.open(server(server_start(&offer))).await.unwrap();
     let answer = at_server.answer().await.unwrap().out_frames;
-    let refused = at_client.ask(crate::world::next(&answer)).await.unwrap_err();
+    let refused = at_client.ask(crate::support::next(&answer)).await.unwrap_err();
     assert_status(&refused, Code::Unauthenticated, "authority");
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alts_handshaker::Role;
 use tonic::Code;
 
-use crate::world::{
+use crate::support::{
     Call, Served, Told, assert_status, builder, client, client_start, eventually, handshake, next,
     server, server_start,
 };

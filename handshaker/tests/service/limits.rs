@@ -5,7 +5,7 @@ use std::time::Duration;
 use alts_handshaker::service::ServiceLimits;
 use tonic::Code;
 
-use crate::world::{
+use crate::support::{
     Call, Served, assert_status, builder, client, client_start, eventually, handshake, next,
     server, server_start,
 };

@@ -10,5 +10,5 @@ mod life;
 mod limits;
 mod remote;
 mod strange_services;
+mod support;
 mod unread;
-mod world;

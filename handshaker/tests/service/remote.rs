@@ -12,7 +12,7 @@ use alts_handshaker::{
 };
 use tokio::net::UnixListener;
 
-use crate::world::{CART, STOCK, Served, builder, eventually, identity};
+use crate::support::{CART, STOCK, Served, builder, eventually, identity};
 
 pub(crate) async fn step(
     session: &mut dyn HandshakeSession,
@@ -62,6 +62,33 @@ async fn both_sides_ask() {
     for session in [&mut at_client, &mut at_server] {
         let again = step(&mut **session, b"x", &mut Vec::new()).await.unwrap_err();
         assert!(matches!(again, Error::Misuse(_)), "{again}");
+    }
+}
+
+/// A service takes all that it is given, the beginning of a frame as well: what comes then is no beginning, however it reads.
+#[tokio::test]
+async fn an_answer_may_come_in_any_pieces() {
+    let served = Served::new(builder()).await;
+    let handshaker = served.remote();
+    // Around the end of the first frame, and before the end of the last; by the length of each answer, which differs.
+    let cuts = (0..18).map(|at| (true, at)).chain((2..20).map(|at| (false, at)));
+    for (of_first, at) in cuts {
+        for middle in [1, 8, usize::MAX] {
+            let mut at_client = start(&handshaker, Role::Client);
+            let (mut offer, mut answer) = (Vec::new(), Vec::new());
+            step(&mut *at_client, &[], &mut offer).await.unwrap();
+            step(&mut *start(&handshaker, Role::Server), &offer, &mut answer).await.unwrap();
+            let first = 4 + u32::from_le_bytes(*answer.first_chunk().unwrap()) as usize;
+            assert!(first < answer.len(), "an answer of one frame shows nothing");
+            let one = if of_first { first - 9 + at } else { answer.len() - at };
+            let two = one.saturating_add(middle).min(answer.len() - 1);
+            let mut result = None;
+            for piece in [&answer[..one], &answer[one..two], &answer[two..]] {
+                assert!(result.is_none(), "before the end, cut at {one} and {two}");
+                result = step(&mut *at_client, piece, &mut Vec::new()).await.unwrap().result;
+            }
+            assert!(result.is_some(), "{} bytes, cut at {one} and {two}", answer.len());
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::remote::{start, step};
-use crate::world::{Served, grpc_versions, service_account};
+use crate::support::{Served, grpc_versions, service_account};
 
 /// Answers each message with the next of what it has been given, and ends.
 struct Script(Mutex<VecDeque<Result<HandshakerResp, Status>>>);

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tonic::Code;
 use tonic::codegen::Bytes;
 
-use crate::world::{
+use crate::support::{
     Served, assert_status, builder, client, client_start, eventually, handshake, server_start,
 };
 

@@ -1,4 +1,4 @@
-//! Certificates and revocation lists, good and otherwise, of a world in which everybody's key is known.
+//! Certificates and revocation lists, good and otherwise, of authorities whose keys are all known.
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use alts_handshaker::identity::{CertificateError, IdentityError};
 
+use super::chains::Chain;
 use super::judges::{Refusal, openssl, webpki};
-use super::world::Chain;
 
 /// This package accepts, and openssl does not. There are no other reasons. (openssl wants a list for an anchor's own certificate,
 /// too; so the lists of roots here cover everything.)

@@ -14,7 +14,7 @@ use alts_handshaker::identity::{
 use pki_types::{CertificateDer, UnixTime};
 
 use super::certificate::NOW;
-use super::world::Chain;
+use super::chains::Chain;
 
 /// This package's refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,17 +14,17 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod certificate;
+mod chains;
 mod der;
 mod differences;
 mod judges;
 mod rng;
-mod world;
 
 use std::collections::BTreeMap;
 use std::env;
 
+use chains::Chain;
 use judges::{Us, openssl, openssl_version, webpki};
-use world::Chain;
 
 /// Chains beyond the first ones whose difference once had no reason.
 const KEPT: [u64; 5] = [4200, 5170, 5446, 6207, 6637];

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::FEW;
 use crate::choices::Choices;
 use crate::record_opener::frame;
-use crate::runtime::{block_on, world};
+use crate::runtime::{block_on, parties};
 use crate::support::by_hand::{self, Peer};
 use crate::support::polling::now;
 use crate::support::wire::{Control, Wire, wires};
@@ -196,15 +196,15 @@ async fn connect(
     let mut options = HandshakeOptions::default();
     options.close_notify = true;
     options.record_protocols = vec![protocol];
-    let world = world();
-    let (client, server) = (world.client_handshaker(), world.server_handshaker());
+    let parties = parties();
+    let (client, server) = (parties.client_handshaker(), parties.server_handshaker());
     let (stream, peer) = match role {
         Role::Server => tokio::join!(
-            world.acceptor(settings).accept(near),
+            parties.acceptor(settings).accept(near),
             by_hand::handshake(&client, Role::Client, &options, far),
         ),
         Role::Client => tokio::join!(
-            world.connector(settings).connect(near),
+            parties.connector(settings).connect(near),
             by_hand::handshake(&server, Role::Server, &options, far),
         ),
     };

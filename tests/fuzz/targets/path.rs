@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::FEW;
 use crate::choices::Choices;
 use crate::edits::edit;
-use crate::runtime::{block_on, world};
+use crate::runtime::{block_on, parties};
 use crate::support::polling::now;
 use crate::support::wire::{Control, Wire, wires};
 use crate::support::{assert_nothing_out, settings};
@@ -146,7 +146,7 @@ fn lengths(sent: &[u8]) -> [usize; 2] {
     })
 }
 
-struct World {
+struct Handshakes {
     /// The client first.
     sides: [Side; 2],
     pool: BufferPool,
@@ -155,23 +155,23 @@ struct World {
     refuses: bool,
 }
 
-impl World {
+impl Handshakes {
     fn new(choices: &mut Choices<'_>) -> Self {
         let pool = BufferPool::new();
         let write_batch = choices.pick(&[256 << 10, 1, 5_000]);
         let settings = settings(&pool, |settings| settings.stream.write_batch = write_batch);
         let limits = settings.limits.clone();
         let refuses = choices.one_in(8);
-        let world = world();
+        let parties = parties();
         let acceptor = if refuses {
             let nobody = Policy::from_rules(["spiffe://dev.local/nobody"]).unwrap();
             let handshaker =
-                handshaker::LocalHandshaker::builder(world.server.clone()).client_policy(nobody);
+                handshaker::LocalHandshaker::builder(parties.server.clone()).client_policy(nobody);
             alts::Acceptor::with_settings(handshaker.build(), settings.clone())
         } else {
-            world.acceptor(settings.clone())
+            parties.acceptor(settings.clone())
         };
-        let connector = world.connector(settings);
+        let connector = parties.connector(settings);
         let sides =
             [Side::new(|wire| connector.connect(wire)), Side::new(|wire| acceptor.accept(wire))];
         Self { sides, pool, limits, refuses }
@@ -298,12 +298,12 @@ impl World {
 }
 
 fn run(choices: &mut Choices<'_>) {
-    let mut world = World::new(choices);
+    let mut handshakes = Handshakes::new(choices);
     while !choices.are_over() {
-        world.act(choices);
+        handshakes.act(choices);
     }
-    world.settle();
-    let World { sides, pool, limits, .. } = world;
+    handshakes.settle();
+    let Handshakes { sides, pool, limits, .. } = handshakes;
     drop(sides);
     assert_nothing_out(&pool);
     assert_eq!(limits.half_open(), 0);

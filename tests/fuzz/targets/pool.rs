@@ -104,7 +104,7 @@ struct Waiting {
     growing: bool,
 }
 
-struct World {
+struct Run {
     pool: BufferPool,
     model: Model,
     retention: Retention,
@@ -113,7 +113,7 @@ struct World {
     next: u64,
 }
 
-impl World {
+impl Run {
     fn hold(&mut self, mut buffer: PooledBuf, account: Account) {
         self.next += 1;
         let mark = self.next;
@@ -282,7 +282,7 @@ fn pool() {
         ]);
         let cap = SMALL * (1 + choices.below(20));
         let builder = BufferPool::builder().buffer_size(4 * KIB).cap(cap).retention(retention);
-        let mut world = World {
+        let mut run = Run {
             pool: builder.build().unwrap(),
             model: Model { cap, ..Model::default() },
             retention,
@@ -291,8 +291,8 @@ fn pool() {
             next: 0,
         };
         while !choices.are_over() {
-            world.step(&mut choices);
+            run.step(&mut choices);
         }
-        world.wind_up();
+        run.wind_up();
     });
 }

@@ -46,7 +46,7 @@ impl Model {
     }
 }
 
-struct World<'a> {
+struct Run<'a> {
     choices: Choices<'a>,
     sealer: Sealer,
     opener: Opener,
@@ -55,7 +55,7 @@ struct World<'a> {
     failed: Option<RecordError>,
 }
 
-impl<'a> World<'a> {
+impl<'a> Run<'a> {
     fn new(mut choices: Choices<'a>) -> Self {
         let protocol = choices.pick(&[RecordProtocol::Aes128GcmRekey, RecordProtocol::Aes128Gcm]);
         let role = choices.pick(&[Role::Client, Role::Server]);
@@ -183,14 +183,14 @@ impl<'a> World<'a> {
 #[test]
 fn record_opener() {
     bolero::check!(name = "record_opener").with_iterations(MANY).for_each(|input: &[u8]| {
-        let mut world = World::new(Choices::new(input));
-        while !world.choices.are_over() {
-            match world.choices.below(3) {
-                0 => world.receive(),
-                _ => world.send(),
+        let mut run = Run::new(Choices::new(input));
+        while !run.choices.are_over() {
+            match run.choices.below(3) {
+                0 => run.receive(),
+                _ => run.send(),
             }
         }
-        world.receive();
-        world.receive();
+        run.receive();
+        run.receive();
     });
 }

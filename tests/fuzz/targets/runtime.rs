@@ -1,11 +1,11 @@
-//! What targets with sockets share: a runtime whose clock goes only when nothing else does, and a world of identities.
+//! What targets with sockets share: a runtime whose clock goes only when nothing else does, and identities for both sides.
 
 use std::cell::LazyCell;
 use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::World;
+use crate::support::Parties;
 
 /// Runs `future` to its end, which must not depend on real time.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
@@ -23,7 +23,7 @@ pub(crate) fn paused() -> Runtime {
 }
 
 /// The same authority and identities for all inputs.
-pub(crate) fn world() -> &'static World {
-    static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(World::new)
+pub(crate) fn parties() -> &'static Parties {
+    static PARTIES: OnceLock<Parties> = OnceLock::new();
+    PARTIES.get_or_init(Parties::new)
 }

@@ -22,7 +22,7 @@ use prost::Message;
 use crate::FEW;
 use crate::choices::Choices;
 use crate::edits::edit;
-use crate::runtime::{block_on, world};
+use crate::runtime::{block_on, parties};
 use crate::support::{CLIENT, SERVER};
 
 use self::call::{Answer, Call};
@@ -118,11 +118,11 @@ struct Peer {
 
 impl Peer {
     fn new(role: Role) -> Self {
-        let world = world();
+        let parties = parties();
         let options = HandshakeOptions::default();
         let handshake = match role {
-            Role::Client => world.client_handshaker().handshake(role, &options).unwrap(),
-            Role::Server => world.server_handshaker().handshake(role, &options).unwrap(),
+            Role::Client => parties.client_handshaker().handshake(role, &options).unwrap(),
+            Role::Server => parties.server_handshaker().handshake(role, &options).unwrap(),
         };
         let mut peer = Self { handshake, out: Vec::new(), result: None };
         if role == Role::Client {
@@ -157,11 +157,11 @@ struct Talk {
 
 impl Talk {
     fn new(choices: &mut Choices<'_>) -> Self {
-        let world = world();
+        let parties = parties();
         let counts = Arc::new(Counts::default());
         let role = choices.pick(&[Role::Client, Role::Server]);
         // The peer's name is the other one's.
-        let own = if role == Role::Client { &world.client } else { &world.server };
+        let own = if role == Role::Client { &parties.client } else { &parties.server };
         let mut limits = ServiceLimits::default();
         let has_policy = !choices.one_in(16);
         if choices.one_in(16) {

@@ -13,11 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::FEW;
 use crate::choices::Choices;
-use crate::runtime::{block_on, world};
+use crate::runtime::{block_on, parties};
 use crate::support::polling::now;
 use crate::support::rng::Rng;
 use crate::support::wire::{Control, Incoming, Outgoing, Wire, wires};
-use crate::support::{World, assert_nothing_out, settings};
+use crate::support::{Parties, assert_nothing_out, settings};
 
 /// A stream, or what it came apart into.
 enum Side {
@@ -184,7 +184,7 @@ struct Model {
 }
 
 impl Model {
-    async fn new(world: &World, choices: &mut Choices<'_>) -> Self {
+    async fn new(parties: &Parties, choices: &mut Choices<'_>) -> Self {
         let buffer_size = 4096 << choices.below(5);
         let pool = BufferPool::builder().buffer_size(buffer_size).build().unwrap();
         let close_notify = !choices.one_in(3);
@@ -202,7 +202,7 @@ impl Model {
         });
         let capacity = [100, 5_000, 70_000, usize::MAX][choices.below(4)];
         let ((near, near_control), (far, far_control)) = wires(capacity);
-        let (near, far) = world.pair_over(near, far, settings.clone(), settings).await;
+        let (near, far) = parties.pair_over(near, far, settings.clone(), settings).await;
         for control in [&near_control, &far_control] {
             control.script().false_readiness = choices.one_in(3);
         }
@@ -407,7 +407,7 @@ impl Model {
 }
 
 async fn run(choices: &mut Choices<'_>) {
-    let mut model = Model::new(world(), choices).await;
+    let mut model = Model::new(parties(), choices).await;
     let mut early = choices.byte();
     while !choices.are_over() {
         model.act(choices, early == 0);

@@ -27,7 +27,7 @@ struct Open {
     closed: bool,
 }
 
-struct World {
+struct Run {
     wire: Wire,
     session: Session,
     driver: Option<Driver<Wire>>,
@@ -41,7 +41,7 @@ fn cx() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
-impl World {
+impl Run {
     fn new() -> Self {
         let wire = Wire::default();
         let pool = BufferPool::new();
@@ -264,18 +264,18 @@ fn yamux() {
     bolero::check!(name = "yamux").with_iterations(FEW).for_each(|input: &[u8]| {
         let _guard = runtime.enter();
         let mut choices = Choices::new(input);
-        let mut world = World::new();
-        while !choices.are_over() && world.model.violation.is_none() && !world.model.is_over() {
+        let mut run = Run::new();
+        while !choices.are_over() && run.model.violation.is_none() && !run.model.is_over() {
             match choices.below(8) {
-                0..=3 => world.peer_sends(&mut choices),
-                4..=6 => world.application(&mut choices),
-                _ => world.wire.limit(choices.below(100_000)),
+                0..=3 => run.peer_sends(&mut choices),
+                4..=6 => run.application(&mut choices),
+                _ => run.wire.limit(choices.below(100_000)),
             }
             if choices.below(4) != 3 {
-                world.wire.cut(1 + choices.below(100_000));
-                world.settle();
+                run.wire.cut(1 + choices.below(100_000));
+                run.settle();
             }
         }
-        world.wind_up();
+        run.wind_up();
     });
 }

@@ -12,14 +12,14 @@ use crate::identity::TrustBundles;
 const ID: &str = "spiffe://dev.local/us";
 const BUNDLE: &str = "bundle.pem";
 
-struct World {
+struct Watched {
     folder: tempfile::TempDir,
     authority: DevCa,
     files: IdentityFiles,
     now: SystemTime,
 }
 
-impl World {
+impl Watched {
     fn new() -> Self {
         let now = SystemTime::now();
         let folder = tempfile::tempdir().unwrap();
@@ -49,47 +49,48 @@ impl World {
 /// As spiffe-helper writes: the file is cut off first, and whole a moment later.
 #[test]
 fn a_file_that_is_being_written_harms_nobody() {
-    let world = World::new();
-    let bundle = world.authority.bundle_pem();
+    let watched = Watched::new();
+    let bundle = watched.authority.bundle_pem();
     for torn in ["", &bundle[..bundle.len() / 2]] {
-        world.write(BUNDLE, torn);
+        watched.write(BUNDLE, torn);
         let mut looks = 0;
-        let reloaded = world.files.shared.reload_after(world.now, || {
-            assert!(world.is_trusted(), "until the second look nothing takes effect");
+        let reloaded = watched.files.shared.reload_after(watched.now, || {
+            assert!(watched.is_trusted(), "until the second look nothing takes effect");
             looks += 1;
-            world.write(BUNDLE, bundle);
+            watched.write(BUNDLE, bundle);
         });
         assert_eq!((reloaded, looks), (Ok(false), 1));
-        assert!(world.is_trusted());
-        assert_eq!((world.files.failures(), world.files.reloads()), (0, 0));
+        assert!(watched.is_trusted());
+        assert_eq!((watched.files.failures(), watched.files.reloads()), (0, 0));
     }
 }
 
 #[test]
 fn what_is_there_at_the_second_look_takes_effect() {
-    let world = World::new();
-    let bundle = world.authority.bundle_pem();
-    let renewed = format!("{bundle}{}", DevCa::new(world.now).unwrap().bundle_pem());
-    world.write(BUNDLE, "");
-    let reloaded = world.files.shared.reload_after(world.now, || world.write(BUNDLE, &renewed));
+    let watched = Watched::new();
+    let bundle = watched.authority.bundle_pem();
+    let renewed = format!("{bundle}{}", DevCa::new(watched.now).unwrap().bundle_pem());
+    watched.write(BUNDLE, "");
+    let reloaded =
+        watched.files.shared.reload_after(watched.now, || watched.write(BUNDLE, &renewed));
     assert_eq!(reloaded, Ok(true));
-    let identity = world.files.snapshot().unwrap();
-    assert_eq!(identity.trust().authorities(world.authority.trust_domain()), 2);
+    let identity = watched.files.snapshot().unwrap();
+    assert_eq!(identity.trust().authorities(watched.authority.trust_domain()), 2);
 }
 
 #[test]
 fn a_file_that_stays_broken_counts_after_the_second_look() {
-    let world = World::new();
-    world.write(BUNDLE, "");
+    let watched = Watched::new();
+    watched.write(BUNDLE, "");
     let mut looks = 0;
-    let broken = world.files.shared.reload_after(world.now, || looks += 1);
-    assert!(broken.is_err() && !world.is_trusted());
-    assert_eq!((looks, world.files.failures(), world.files.reloads()), (1, 1, 1));
+    let broken = watched.files.shared.reload_after(watched.now, || looks += 1);
+    assert!(broken.is_err() && !watched.is_trusted());
+    assert_eq!((looks, watched.files.failures(), watched.files.reloads()), (1, 1, 1));
     // What is known to be broken is not waited for again, and nor is what is good.
     let again = || unreachable!("nothing has changed");
-    assert!(world.files.shared.reload_after(world.now, again).is_err());
-    world.write(BUNDLE, world.authority.bundle_pem());
+    assert!(watched.files.shared.reload_after(watched.now, again).is_err());
+    watched.write(BUNDLE, watched.authority.bundle_pem());
     let good = || unreachable!("it is good");
-    assert_eq!(world.files.shared.reload_after(world.now, good), Ok(true));
-    assert!(world.is_trusted());
+    assert_eq!(watched.files.shared.reload_after(watched.now, good), Ok(true));
+    assert!(watched.is_trusted());
 }
