@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use alts::connect::AcceptLoop;
 use alts::handshaker::admin::{self, Report, Stop, notify, reload_on_hangup};
-use alts::handshaker::cli::{DurationLimit, PositiveDuration};
-use alts::handshaker::identity::IdentityFiles;
+use alts::handshaker::cli::{DurationLimit, PositiveDuration, WatchedIdentity};
 use alts::plain::{Activation, ListenAddress, ListenOptions, PlainListener, PlainStream};
 use alts::relay::RelayOptions;
 use clap::Args;
@@ -111,7 +110,7 @@ impl ServingArguments {
     pub(crate) fn run<P: Program>(
         &self,
         listen: &[ListenAddress],
-        identity: Option<IdentityFiles>,
+        identity: Option<WatchedIdentity>,
         make: impl FnOnce(Arc<Common>) -> P,
     ) -> Result<ExitCode, Box<dyn Error>> {
         self.log.init()?;
@@ -135,7 +134,7 @@ impl ServingArguments {
     async fn serve<P: Program>(
         &self,
         listen: &[ListenAddress],
-        identity: Option<IdentityFiles>,
+        identity: Option<WatchedIdentity>,
         make: impl FnOnce(Arc<Common>) -> P,
     ) -> Result<bool, Box<dyn Error>> {
         let mut relay = RelayOptions::default();
@@ -154,7 +153,7 @@ impl ServingArguments {
 
         // Signals from here on are not lost: a program that has read the ready line may send one.
         let mut stop = Stop::new()?;
-        let reload = reload_on_hangup(identity)?;
+        let reload = reload_on_hangup(identity.as_ref().and_then(WatchedIdentity::files))?;
         let mut activation = Activation::from_env();
         let mut options = ListenOptions::default();
         options.socket_mode = self.socket_mode;

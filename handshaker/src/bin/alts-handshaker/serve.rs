@@ -90,7 +90,9 @@ impl Serve {
 
         // Signals are not lost from here on: a supervisor that has read the ready line may send one.
         let mut stop = Stop::new()?;
-        let reload = reload_on_hangup(identities.iter().map(|identity| identity.files.clone()))?;
+        let files: Vec<_> =
+            identities.iter().filter_map(|identity| identity.source.files()).collect();
+        let reload = reload_on_hangup(files)?;
         let places = Places::new(self.place_limits(), metrics.clone());
         let listeners = Listeners::bind(&self.listen, self.socket_mode)?;
         let health = Health::new().await;
@@ -173,7 +175,7 @@ impl Serve {
 
     /// Warns about settings that are allowed but often wrong.
     fn warn(&self, listeners: &Listeners) {
-        if self.cert.is_some() && listeners.has_tcp() {
+        if (self.cert.is_some() || self.trust.is_workload_api()) && listeners.has_tcp() {
             tracing::warn!(
                 "every process that reaches the TCP address can use the daemon's identity: let only one workload reach it"
             );

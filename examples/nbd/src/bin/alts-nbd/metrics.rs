@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::SystemTime;
 
 use alts::Fault;
-use alts::handshaker::identity::{IdentityFiles, IdentitySource};
+use alts::handshaker::cli::WatchedIdentity;
+use alts::handshaker::identity::IdentitySource;
 use alts_nbd::server::Server;
 use alts_nbd::wire::request::Command;
 use prometheus_client::collector::Collector;
@@ -51,7 +52,7 @@ impl Metrics {
     pub(crate) fn new(
         server: Server,
         handshakes: &Handshakes,
-        identity: Option<IdentityFiles>,
+        identity: Option<WatchedIdentity>,
     ) -> Self {
         let mut all = Registry::with_prefix("alts_nbd");
         all.register_collector(Box::new(Served(server)));
@@ -109,7 +110,7 @@ impl Collector for Served {
 
 /// What is known of this side's identity.
 #[derive(Debug)]
-struct OfIdentity(IdentityFiles);
+struct OfIdentity(WatchedIdentity);
 
 impl Collector for OfIdentity {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

@@ -12,8 +12,8 @@ use alts::Acceptor;
 use alts::connect::Settings as AltsSettings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::admin::{self, Report, Stop, notify, reload_on_hangup};
-use alts::handshaker::cli::{AllowedPeer, PositiveDuration};
-use alts::handshaker::identity::{IdentityFiles, IdentitySource, Rule};
+use alts::handshaker::cli::{AllowedPeer, PositiveDuration, WatchedIdentity};
+use alts::handshaker::identity::{IdentitySource, Rule};
 use alts::plain::{Activation, ListenAddress, ListenOptions, PlainListener};
 use alts::pool::BufferPool;
 use alts_nbd::export::Exports;
@@ -52,13 +52,13 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = "Addresses")]
     unsafe_listen: bool,
     /// Where to accept connections that are secured by ALTS: HOST:PORT, unix:PATH, or systemd:NAME. Can be repeated.
-    #[arg(long, value_name = "ADDRESS", requires = "cert", help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", requires = "identity_source", help_heading = "Addresses")]
     listen_alts: Vec<ListenAddress>,
     /// As --listen, for clients that carry many NBD connections in one by yamux, with ?yamux=1 in their URIs. Never with TLS.
     #[arg(long, value_name = "ADDRESS", help_heading = "Addresses")]
     listen_yamux: Vec<ListenAddress>,
     /// As --listen-alts, for such clients.
-    #[arg(long, value_name = "ADDRESS", requires = "cert", help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", requires = "identity_source", help_heading = "Addresses")]
     listen_alts_yamux: Vec<ListenAddress>,
     /// Permissions of a Unix socket that is listened on.
     #[arg(long, value_name = "OCTAL", default_value = "0660", value_parser = octal, help_heading = "Addresses")]
@@ -238,7 +238,7 @@ impl Serve {
         })
     }
 
-    fn secured(&self, files: Option<IdentityFiles>) -> Result<Option<Secured>, Box<dyn Error>> {
+    fn secured(&self, files: Option<WatchedIdentity>) -> Result<Option<Secured>, Box<dyn Error>> {
         let Some(files) = files else { return Ok(None) };
         if self.allow.is_empty() {
             return Err(
@@ -262,7 +262,7 @@ impl Serve {
         let serving = Arc::new(self.serving()?);
         // Signals from here on are not lost: a program that has read the ready line may send one.
         let mut stop = Stop::new()?;
-        let reload = reload_on_hangup(serving.identity.clone())?;
+        let reload = reload_on_hangup(serving.identity.as_ref().and_then(WatchedIdentity::files))?;
         let mut options = ListenOptions::default();
         options.socket_mode = self.socket_mode;
         let mut activation = Activation::from_env();

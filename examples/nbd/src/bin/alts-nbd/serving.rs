@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use alts::Acceptor;
 use alts::connect::{AcceptLoop, Socket as _};
-use alts::handshaker::identity::{IdentityFiles, Policy, TrustDomain};
+use alts::handshaker::cli::WatchedIdentity;
+use alts::handshaker::identity::{Policy, TrustDomain};
 use alts::plain::{PlainListener, PlainStream};
 use alts_nbd::export::{Export, Exports};
 use alts_nbd::server::{ConnectionError, Ending, Server};
@@ -41,7 +42,7 @@ pub(crate) struct Serving {
     pub(crate) visible: Vec<Visible>,
     pub(crate) secured: Option<Secured>,
     /// This side's identity, which is read again when its files change.
-    pub(crate) identity: Option<IdentityFiles>,
+    pub(crate) identity: Option<WatchedIdentity>,
     pub(crate) handshakes: Handshakes,
     pub(crate) multiplexing: Multiplexing,
     pub(crate) places: Arc<Semaphore>,
