@@ -16,6 +16,8 @@ mod calls;
 mod client;
 #[path = "../examples/grpc/echo.rs"]
 mod echo;
+#[path = "grpc/floor.rs"]
+mod floor;
 #[path = "grpc/pair.rs"]
 mod pair;
 #[path = "grpc/ping.rs"]
@@ -60,6 +62,8 @@ enum Part {
     Ping,
     /// System calls for responses that are ready at the same time.
     Writes,
+    /// What a server cannot save: what the kernel, the runtime and tonic's handler take of a call's time.
+    Floor,
     /// Calls of grpcio's server, for orientation.
     Grpcio,
 }
@@ -77,6 +81,7 @@ fn main() {
             let (stack, transport) = (Stack::named(stack), Transport::named(transport));
             client::run(stack, transport, Path::new(directory), address, core(number));
         }
+        ["--floor", kind, number] => floor::serve(floor::Floor::named(kind), core(number)),
         _ => compare(&Arguments::parse()),
     }
 }
@@ -97,6 +102,7 @@ fn compare(arguments: &Arguments) {
             Part::Bulk => verdicts.extend(bulk::compare(lab)),
             Part::Ping => verdicts.extend(ping::compare(lab)),
             Part::Writes => verdicts.extend(writes::compare()),
+            Part::Floor => floor::compare(lab),
             Part::Grpcio => calls::grpcio(lab),
         }
     }

@@ -82,6 +82,7 @@
 //! | `aws-lc-rs` | AWS-LC for the cryptography of records, where [`StreamOptions::aead`] asks for it |
 //! | `dev-ca` | an authority for development and tests: `alts::handshaker::dev_ca` |
 //! | `remote` | `RemoteHandshaker`, which asks a HandshakerService |
+//! | `workload-api` | `WorkloadApi`, an identity from the SPIFFE Workload API |
 //! | `service` | that service, for a tonic server |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

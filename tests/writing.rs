@@ -17,6 +17,8 @@ use support::{assert_nothing_out, pattern};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const BATCH: usize = 20_000;
+/// The payload of the largest record.
+const RECORD: usize = 16_384 - 24;
 
 /// A pair whose batches are small.
 async fn pair(change: impl FnOnce(&mut Settings)) -> Pair {
@@ -32,21 +34,21 @@ async fn a_write_waits_only_if_it_sealed_nothing() {
     let Pair { mut near, near_control, mut far, pool } = pair(|_| ()).await;
     let data = pattern(3 * BATCH);
     near_control.set_write_chunk(0);
-    // The kernel takes nothing: one batch is sealed all the same, and the next has to wait.
-    assert_eq!(write(&mut near, &data).unwrap().unwrap(), BATCH);
+    // The kernel takes nothing: the whole records of one batch are sealed all the same, and the next have to wait.
+    assert_eq!(write(&mut near, &data).unwrap().unwrap(), RECORD);
     for _ in 0..3 {
-        assert!(write(&mut near, &data[BATCH..]).is_none());
+        assert!(write(&mut near, &data[RECORD..]).is_none());
         assert!(flush(&mut near).is_none());
     }
     assert_eq!(pool.stats().beyond_cap_buffers, 1);
     // Partly taken: still the same batch.
     near_control.set_write_chunk(7);
     near_control.script().capacity_left = Some(1_000);
-    assert!(write(&mut near, &data[BATCH..]).is_none());
+    assert!(write(&mut near, &data[RECORD..]).is_none());
     assert_eq!(near_control.script().counts.written, 1_000);
     near_control.script().capacity_left = None;
     near_control.set_write_chunk(usize::MAX);
-    let mut written = BATCH;
+    let mut written = RECORD;
     while written < data.len() {
         written += write(&mut near, &data[written..]).unwrap().unwrap();
     }
@@ -56,6 +58,31 @@ async fn a_write_waits_only_if_it_sealed_nothing() {
     assert!(received == data);
     assert!(read(&mut far).is_none());
     assert_nothing_out(&pool);
+}
+
+#[tokio::test]
+async fn what_is_more_than_a_batch_is_cut_behind_a_whole_record() {
+    let largest = |batch: usize, frame: usize| (batch, frame, frame - 24);
+    // What a batch holds, and what is taken of more.
+    for (batch, frame, record) in
+        [largest(20_000, 16_384), largest(48 << 10, 16_384), largest(9_000, 4_096)]
+    {
+        let Pair { mut near, near_control, far: _far, .. } = pair(|settings| {
+            settings.stream.write_batch = batch;
+            settings.stream.max_frame_size = frame as u32;
+        })
+        .await;
+        let data = pattern(batch + 1);
+        assert_eq!(write(&mut near, &data).unwrap().unwrap(), batch / record * record);
+        let sent = near_control.script().counts;
+        assert_eq!((sent.writes, sent.written), (1, batch / record * frame));
+        // Nothing is held back: a write that fits is taken as it is.
+        assert_eq!(write(&mut near, &data[..batch]).unwrap().unwrap(), batch);
+    }
+    // A batch that is less than a record is one.
+    let Pair { mut near, far: _far, .. } =
+        pair(|settings| settings.stream.write_batch = 1_000).await;
+    assert_eq!(write(&mut near, &pattern(RECORD)).unwrap().unwrap(), 1_000);
 }
 
 /// While the kernel takes nothing, small writes become one batch, which goes out in one call. It takes memory as it fills.

@@ -7,30 +7,40 @@ mod dev_ca;
 pub mod notify;
 #[cfg(unix)]
 pub mod socket_file;
+#[cfg(feature = "workload-api")]
+mod workload_api;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
+#[cfg(feature = "workload-api")]
+use crate::identity::WorkloadApi;
 use crate::identity::{
-    IdentityError, IdentityFiles, IdentityFilesBuilder, Policy, Rule, TrustDomain,
+    Identity, IdentityError, IdentityFiles, IdentityFilesBuilder, IdentitySource, Policy, Rule,
+    TrustDomain,
 };
 
 pub use dev_ca::DevCaCommand;
 
-/// One identity in files, and the authorities it trusts.
+/// One identity, and the authorities it trusts: in files, or from the SPIFFE Workload API (feature `workload-api`).
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Identity")]
 pub struct IdentityArguments {
     /// This side's certificate chain (PEM, leaf first).
     #[arg(long, value_name = "FILE")]
-    pub cert: PathBuf,
+    #[cfg_attr(feature = "workload-api", arg(required_unless_present = "workload_api"))]
+    #[cfg_attr(not(feature = "workload-api"), arg(required = true))]
+    pub cert: Option<PathBuf>,
     /// The private key of the leaf (PEM). Only its owner may have access to the file.
     #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
+    #[cfg_attr(feature = "workload-api", arg(required_unless_present = "workload_api"))]
+    #[cfg_attr(not(feature = "workload-api"), arg(required = true))]
+    pub key: Option<PathBuf>,
     /// Trust settings.
     #[command(flatten)]
     pub trust: TrustArguments,
@@ -41,11 +51,33 @@ pub struct IdentityArguments {
 #[command(next_help_heading = "Identity")]
 pub struct TrustArguments {
     /// Authorities (PEM) that are trusted to vouch for a trust domain. This side's own trust domain needs one. Can be repeated.
-    #[arg(long, value_name = "DOMAIN=FILE", required = true)]
+    #[arg(long, value_name = "DOMAIN=FILE")]
+    #[cfg_attr(feature = "workload-api", arg(required_unless_present = "workload_api"))]
+    #[cfg_attr(not(feature = "workload-api"), arg(required = true))]
     pub bundle: Vec<KeyedPath<TrustDomain>>,
     /// Revocation lists (PEM) of a trust domain's authorities. With one, a current list has to cover every certificate.
     #[arg(long, value_name = "DOMAIN=FILE")]
     pub crl: Vec<KeyedPath<TrustDomain>>,
+    /// Take certificate, key, trust bundles and revocation lists from the SPIFFE Workload API, for instance of a SPIRE agent, in place
+    /// of files. The address is `unix:///PATH` or `tcp://IP:PORT` [default: that of `SPIFFE_ENDPOINT_SOCKET`].
+    #[cfg(feature = "workload-api")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        group = "identity_source",
+        conflicts_with_all = ["cert", "key", "bundle", "crl", "allow_shared_key_file"]
+    )]
+    pub workload_api: Option<Option<String>>,
+    /// Which SVID of the Workload API is this side's, by its hint or its SPIFFE ID [default: the first].
+    #[cfg(feature = "workload-api")]
+    #[arg(
+        long,
+        value_name = "HINT|ID",
+        requires = "workload_api",
+        conflicts_with_all = ["cert", "key", "bundle", "crl"]
+    )]
+    pub svid: Option<String>,
     /// Accept development certificates, those of the trust domain dev.local.
     #[arg(long)]
     pub dev: bool,
@@ -58,18 +90,25 @@ pub struct TrustArguments {
 }
 
 impl IdentityArguments {
-    /// Reads the files and keeps watching them.
+    /// Reads the files and keeps watching them, or listens to the Workload API and waits up to 5 s for its first answer.
     ///
     /// # Errors
-    /// What is wrong with which file, and the flag that helps, if there is one.
-    pub fn load(&self) -> Result<IdentityFiles, Box<dyn Error>> {
-        let builder = self.trust.apply(IdentityFiles::builder(&self.cert, &self.key));
+    /// What is wrong with which file, or with the address, and the flag that helps, if there is one.
+    pub fn load(&self) -> Result<WatchedIdentity, Box<dyn Error>> {
+        #[cfg(feature = "workload-api")]
+        if let Some(source) = self.trust.workload_api()? {
+            return Ok(WatchedIdentity::WorkloadApi(source));
+        }
+        let (Some(cert), Some(key)) = (&self.cert, &self.key) else {
+            return Err("--cert and --key are missing: they say who this side is".into());
+        };
+        let builder = self.trust.apply(IdentityFiles::builder(cert, key));
         let files = builder.load(SystemTime::now()).map_err(|error| match error.fault() {
             IdentityError::DevelopmentDomain(_) => format!("{error} (--dev accepts it)").into(),
             _ => Box::<dyn Error>::from(error),
         })?;
         files.watch_every(self.trust.reload_interval.0)?;
-        Ok(files)
+        Ok(WatchedIdentity::Files(files))
     }
 }
 
@@ -89,6 +128,80 @@ impl TrustArguments {
             builder = builder.allow_shared_key_file();
         }
         builder
+    }
+
+    /// Whether identity and trust come from the Workload API.
+    #[cfg(feature = "workload-api")]
+    pub fn is_workload_api(&self) -> bool {
+        self.workload_api.is_some()
+    }
+
+    /// Whether identity and trust come from the Workload API.
+    #[cfg(not(feature = "workload-api"))]
+    pub fn is_workload_api(&self) -> bool {
+        false
+    }
+}
+
+/// An identity that is renewed while the program runs, wherever it comes from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum WatchedIdentity {
+    /// From files.
+    Files(IdentityFiles),
+    /// From the SPIFFE Workload API.
+    #[cfg(feature = "workload-api")]
+    WorkloadApi(WorkloadApi),
+}
+
+impl WatchedIdentity {
+    /// Reads files again; the Workload API speaks by itself. `true` if anything has changed.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the files.
+    pub fn reload_if_changed(&self, now: SystemTime) -> Result<bool, IdentityError> {
+        match self {
+            Self::Files(files) => files.reload_if_changed(now),
+            #[cfg(feature = "workload-api")]
+            Self::WorkloadApi(_) => Ok(false),
+        }
+    }
+
+    /// How often something new took effect.
+    pub fn reloads(&self) -> u64 {
+        match self {
+            Self::Files(files) => files.reloads(),
+            #[cfg(feature = "workload-api")]
+            Self::WorkloadApi(source) => source.reloads(),
+        }
+    }
+
+    /// How often something was wrong.
+    pub fn failures(&self) -> u64 {
+        match self {
+            Self::Files(files) => files.failures(),
+            #[cfg(feature = "workload-api")]
+            Self::WorkloadApi(source) => source.failures(),
+        }
+    }
+
+    /// The trust domains that nobody is accepted from because what is said about them cannot be used.
+    pub fn unusable_trust_domains(&self) -> Vec<TrustDomain> {
+        match self {
+            Self::Files(files) => files.unusable_trust_domains(),
+            #[cfg(feature = "workload-api")]
+            Self::WorkloadApi(source) => source.unusable_trust_domains(),
+        }
+    }
+}
+
+impl IdentitySource for WatchedIdentity {
+    fn snapshot(&self) -> Result<Arc<Identity>, IdentityError> {
+        match self {
+            Self::Files(files) => files.snapshot(),
+            #[cfg(feature = "workload-api")]
+            Self::WorkloadApi(source) => source.snapshot(),
+        }
     }
 }
 

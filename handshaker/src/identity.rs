@@ -13,7 +13,8 @@
 //!
 //! * `Arc<Identity>` itself, from PEM ([`Identity::from_pem`]) or with a key that lives elsewhere ([`Signer`]);
 //! * [`IdentityFiles`], which reads PEM files again when they change, as cert-manager, spiffe-helper and Vault write them;
-//! * another implementation, for instance over the SPIFFE Workload API.
+//! * `WorkloadApi` (feature `workload-api`), which follows a SPIRE agent, or another one that speaks the SPIFFE Workload API;
+//! * another implementation.
 //!
 //! ```no_run
 //! use std::time::SystemTime;
@@ -63,14 +64,17 @@ mod chain;
 mod constraints;
 mod der;
 mod digest;
+mod domains;
 mod error;
 mod files;
 mod key;
+mod life;
 mod name;
 mod path;
 mod peer;
 mod pem;
 mod policy;
+mod reloading;
 mod revocation;
 mod signed;
 mod signer;
@@ -79,6 +83,8 @@ mod spiffe;
 mod trust;
 mod validity;
 mod verify;
+#[cfg(feature = "workload-api")]
+mod workload_api;
 
 #[cfg(feature = "dev-ca")]
 pub(crate) use certificate::authority_of;
@@ -96,3 +102,5 @@ pub use snapshot::{Identity, IdentitySource};
 pub use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use trust::{DEVELOPMENT_TRUST_DOMAIN, TrustBundles};
 pub use verify::{ChainVerifier, ClaimedPeer};
+#[cfg(feature = "workload-api")]
+pub use workload_api::{SPIFFE_ENDPOINT_SOCKET, WorkloadApi, WorkloadApiBuilder};

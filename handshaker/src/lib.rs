@@ -9,7 +9,8 @@
 //!
 //! A [`Handshaker`] starts [`HandshakeSession`]s. [`LocalHandshaker`] does the handshake `altsh1` in this process, which
 //! `PROTOCOL.md` specifies, under an identity from [`identity`]: X.509 certificates with SPIFFE IDs, one set of trusted
-//! authorities per trust domain, and a policy that says who may be the peer.
+//! authorities per trust domain, and a policy that says who may be the peer. They come from PEM files or, with the feature
+//! `workload-api`, from the SPIFFE Workload API.
 //!
 //! Or a service does it for programs on the same machine, which then hold no private key: gRPC's `HandshakerService`, which
 //! gRPC's own ALTS implementations use as they are. `service` (feature `service`) is one over the same engine,
@@ -67,12 +68,12 @@ pub mod identity;
 #[cfg(feature = "tokio")]
 mod limits;
 mod local;
-#[cfg(feature = "_grpc")]
+#[cfg(any(feature = "remote", feature = "service"))]
 pub mod proto;
 #[cfg(feature = "remote")]
 pub mod remote;
 mod role;
-#[cfg(feature = "_grpc")]
+#[cfg(any(feature = "remote", feature = "service"))]
 mod rpc_status;
 #[cfg(feature = "service")]
 pub mod service;

@@ -190,7 +190,16 @@ impl<T> Active<T> {
         self.streams.binary_search_by_key(&id, |stream| stream.id)
     }
 
+    #[inline]
     fn stream(&mut self, id: u32) -> Option<&mut Stream<T>> {
+        // Most often one alone is open, and asked for.
+        if self.streams.front()?.id == id {
+            return self.streams.front_mut().map(|oldest| &mut **oldest);
+        }
+        self.another(id)
+    }
+
+    fn another(&mut self, id: u32) -> Option<&mut Stream<T>> {
         let place = self.place(id).ok()?;
         Some(&mut self.streams[place])
     }

@@ -30,13 +30,15 @@ pub(crate) fn return_scratch(mut output: Box<Output>) -> Option<Box<Output>> {
     rest
 }
 
-/// Writes as much as the transport takes. `Pending` with a part of it left; then the transport wakes the task.
+/// Writes as much as the transport takes, until no more than `rest` bytes are left. `Pending` with more of them left; then the transport
+/// wakes the task. A transport that secures bytes takes a batch at a time, and a caller that has more to come lets it be full batches.
 pub(crate) fn poll_write<IO: AsyncWrite + Unpin + ?Sized>(
     io: &mut IO,
     cx: &mut Context<'_>,
     output: &mut Output,
+    rest: usize,
 ) -> Poll<io::Result<()>> {
-    while !output.is_empty() {
+    while output.len() > rest {
         let written = match output.only() {
             Some(bytes) => Pin::new(&mut *io).poll_write(cx, bytes),
             None => poll_write_slices(Pin::new(&mut *io), cx, output),
@@ -48,7 +50,10 @@ pub(crate) fn poll_write<IO: AsyncWrite + Unpin + ?Sized>(
             Poll::Pending => return Poll::Pending,
         }
     }
-    Pin::new(io).poll_flush(cx)
+    match output.is_empty() {
+        true => Pin::new(io).poll_flush(cx),
+        false => Poll::Ready(Ok(())),
+    }
 }
 
 fn poll_write_slices<IO: AsyncWrite + ?Sized>(

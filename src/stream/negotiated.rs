@@ -62,7 +62,7 @@ pub struct StreamOptions {
     /// The largest record to send, in bytes on the wire; the peer's wish may lower it, and so does `write_batch`, which holds
     /// whole records. Default 16,384, which all peers accept. Values outside of 4,096 to 1 MiB count as the nearest of these.
     pub max_frame_size: u32,
-    /// The most payload that is sealed for one system call, in bytes. Also the most that one connection holds while the kernel
+    /// The most payload that is sealed for one system call, in bytes; of more than that, as many whole records as fit. Also the most that one connection holds while the kernel
     /// takes no more. Default 48 KiB: Linux sends up to 64 KiB as one segment, and a batch slightly longer than that leaves a
     /// small segment behind each time. Values outside of 1 byte to 16 MiB count as the nearest of these.
     pub write_batch: usize,

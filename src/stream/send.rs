@@ -176,8 +176,7 @@ impl<R: Direction> Channel<R, Sending> {
         if total == 0 {
             return Ok(0);
         }
-        let wanted = total.min(self.batch());
-        self.seal_and_send(sink, payload, wanted)
+        self.seal_and_send(sink, payload, self.share(total))
     }
 
     fn drain_outbound(&mut self, sink: &mut impl Sink) -> io::Result<()> {

@@ -9,6 +9,7 @@ mod service;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod batches;
 mod calls;
 mod fixture;
 mod limits;

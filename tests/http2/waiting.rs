@@ -107,7 +107,7 @@ impl Raw {
     }
 }
 
-fn request(stream: u32, path: &str, end: bool) -> Vec<u8> {
+pub(crate) fn request(stream: u32, path: &str, end: bool) -> Vec<u8> {
     request_with(stream, path, &[], end)
 }
 

@@ -67,13 +67,29 @@ pub enum IdentityError {
     Watcher(String),
     /// There is no identity yet, for a reason that the source knows.
     Unavailable(String),
+    /// The text is not the address of a Workload API.
+    Address {
+        /// The text.
+        address: String,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// The fault lies in this part of an answer of the Workload API.
+    InAnswer {
+        /// The part.
+        part: String,
+        /// What is wrong with it.
+        fault: Box<IdentityError>,
+    },
+    /// An answer of the Workload API breaks the rules of SPIFFE.
+    Answer(String),
 }
 
 impl IdentityError {
-    /// The fault itself, without the file that has it.
+    /// The fault itself, without the file or the answer that has it.
     pub fn fault(&self) -> &Self {
         match self {
-            Self::InFile { fault, .. } => fault.fault(),
+            Self::InFile { fault, .. } | Self::InAnswer { fault, .. } => fault.fault(),
             fault => fault,
         }
     }
@@ -88,6 +104,11 @@ impl IdentityError {
 
     pub(super) fn in_file(self, path: &Path) -> Self {
         Self::InFile { path: path.to_owned(), fault: Box::new(self) }
+    }
+
+    #[cfg(feature = "workload-api")]
+    pub(super) fn in_answer(self, part: impl Into<String>) -> Self {
+        Self::InAnswer { part: part.into(), fault: Box::new(self) }
     }
 }
 
@@ -143,6 +164,12 @@ impl fmt::Display for IdentityError {
             ),
             Self::Watcher(fault) => write!(f, "the files cannot be watched: {fault}"),
             Self::Unavailable(reason) => write!(f, "there is no identity: {reason}"),
+            Self::Address { address, fault } => write!(
+                f,
+                "{address:?} is not the address of a Workload API: {fault}; it has to be unix:///path/to/socket or tcp://IP:PORT"
+            ),
+            Self::InAnswer { part, fault } => write!(f, "the Workload API's answer, {part}: {fault}"),
+            Self::Answer(fault) => write!(f, "the Workload API's answer: {fault}"),
         }
     }
 }

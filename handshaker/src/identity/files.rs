@@ -1,27 +1,27 @@
 //! An identity in PEM files, reloaded when they change.
 
 mod builder;
-mod domains;
 mod read;
 #[cfg(all(test, feature = "dev-ca"))]
 mod tests;
+mod trust;
 mod watch;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 pub use builder::IdentityFilesBuilder;
 
-use super::digest::Digest;
+use super::domains::{Domains, Loaded};
 use super::error::IdentityError;
+use super::reloading::{Found, Reloading, State};
 use super::snapshot::{Identity, IdentitySource};
 use super::spiffe::TrustDomain;
 use builder::Paths;
-use domains::{Domains, Loaded};
-use watch::{Life, Watch};
+use trust::load_changed;
+use watch::Watch;
 
 /// How long a look waits, once, when it finds the files of a trust domain broken: a file that is being written in place, as
 /// spiffe-helper does, is whole by then.
@@ -63,29 +63,8 @@ pub struct IdentityFiles {
 
 struct Shared {
     paths: Paths,
-    current: RwLock<Arc<Identity>>,
-    /// Held while files are read: one reload at a time.
-    state: Mutex<State>,
-    reloads: AtomicU64,
-    failures: AtomicU64,
+    reloading: Reloading,
     watch: Watch,
-}
-
-struct State {
-    /// Of the chain and key that `current` came from.
-    pair: Option<Digest>,
-    domains: Domains,
-    /// What the last look found wrong with the chain and the key. The log says it already.
-    pair_fault: Option<IdentityError>,
-    life: Life,
-}
-
-impl State {
-    /// What the last look found wrong.
-    fn fault(&self) -> Option<IdentityError> {
-        let domain = || self.domains.faults().next().map(|(_, fault)| fault.clone());
-        self.pair_fault.clone().or_else(domain)
-    }
 }
 
 impl IdentityFiles {
@@ -100,7 +79,7 @@ impl IdentityFiles {
     fn load(paths: Paths, now: SystemTime) -> Result<Self, IdentityError> {
         let contents = paths.read();
         let mut domains = Domains::default();
-        let loaded = domains.load_changed(&paths.trust, &contents.trust, &paths.template);
+        let loaded = load_changed(&domains, &paths.trust, &contents.trust, &paths.template);
         domains.update(loaded);
         // The settings are wrong, and no change of a file can correct that.
         let is_forbidden =
@@ -109,18 +88,9 @@ impl IdentityFiles {
             return Err(fault.clone());
         }
         let current = paths.identity(&contents, &domains, now)?;
-        let life = Life::of(&current, now);
-        life.log(&current);
-        let failures = u64::from(domains.faults().next().is_some());
         let pair = contents.pair_digest();
-        let shared = Shared {
-            paths,
-            current: RwLock::new(current),
-            state: Mutex::new(State { pair, domains, pair_fault: None, life }),
-            reloads: AtomicU64::new(0),
-            failures: AtomicU64::new(failures),
-            watch: Watch::default(),
-        };
+        let reloading = Reloading::new(Ok(current), pair, domains, now);
+        let shared = Shared { paths, reloading, watch: Watch::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -149,65 +119,55 @@ impl IdentityFiles {
 
     /// How often changed files took effect.
     pub fn reloads(&self) -> u64 {
-        self.shared.reloads.load(Ordering::Relaxed)
+        self.shared.reloading.reloads()
     }
 
     /// How many looks at the files found something wrong.
     pub fn failures(&self) -> u64 {
-        self.shared.failures.load(Ordering::Relaxed)
+        self.shared.reloading.failures()
     }
 
     /// The first thing that the last look found wrong; `None` if all was well.
     pub fn last_error(&self) -> Option<IdentityError> {
-        self.shared.state().fault()
+        self.shared.reloading.state().fault()
     }
 
     /// The trust domains whose files cannot be used, so that none of their peers is accepted.
     pub fn unusable_trust_domains(&self) -> Vec<TrustDomain> {
-        self.shared.state().domains.faults().map(|(domain, _)| domain.clone()).collect()
+        self.shared.reloading.state().domains.faults().map(|(domain, _)| domain.clone()).collect()
     }
 }
 
 impl IdentitySource for IdentityFiles {
     fn snapshot(&self) -> Result<Arc<Identity>, IdentityError> {
-        Ok(self.shared.current())
+        self.shared.reloading.current()
     }
 }
 
 impl fmt::Debug for IdentityFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdentityFiles")
-            .field("id", self.shared.current().id())
-            .finish_non_exhaustive()
+        let current = self.shared.reloading.current();
+        let mut shown = f.debug_struct("IdentityFiles");
+        if let Ok(identity) = &current {
+            shown.field("id", identity.id());
+        }
+        shown.finish_non_exhaustive()
     }
 }
 
 impl Shared {
-    fn current(&self) -> Arc<Identity> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn reload_if_changed(&self, now: SystemTime) -> Result<bool, IdentityError> {
         self.reload_after(now, || thread::sleep(SETTLING_TIME))
     }
 
     /// As above; `settle` comes between the first look at trust domains' files that are broken and the second.
     fn reload_after(&self, now: SystemTime, settle: impl FnOnce()) -> Result<bool, IdentityError> {
-        let mut state = self.state();
+        let mut state = self.reloading.state();
         let changed = self.reload(&mut state, now, settle);
-        let current = self.current();
-        let life = Life::of(&current, now);
-        if life > state.life || changed {
-            life.log(&current);
-        }
-        state.life = life;
+        self.reloading.note_life(&mut state, changed, now);
         match state.fault() {
             Some(fault) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
+                self.reloading.count_failure();
                 Err(fault)
             }
             None => Ok(changed),
@@ -217,55 +177,20 @@ impl Shared {
     fn reload(&self, state: &mut State, now: SystemTime, settle: impl FnOnce()) -> bool {
         let mut contents = self.paths.read();
         let Paths { trust, template, .. } = &self.paths;
-        let mut loaded = state.domains.load_changed(trust, &contents.trust, template);
+        let mut loaded = load_changed(&state.domains, trust, &contents.trust, template);
         if loaded.iter().any(Loaded::is_broken) {
             // A file may have been read while it was being written.
             settle();
             contents.trust = self.paths.read_trust();
-            loaded = state.domains.load_changed(trust, &contents.trust, template);
+            loaded = load_changed(&state.domains, trust, &contents.trust, template);
         }
-        let mut next = None;
-        let trust_changed = state.domains.update(loaded);
-        let pair = contents.pair_digest();
-        let mut fault = None;
-        if pair.is_none() || pair != state.pair {
-            match self.paths.identity(&contents, &state.domains, now) {
-                Ok(identity) => {
-                    tracing::info!(id = %identity.id(), "certificate and key reloaded");
-                    state.pair = pair;
-                    next = Some(identity);
-                }
-                Err(found) => fault = Some(found),
-            }
-        }
-        if next.is_none() && trust_changed {
-            let trust = state.domains.bundles(template);
-            next = Some(self.current().with_trust(trust, now));
-        }
-        let changed = next.is_some();
-        if let Some(identity) = next {
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) = identity;
-            self.reloads.fetch_add(1, Ordering::Relaxed);
-        }
-        let fault = fault.or_else(|| self.doubt(state));
-        match (&fault, &state.pair_fault) {
-            (Some(fault), before) if before.as_ref() != Some(fault) => {
-                tracing::warn!(%fault, "this side keeps the certificate and key that it has");
-            }
-            (None, Some(_)) => tracing::info!("this side's certificate and key are valid again"),
-            _ => {}
-        }
-        state.pair_fault = fault;
-        changed
-    }
-
-    /// The fault that this side's bundle does not vouch for this side, unless the bundle itself has a fault.
-    fn doubt(&self, state: &State) -> Option<IdentityError> {
-        let current = self.current();
-        let domain = current.id().trust_domain();
-        if state.domains.fault(&domain).is_some() {
-            return None;
-        }
-        self.paths.doubt(&current)
+        let found = Found {
+            trust_changed: state.domains.update(loaded),
+            pair: contents.pair_digest(),
+            make: Some(|domains: &Domains| self.paths.identity(&contents, domains, now)),
+            in_chain: |fault| self.paths.in_chain(fault),
+            template,
+        };
+        self.reloading.take(state, found, now)
     }
 }

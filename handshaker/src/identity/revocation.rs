@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+#[cfg(feature = "workload-api")]
+use super::anchor::Anchor;
 use super::certificate::Certificate;
 use super::der::{Reader, boolean, tag};
 use super::digest::Digest;
@@ -122,6 +124,24 @@ impl RevocationList {
             signers: Mutex::default(),
             der: der.into(),
         })
+    }
+
+    /// The contents of the issuer's name in a list that perhaps cannot be read otherwise.
+    #[cfg(feature = "workload-api")]
+    pub(super) fn issuer_of(der: &[u8]) -> Option<&[u8]> {
+        let mut fields = Reader::new(der).sequence()?.sequence()?;
+        if fields.next_is(tag::INTEGER) {
+            fields.element()?;
+        }
+        fields.expect(tag::SEQUENCE)?;
+        fields.expect(tag::SEQUENCE)
+    }
+
+    /// Whether this authority made the list.
+    #[cfg(feature = "workload-api")]
+    pub(super) fn is_by(&self, authority: &Anchor) -> bool {
+        self.part(&self.issuer) == authority.subject()
+            && authority.certificate().is_ok_and(|certificate| self.is_signed_by(certificate.key))
     }
 
     /// How many certificates are on the list.

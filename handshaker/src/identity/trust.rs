@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::anchor::Anchor;
 use super::certificate::Certificate;
+#[cfg(feature = "workload-api")]
+use super::der::Reader;
 use super::digest::{Digest, sha256, sha256_of_all};
 use super::error::{CertificateError, IdentityError};
 use super::name::shown_name;
@@ -120,7 +122,7 @@ impl TrustBundles {
         der: &[u8],
     ) -> Result<&mut Self, IdentityError> {
         let list = RevocationList::parse(der).map_err(IdentityError::RevocationList)?;
-        self.bundle_mut(domain)?.insert_list(der, list);
+        self.bundle_mut(domain)?.insert_list(der, Arc::new(list));
         Ok(self)
     }
 
@@ -228,7 +230,7 @@ impl Bundle {
                     let list = RevocationList::parse(&section.der)
                         .map_err(IdentityError::RevocationList)?;
                     lists += 1;
-                    self.insert_list(&section.der, list);
+                    self.insert_list(&section.der, Arc::new(list));
                 }
                 Kind::PrivateKey | Kind::EncryptedPrivateKey | Kind::Other => {
                     unused.push(Unused::Section { label: section.label.to_owned() });
@@ -246,15 +248,48 @@ impl Bundle {
         }
     }
 
+    /// Adds the authorities in `der`, certificates one behind the other. Lists come by [`insert_list`](Self::insert_list).
+    #[cfg(feature = "workload-api")]
+    pub(super) fn insert_der(
+        &mut self,
+        der: &[u8],
+        unused: &mut Vec<Unused>,
+    ) -> Result<(), IdentityError> {
+        let mut first_fault = None;
+        let mut certificates = Reader::new(der);
+        let mut position = 0;
+        while !certificates.is_empty() {
+            let malformed = CertificateError::Malformed { position, part: "the whole" };
+            let certificate =
+                certificates.element().ok_or(malformed).map_err(IdentityError::Anchor)?;
+            match Anchor::parse(certificate.whole, position) {
+                Ok(anchor) => self.insert_anchor(certificate.whole, anchor),
+                // Unlike text around PEM, what is no certificate at all has no business here.
+                Err(fault @ CertificateError::Malformed { .. }) => {
+                    return Err(IdentityError::Anchor(fault));
+                }
+                Err(fault) => {
+                    first_fault.get_or_insert_with(|| fault.clone());
+                    unused.push(Unused::certificate(position, certificate.whole, fault));
+                }
+            }
+            position += 1;
+        }
+        if self.anchors.is_empty() {
+            return Err(IdentityError::Anchor(first_fault.unwrap_or(CertificateError::Empty)));
+        }
+        Ok(())
+    }
+
     fn insert_anchor(&mut self, der: &[u8], anchor: Anchor) {
         if self.is_new(der) {
             self.anchors.push(anchor);
         }
     }
 
-    fn insert_list(&mut self, der: &[u8], list: RevocationList) {
+    pub(super) fn insert_list(&mut self, der: &[u8], list: Arc<RevocationList>) {
         if self.is_new(der) {
-            self.revocation_lists.push(Arc::new(list));
+            self.revocation_lists.push(list);
         }
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use alts::handshaker::identity::{IdentityFiles, IdentitySource};
+use alts::handshaker::cli::WatchedIdentity;
+use alts::handshaker::identity::IdentitySource;
 use alts::relay::{Path, RelayCounters, RelayOptions, Summary};
 use alts::{Error, Truncation};
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -34,7 +35,7 @@ pub(crate) struct Metrics {
     identity_failures: Counter,
     counters: Arc<RelayCounters>,
     options: RelayOptions,
-    identity: Option<IdentityFiles>,
+    identity: Option<WatchedIdentity>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,7 +55,7 @@ struct State {
 
 impl Metrics {
     /// Counts the bytes of relays with `options`, which it changes for that.
-    pub(crate) fn new(options: &mut RelayOptions, identity: Option<IdentityFiles>) -> Self {
+    pub(crate) fn new(options: &mut RelayOptions, identity: Option<WatchedIdentity>) -> Self {
         let counters = Arc::<RelayCounters>::default();
         options.counters = Some(Arc::clone(&counters));
         let mut all = Registry::with_prefix("alts_tunnel");

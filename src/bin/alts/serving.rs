@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use alts::handshaker::cli::{DurationLimit, PositiveDuration, notify};
-use alts::handshaker::identity::IdentityFiles;
+use alts::handshaker::cli::{DurationLimit, PositiveDuration, WatchedIdentity, notify};
 use alts::relay::RelayOptions;
 use clap::Args;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -97,7 +96,7 @@ impl ServingArguments {
     pub(crate) fn run<P: Program>(
         &self,
         listen: &[ListenAddress],
-        identity: Option<IdentityFiles>,
+        identity: Option<WatchedIdentity>,
         make: impl FnOnce(Arc<Common>) -> P,
     ) -> Result<ExitCode, Box<dyn Error>> {
         self.log.init()?;
@@ -121,7 +120,7 @@ impl ServingArguments {
     async fn serve<P: Program>(
         &self,
         listen: &[ListenAddress],
-        identity: Option<IdentityFiles>,
+        identity: Option<WatchedIdentity>,
         make: impl FnOnce(Arc<Common>) -> P,
     ) -> Result<bool, Box<dyn Error>> {
         let mut relay = RelayOptions::default();
@@ -252,7 +251,7 @@ async fn accept<P: Program>(
 }
 
 /// SIGHUP has the identity's files read again at once. A failure is logged where it arises; the old identity stays then.
-async fn reload_on_hangup(mut hangup: Signal, identity: Option<IdentityFiles>) {
+async fn reload_on_hangup(mut hangup: Signal, identity: Option<WatchedIdentity>) {
     while hangup.recv().await.is_some() {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1000;

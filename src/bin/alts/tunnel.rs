@@ -6,6 +6,7 @@ mod server;
 use std::error::Error;
 use std::process::ExitCode;
 
+use alts::handshaker::cli::WatchedIdentity;
 use alts::handshaker::identity::IdentitySource;
 use clap::Subcommand;
 
@@ -28,8 +29,9 @@ impl Tunnel {
 }
 
 /// Says who this side is.
-fn log_identity(files: &alts::handshaker::identity::IdentityFiles) {
-    if let Ok(identity) = files.snapshot() {
-        tracing::info!(id = %identity.id(), "this side's identity");
+fn log_identity(identity: &WatchedIdentity) {
+    match identity.snapshot() {
+        Ok(identity) => tracing::info!(id = %identity.id(), "this side's identity"),
+        Err(fault) => tracing::warn!(%fault, "handshakes fail until there is an identity"),
     }
 }

@@ -374,7 +374,7 @@ impl State {
     fn write(&mut self, cx: &mut Context<'_>) -> Option<std::io::Error> {
         let io = self.io.as_mut()?;
         let written = match &mut self.out {
-            Some(out) => poll_write(&mut **io, cx, out),
+            Some(out) => poll_write(&mut **io, cx, out, 0),
             // The transport may hold some of what it was given.
             None => std::pin::Pin::new(&mut **io).poll_flush(cx),
         };

@@ -153,7 +153,9 @@ where
             steps += 1;
             let more = self.work(cx, now, out, &shared);
             let waiting = out.len();
-            match poll_write(&mut self.io, cx, out) {
+            // What follows goes out with the rest, unless others have their turn first.
+            let rest = if more && steps < STEPS { UNSENT - 1 } else { 0 };
+            match poll_write(&mut self.io, cx, out, rest) {
                 Poll::Ready(Ok(())) => {
                     if let Some(active) = &mut self.active {
                         active.stalled = None;

@@ -17,6 +17,17 @@ impl<R: Direction> Channel<R, Sending> {
         self.terms.options.write_batch.clamp(1, MAX_WRITE_BATCH)
     }
 
+    /// How much of `total` bytes of payload is sealed now: all of it, or as many whole records as a batch holds. A record that only fills up
+    /// the batch would cost as much as any other.
+    pub(super) fn share(&self, total: usize) -> usize {
+        let (batch, record) = (self.batch(), self.terms.max_payload());
+        match total <= batch {
+            true => total,
+            false if batch < record => batch,
+            false => batch - batch % record,
+        }
+    }
+
     /// The length of the records for so much payload. No payload is one empty record.
     pub(super) fn wire_len(&self, payload: usize) -> usize {
         payload + payload.div_ceil(self.terms.max_payload()).max(1) * OVERHEAD

@@ -36,10 +36,13 @@ pub(crate) fn is_built() -> bool {
 struct Daemon {
     child: Child,
     address: String,
+    /// The daemon looks at its files again and again.
+    _identities: Identities,
 }
 
 impl Daemon {
-    fn start(identities: &Identities) -> Self {
+    fn start() -> Self {
+        let identities = Identities::new();
         let file = |what: &str| identities.path().join(format!("server.{what}"));
         let mut child = Command::new(program().expect("it is built"))
             .args(["serve", "--listen", "127.0.0.1:0", "--dev", "--log", "off"])
@@ -59,7 +62,7 @@ impl Daemon {
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
         output.read_line(&mut line).expect("it says where it listens");
         let address = line.trim().rsplit('=').next().expect("an address").to_owned();
-        Self { child, address }
+        Self { child, address, _identities: identities }
     }
 
     fn descriptors(&self) -> u64 {
@@ -83,7 +86,7 @@ impl Drop for Daemon {
 pub(crate) fn silent_connections(row: &mut Row, scale: Scale) {
     let count = scale.of(1_500, 6_000);
     allow_many_descriptors();
-    let daemon = Daemon::start(&Identities::new());
+    let daemon = Daemon::start();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let base = daemon.descriptors();
     let (mut silent, mut most) = (Vec::new(), 0);

@@ -174,7 +174,7 @@ impl Serve {
 
     /// Warns about settings that are allowed but often wrong.
     fn warn(&self, listeners: &Listeners) {
-        if self.cert.is_some() && listeners.has_tcp() {
+        if (self.cert.is_some() || self.trust.is_workload_api()) && listeners.has_tcp() {
             tracing::warn!(
                 "every process that reaches the TCP address can use the daemon's identity: let only one workload reach it"
             );

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::super::digest::{Digest, sha256_of_all};
+use super::super::domains::Domains;
 use super::super::error::IdentityError;
 use super::super::signer::{PrivateKey, Signer};
 use super::super::snapshot::{Identity, chain_from_pem};
 use super::super::spiffe::TrustDomain;
 use super::super::trust::{TrustBundles, Wanted};
 use super::IdentityFiles;
-use super::domains::{Domains, Looked, TrustFile};
 use super::read::{FileContents, Sharing};
+use super::trust::{Looked, TrustFile};
 
 /// Says where an [`IdentityFiles`] finds its files.
 #[derive(Clone, Debug)]
@@ -114,20 +115,7 @@ impl Paths {
             .and_then(|key| key_file.check_sharing(self.key_sharing).map(|()| key))
             .map_err(|fault| fault.in_file(&self.key))?;
         let signer: Arc<dyn Signer> = Arc::new(key);
-        let trust = domains.bundles(&self.template);
-        let new = |trust| Identity::new(chain.clone(), Arc::clone(&signer), trust, now);
-        let identity = match new(trust.clone()) {
-            // A bundle that cannot be read must not delay a renewed chain. It is verified with the last bundle that was good.
-            Err(IdentityError::NoOwnBundle(domain)) => {
-                let last = domains.last_good(&domain);
-                last.ok_or(IdentityError::NoOwnBundle(domain.clone())).and_then(|bundle| {
-                    let mut last = trust.clone();
-                    last.insert_bundle(&domain, bundle);
-                    Ok(new(last)?.with_trust(trust, now))
-                })
-            }
-            identity => identity,
-        };
+        let identity = domains.identity(&chain, &signer, &self.template, now);
         identity.map_err(|fault| match fault {
             // The bundle's fault is the cause.
             IdentityError::NoOwnBundle(domain) => match domains.fault(&domain) {
@@ -139,10 +127,9 @@ impl Paths {
         })
     }
 
-    /// Says that this side's bundle does not vouch for this side's chain.
-    pub(super) fn doubt(&self, identity: &Identity) -> Option<IdentityError> {
-        let fault = identity.doubt()?.clone();
-        Some(IdentityError::Chain(fault).in_file(&self.chain))
+    /// A fault of this side's chain.
+    pub(super) fn in_chain(&self, fault: IdentityError) -> IdentityError {
+        fault.in_file(&self.chain)
     }
 }
 

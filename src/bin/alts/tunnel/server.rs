@@ -71,6 +71,9 @@ impl Server {
             )
             .into());
         }
+        if self.allow_all && self.identity.trust.is_workload_api() {
+            return Err("--allow-all stands for the trust domains of --bundle; with --workload-api they change, so name who is allowed with --allow".into());
+        }
         let policy = if self.allow_all {
             let domains = self.identity.trust.bundle.iter();
             let allowed: Vec<_> =

@@ -51,7 +51,7 @@ where
         let Some(ending) = &mut active.ending else { return Poll::Ready(Ok(())) };
         loop {
             let done = match &mut ending.stage {
-                Stage::Flush => match poll_write(io, cx, out) {
+                Stage::Flush => match poll_write(io, cx, out, 0) {
                     Poll::Ready(Ok(())) => {
                         ending.stage = Stage::Shutdown;
                         continue;

@@ -27,7 +27,12 @@ URIs:
 pub(crate) struct Connecting {
     /// Who the server of an nbd+alts URI has to be: `spiffe://DOMAIN/PATH`, `spiffe://DOMAIN/PATH/*`, `spiffe://DOMAIN`, or
     /// `own-trust-domain`. Can be repeated.
-    #[arg(long, value_name = "RULE", requires = "cert", help_heading = "Servers over ALTS")]
+    #[arg(
+        long,
+        value_name = "RULE",
+        requires = "identity_source",
+        help_heading = "Servers over ALTS"
+    )]
     server: Vec<AllowedPeer>,
     /// Who it may not be, whatever else allows it. Can be repeated.
     #[arg(long, value_name = "RULE", requires = "server", help_heading = "Servers over ALTS")]
@@ -84,7 +89,7 @@ impl Connecting {
         let identity = self.identity.given();
         let (Some(identity), false) = (identity, self.server.is_empty()) else {
             return Err(Failure::local(
-                "ALTS needs --server (who the server has to be), --cert, --key and --bundle",
+                "ALTS needs --server (who the server has to be), --cert, --key and --bundle (or --workload-api)",
             ));
         };
         let files = identity.load().map_err(Failure::local)?;

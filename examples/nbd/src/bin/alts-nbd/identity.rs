@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use alts::handshaker::cli::{IdentityArguments, TrustArguments};
-use clap::Args;
+use clap::builder::Resettable;
+use clap::{Args, Id};
 
-/// An identity in files, or none. The authorities, which other programs of this workspace cannot do without, have to be made
+/// An identity in files, from the SPIFFE Workload API, or none. The authorities, which other programs of this workspace cannot do without, have to be made
 /// optional by [`optional`].
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OptionalIdentity {
@@ -13,6 +14,7 @@ pub(crate) struct OptionalIdentity {
     #[arg(
         long,
         value_name = "FILE",
+        group = "identity_source",
         requires = "key",
         requires = "bundle",
         help_heading = "Identity"
@@ -28,12 +30,15 @@ pub(crate) struct OptionalIdentity {
 impl OptionalIdentity {
     /// Who this side is, if it was said.
     pub(crate) fn given(&self) -> Option<IdentityArguments> {
-        let (cert, key) = (self.cert.clone()?, self.key.clone()?);
-        Some(IdentityArguments { cert, key, trust: self.trust.clone() })
+        let given = self.cert.is_some() || self.trust.is_workload_api();
+        let (cert, key) = (self.cert.clone(), self.key.clone());
+        given.then(|| IdentityArguments { cert, key, trust: self.trust.clone() })
     }
 }
 
 /// A subcommand that has an [`OptionalIdentity`].
 pub(crate) fn optional(command: clap::Command) -> clap::Command {
-    command.mut_arg("bundle", |arg| arg.required(false).requires("cert"))
+    command.mut_arg("bundle", |arg| {
+        arg.required(false).required_unless_present(Resettable::<Id>::Reset).requires("cert")
+    })
 }

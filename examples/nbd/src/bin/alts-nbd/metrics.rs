@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use alts::Fault;
-use alts::handshaker::identity::{IdentityFiles, IdentitySource};
+use alts::handshaker::cli::WatchedIdentity;
+use alts::handshaker::identity::IdentitySource;
 use alts_nbd::server::Server;
 use alts_nbd::wire::request::Command;
 
@@ -37,7 +38,7 @@ impl Handshakes {
 pub(crate) fn text(
     server: &Server,
     handshakes: &Handshakes,
-    identity: Option<&IdentityFiles>,
+    identity: Option<&WatchedIdentity>,
 ) -> String {
     let mut text = Text(String::new());
     let figures = server.figures();

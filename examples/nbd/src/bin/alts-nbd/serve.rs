@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use alts::Acceptor;
 use alts::connect::Settings as AltsSettings;
 use alts::handshaker::LocalHandshaker;
-use alts::handshaker::cli::{AllowedPeer, PositiveDuration, notify};
-use alts::handshaker::identity::{IdentityFiles, IdentitySource, Rule};
+use alts::handshaker::cli::{AllowedPeer, PositiveDuration, WatchedIdentity, notify};
+use alts::handshaker::identity::{IdentitySource, Rule};
 use alts::pool::BufferPool;
 use alts_nbd::export::Exports;
 use alts_nbd::server::{Server, Settings};
@@ -53,7 +53,7 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = "Addresses")]
     unsafe_listen: bool,
     /// Where to accept connections that are secured by ALTS: HOST:PORT, unix:PATH, or systemd:NAME. Can be repeated.
-    #[arg(long, value_name = "ADDRESS", requires = "cert", help_heading = "Addresses")]
+    #[arg(long, value_name = "ADDRESS", requires = "identity_source", help_heading = "Addresses")]
     listen_alts: Vec<ListenAddress>,
     /// Permissions of a Unix socket that is listened on.
     #[arg(long, value_name = "OCTAL", default_value = "0660", value_parser = octal, help_heading = "Addresses")]
@@ -220,7 +220,7 @@ impl Serve {
         })
     }
 
-    fn secured(&self, files: Option<IdentityFiles>) -> Result<Option<Secured>, Box<dyn Error>> {
+    fn secured(&self, files: Option<WatchedIdentity>) -> Result<Option<Secured>, Box<dyn Error>> {
         let Some(files) = files else { return Ok(None) };
         if self.allow.is_empty() {
             return Err("--listen-alts needs --allow: who may connect".into());
@@ -306,7 +306,7 @@ impl Serve {
 }
 
 /// SIGHUP has the identity's files read again at once. A failure is logged where it arises; the old identity stays then.
-async fn reload_on_hangup(mut hangup: Signal, identity: Option<IdentityFiles>) {
+async fn reload_on_hangup(mut hangup: Signal, identity: Option<WatchedIdentity>) {
     while hangup.recv().await.is_some() {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1000;

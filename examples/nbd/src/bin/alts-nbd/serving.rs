@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use alts::Acceptor;
-use alts::handshaker::identity::{IdentityFiles, Policy, TrustDomain};
+use alts::handshaker::cli::WatchedIdentity;
+use alts::handshaker::identity::{Policy, TrustDomain};
 use alts_nbd::export::{Export, Exports};
 use alts_nbd::server::{ConnectionError, Ending, Server};
 use tokio::sync::Semaphore;
@@ -32,7 +33,7 @@ pub(crate) struct Serving {
     pub(crate) visible: Vec<Visible>,
     pub(crate) secured: Option<Secured>,
     /// This side's identity, which is read again when its files change.
-    pub(crate) identity: Option<IdentityFiles>,
+    pub(crate) identity: Option<WatchedIdentity>,
     pub(crate) handshakes: Handshakes,
     pub(crate) places: Arc<Semaphore>,
 }

@@ -40,7 +40,8 @@ pub(crate) struct Serve {
     #[arg(
         long,
         value_name = "UID=DIR",
-        required_unless_present = "cert",
+        required_unless_present_any = ["cert", "workload_api"],
+        conflicts_with = "workload_api",
         help_heading = "Identity"
     )]
     pub(super) identity_for_uid: Vec<KeyedPath<u32>>,
@@ -117,7 +118,11 @@ Examples:
   Where gRPC's own ALTS looks for it, in a pod or a network namespace of one workload, with
   metadata.google.internal. leading to 127.0.0.1:
     alts-handshaker serve --listen 127.0.0.1:8080 --cert tls.crt --key tls.key \\
-      --bundle example.org=ca.crt --allow-server 'spiffe://example.org/ns/shop/*'";
+      --bundle example.org=ca.crt --allow-server 'spiffe://example.org/ns/shop/*'
+
+  The same with what a SPIRE agent gives this process, at the address in SPIFFE_ENDPOINT_SOCKET:
+    alts-handshaker serve --listen 127.0.0.1:8080 --workload-api \\
+      --allow-server 'spiffe://example.org/ns/shop/*'";
 
 impl Serve {
     pub(super) fn service_limits(&self) -> ServiceLimits {

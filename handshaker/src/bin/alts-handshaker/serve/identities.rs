@@ -1,9 +1,10 @@
-//! The identities in files, watched.
+//! The identities, watched.
 
 use std::error::Error;
 use std::path::Path;
 use std::time::SystemTime;
 
+use alts_handshaker::cli::WatchedIdentity;
 use alts_handshaker::identity::{IdentityFiles, IdentitySource};
 use alts_handshaker::service::HandshakerServiceBuilder;
 
@@ -17,14 +18,22 @@ pub(super) struct DaemonIdentities(Vec<DaemonIdentity>);
 pub(super) struct DaemonIdentity {
     /// `None`: of callers without one of their own.
     uid: Option<u32>,
-    /// The chain's file.
+    /// The chain's file, or `workload-api`.
     pub(super) name: String,
-    pub(super) files: IdentityFiles,
+    pub(super) source: WatchedIdentity,
 }
 
 impl DaemonIdentities {
     pub(super) fn load(arguments: &Serve) -> Result<Self, Box<dyn Error>> {
         let mut identities = Vec::new();
+        if let Some(source) = arguments.trust.workload_api()? {
+            match source.snapshot() {
+                Ok(identity) => tracing::info!(id = %identity.id(), "identity of the Workload API"),
+                Err(fault) => tracing::warn!(%fault, "the daemon starts without an identity"),
+            }
+            let source = WatchedIdentity::WorkloadApi(source);
+            identities.push(DaemonIdentity { uid: None, name: "workload-api".to_owned(), source });
+        }
         if let (Some(cert), Some(key)) = (&arguments.cert, &arguments.key) {
             identities.push(DaemonIdentity::load(arguments, None, cert, key)?);
         }
@@ -42,8 +51,8 @@ impl DaemonIdentities {
 
     pub(super) fn give_to(&self, builder: HandshakerServiceBuilder) -> HandshakerServiceBuilder {
         self.0.iter().fold(builder, |builder, identity| match identity.uid {
-            Some(uid) => builder.identity_of_user(uid, identity.files.clone()),
-            None => builder.identity(identity.files.clone()),
+            Some(uid) => builder.identity_of_user(uid, identity.source.clone()),
+            None => builder.identity(identity.source.clone()),
         })
     }
 
@@ -51,7 +60,7 @@ impl DaemonIdentities {
     pub(super) fn reload_now(&self) {
         for identity in &self.0 {
             // Failures are logged and counted where they arise.
-            let _ = identity.files.reload_if_changed(SystemTime::now());
+            let _ = identity.source.reload_if_changed(SystemTime::now());
         }
     }
 
@@ -72,6 +81,7 @@ impl DaemonIdentity {
         files.watch_every(arguments.trust.reload_interval.0)?;
         let id = files.snapshot()?.id().to_string();
         tracing::info!(uid, id, "identity loaded");
-        Ok(Self { uid, name: cert.display().to_string(), files })
+        let source = WatchedIdentity::Files(files);
+        Ok(Self { uid, name: cert.display().to_string(), source })
     }
 }

@@ -150,15 +150,15 @@ impl Metrics {
     pub(super) fn text(&self, identities: &DaemonIdentities) -> Result<String, fmt::Error> {
         for identity in identities.iter() {
             let of_file = OfFile { certificate: identity.name.clone() };
-            if let Ok(snapshot) = identity.files.snapshot() {
+            if let Ok(snapshot) = identity.source.snapshot() {
                 let expiry = snapshot.not_after().duration_since(SystemTime::UNIX_EPOCH);
                 let seconds = expiry.map_or(0, |since| since.as_secs().cast_signed());
                 self.expiry.get_or_create(&of_file).set(seconds);
             }
             self.note_trust(identity);
             for (family, count) in [
-                (&self.reloads, identity.files.reloads()),
-                (&self.reload_failures, identity.files.failures()),
+                (&self.reloads, identity.source.reloads()),
+                (&self.reload_failures, identity.source.failures()),
             ] {
                 family.get_or_create(&of_file).inner().store(count, Ordering::Relaxed);
             }
@@ -172,9 +172,9 @@ impl Metrics {
 impl Metrics {
     /// The state of each trust domain, for one identity.
     fn note_trust(&self, identity: &DaemonIdentity) {
-        let Ok(snapshot) = identity.files.snapshot() else { return };
+        let Ok(snapshot) = identity.source.snapshot() else { return };
         let trust = snapshot.trust();
-        let unusable = identity.files.unusable_trust_domains();
+        let unusable = identity.source.unusable_trust_domains();
         let domains: BTreeSet<_> = trust.domains().chain(&unusable).collect();
         for domain in domains {
             let of_domain = OfDomain {
