@@ -74,6 +74,7 @@
 //! | `mio` | on-ready reads for mio's sockets; streams over them, and over any non-blocking socket of `std::io`, work without it |
 //! | `tonic` | gRPC |
 //! | `http2` | HTTP/2 on on-ready reads, for tower's services |
+//! | `axum` | secured connections for `axum::serve`, and who calls |
 //! | `codec` | messages by the codecs of tokio-util: `ready::Framed` |
 //! | `yamux` | many streams in one connection |
 //! | `relay` | two connections joined into one |
@@ -87,6 +88,8 @@
 //! | `service` | that service, for a tonic server |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "axum")]
+pub mod axum;
 pub mod connect;
 mod error;
 #[cfg(doc)]

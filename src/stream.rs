@@ -108,7 +108,7 @@ impl<S> AltsStream<S> {
         &self.channel.terms().pool
     }
 
-    #[cfg(feature = "tonic")]
+    #[cfg(any(feature = "axum", feature = "tonic"))]
     pub(crate) fn terms(&self) -> &std::sync::Arc<Terms> {
         self.channel.terms()
     }
