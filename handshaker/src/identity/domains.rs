@@ -49,6 +49,11 @@ impl Domains {
         self.0.get(domain).is_some_and(|before| before.seen == *seen)
     }
 
+    /// Whether the domain was ever loaded.
+    pub(super) fn has(&self, domain: &TrustDomain) -> bool {
+        self.0.contains_key(domain)
+    }
+
     /// Uses what was loaded, and logs it. Returns whether any bundle changed.
     pub(super) fn update(&mut self, loaded: Vec<Loaded>) -> bool {
         let mut changed = false;

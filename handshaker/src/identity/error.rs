@@ -26,6 +26,12 @@ pub enum IdentityError {
         /// The operating system's message.
         message: String,
     },
+    /// The file could not be read because this process, or the system, has no descriptor or no memory left. What the file says is
+    /// not known; what it said before stays in force.
+    OutOfResources {
+        /// The operating system's message.
+        message: String,
+    },
     /// The file is larger than 16 MiB.
     FileTooLarge,
     /// Others than the owner may use the key file (on Unix: permission bits outside 0700).
@@ -117,6 +123,9 @@ impl fmt::Display for IdentityError {
         match self {
             Self::InFile { path, fault } => write!(f, "{}: {fault}", path.display()),
             Self::Read { message, .. } => write!(f, "cannot be read: {message}"),
+            Self::OutOfResources { message } => {
+                write!(f, "cannot be read for want of descriptors or memory: {message}")
+            }
             Self::FileTooLarge => f.write_str("larger than 16 MiB"),
             Self::SharedKeyFile { mode } => write!(
                 f,

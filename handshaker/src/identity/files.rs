@@ -20,7 +20,7 @@ use super::reloading::{Found, Reloading, State};
 use super::snapshot::{Identity, IdentitySource};
 use super::spiffe::TrustDomain;
 use builder::Paths;
-use trust::load_changed;
+use trust::{load_changed, unread};
 use watch::Watch;
 
 /// How long a look waits, once, when it finds the files of a trust domain broken: a file that is being written in place, as
@@ -184,6 +184,7 @@ impl Shared {
             contents.trust = self.paths.read_trust();
             loaded = load_changed(&state.domains, trust, &contents.trust, template);
         }
+        state.note_unread(contents.trust.iter().find_map(unread).cloned());
         let found = Found {
             trust_changed: state.domains.update(loaded),
             pair: contents.pair_digest(),

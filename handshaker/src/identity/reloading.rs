@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) domains: Domains,
     /// What the last look found wrong with the chain and the key. The log says it already.
     pair_fault: Option<IdentityError>,
+    /// Why the last look could not read what is about trust domains, so that all stayed as it was. The log says it already.
+    unread: Option<IdentityError>,
     life: Life,
 }
 
@@ -39,7 +41,19 @@ impl State {
     /// What the last look found wrong.
     pub(super) fn fault(&self) -> Option<IdentityError> {
         let domain = || self.domains.faults().next().map(|(_, fault)| fault.clone());
-        self.pair_fault.clone().or_else(domain)
+        self.pair_fault.clone().or_else(domain).or_else(|| self.unread.clone())
+    }
+
+    /// Takes note that a look could not read something about a trust domain, or that it could read everything.
+    pub(super) fn note_unread(&mut self, unread: Option<IdentityError>) {
+        match (&unread, &self.unread) {
+            (Some(fault), None) => {
+                tracing::warn!(%fault, "trust domains stay as they were read last");
+            }
+            (None, Some(_)) => tracing::info!("the files of trust domains can be read again"),
+            _ => {}
+        }
+        self.unread = unread;
     }
 }
 
@@ -73,7 +87,7 @@ impl Reloading {
         let failures = u64::from(domains.faults().next().is_some());
         Self {
             current: RwLock::new(current),
-            state: Mutex::new(State { pair, domains, pair_fault: None, life }),
+            state: Mutex::new(State { pair, domains, pair_fault: None, unread: None, life }),
             reloads: AtomicU64::new(0),
             failures: AtomicU64::new(failures),
         }

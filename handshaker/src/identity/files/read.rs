@@ -80,5 +80,16 @@ fn mode_of(_metadata: &Metadata) -> Option<u32> {
 }
 
 fn unreadable(fault: &io::Error) -> IdentityError {
-    IdentityError::Read { kind: fault.kind(), message: fault.to_string() }
+    match is_shortage(fault) {
+        true => IdentityError::OutOfResources { message: fault.to_string() },
+        false => IdentityError::Read { kind: fault.kind(), message: fault.to_string() },
+    }
+}
+
+/// Whether an error is about this process or the system, and says nothing about the file.
+fn is_shortage(fault: &io::Error) -> bool {
+    /// ENFILE and EMFILE, which have no kind of their own.
+    const DESCRIPTORS: [i32; 2] = if cfg!(unix) { [23, 24] } else { [0; 2] };
+    fault.kind() == io::ErrorKind::OutOfMemory
+        || fault.raw_os_error().is_some_and(|code| DESCRIPTORS.contains(&code))
 }

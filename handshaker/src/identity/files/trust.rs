@@ -32,13 +32,20 @@ pub(super) fn load_changed(
     let mut changed = Vec::new();
     for (domain, files) in by_domain(files, looked) {
         let seen = digest(&files);
-        if !domains.is_known(domain, &seen) {
+        let stays = domains.has(domain) && files.iter().any(|(_, looked)| unread(looked).is_some());
+        if !stays && !domains.is_known(domain, &seen) {
             let mut unused = Vec::new();
             let bundle = load(domain, &files, template, &mut unused);
             changed.push(Loaded { domain: domain.clone(), seen, bundle, unused });
         }
     }
     changed
+}
+
+/// Why a file's contents are not known, if that is for want of resources: no statement about its domain.
+pub(super) fn unread(looked: &Looked) -> Option<&IdentityError> {
+    let fault = looked.as_ref().err()?;
+    matches!(fault.fault(), IdentityError::OutOfResources { .. }).then_some(fault)
 }
 
 /// Each domain's files, with what was found in them.
