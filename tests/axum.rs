@@ -1,4 +1,5 @@
 //! axum's own server over secured connections.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod support;
 
