@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::{UnixListener, unix};
 
-use crate::connect::Incoming;
+use crate::connect::{self, Incoming, Socket};
 use crate::stream::{AltsStream, Negotiated, Terms};
 
 /// The connection of a request: who calls, what the handshake agreed on, and the address if there is one. Cheap to clone.
@@ -60,19 +60,30 @@ impl Caller {
     }
 }
 
+/// The next connection, with its address. Never ends, as axum has it.
+async fn with_address<L, A>(
+    incoming: &mut Incoming<L>,
+    address: impl Fn(&L::Socket) -> io::Result<A>,
+) -> (AltsStream<L::Socket>, A)
+where
+    L: connect::Listener<Socket: Socket + 'static>,
+{
+    while let Some(stream) = incoming.next().await {
+        match address(stream.get_ref()) {
+            Ok(address) => return (stream, address),
+            // It was here for the handshake, and is gone.
+            Err(error) => tracing::debug!(%error, "a connection without an address is dropped"),
+        }
+    }
+    pending().await
+}
+
 impl Listener for Incoming<TcpListener> {
     type Io = AltsStream<tokio::net::TcpStream>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        while let Some(stream) = self.next().await {
-            match stream.get_ref().peer_addr() {
-                Ok(address) => return (stream, address),
-                // It was here for the handshake, and is gone.
-                Err(error) => tracing::debug!(%error, "a connection without an address is dropped"),
-            }
-        }
-        pending().await
+        with_address(self, tokio::net::TcpStream::peer_addr).await
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -93,13 +104,7 @@ impl Listener for Incoming<UnixListener> {
     type Addr = unix::SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, unix::SocketAddr) {
-        while let Some(stream) = self.next().await {
-            match stream.get_ref().peer_addr() {
-                Ok(address) => return (stream, address),
-                Err(error) => tracing::debug!(%error, "a connection without an address is dropped"),
-            }
-        }
-        pending().await
+        with_address(self, tokio::net::UnixStream::peer_addr).await
     }
 
     fn local_addr(&self) -> io::Result<unix::SocketAddr> {

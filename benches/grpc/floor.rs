@@ -5,8 +5,6 @@
 //! made before, and writes what it answers: what is left are those two, and tonic's router, codec and handler. None of them decodes or
 //! encodes a header block for a call, keeps a window, or has memory of its own for a stream.
 
-use std::io::BufRead;
-
 use alts::http2::Body;
 use alts::http2::frame::{
     DEFAULT_MAX_FRAME_SIZE, Data, Head, Headers, Kind, PREFACE, Part, Settings, Splitter,
@@ -14,17 +12,16 @@ use alts::http2::frame::{
 };
 use alts::http2::hpack::encode;
 use alts_benches::child::Child;
-use alts_benches::cores::{cpu_time, pin};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tonic::codegen::http::{Request, Uri};
 use tonic::codegen::{Bytes, Service as _};
 use tonic::service::Routes;
 
 use crate::echo::echo_server::EchoServer;
 use crate::pair::{Cores, Lab, Outcome, Pair, Stack, Transport, median};
-use crate::server::Service;
+use crate::server::{Service, measured};
 
 /// What the server does for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,18 +93,9 @@ fn start(lab: Lab<'_>, name: &str) -> Pair {
     Pair::with_server(lab, server, Stack::Hyper, Transport::Tcp, cores.client)
 }
 
-/// Says where it listens, then its processor time in seconds whenever it is asked.
+/// Serves without HTTP/2.
 pub(crate) fn serve(floor: Floor, core: usize) {
-    pin(core);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-    println!("{}", listener.local_addr().expect("an address"));
-    std::thread::spawn(|| {
-        for _ in std::io::stdin().lock().lines() {
-            println!("{}", cpu_time());
-        }
-    });
+    let (runtime, listener) = measured(core);
     runtime.block_on(async {
         loop {
             let (socket, _) = listener.accept().await.expect("a connection");

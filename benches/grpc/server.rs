@@ -10,6 +10,7 @@ use alts_benches::identity::Pem;
 use alts_benches::tls;
 use rustls::crypto::ring;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::service::Routes;
@@ -20,8 +21,8 @@ use crate::echo::echo_server::{Echo, EchoServer};
 use crate::echo::{Caller, Message, RepeatRequest, WhoAmIRequest};
 use crate::pair::{Stack, Transport};
 
-/// Says where it listens, then its processor time in seconds whenever it is asked.
-pub(crate) fn serve(stack: Stack, transport: Transport, directory: &Path, core: usize) {
+/// What a server begins with, on one core: it says where it listens, then its processor time in seconds whenever it is asked.
+pub(crate) fn measured(core: usize) -> (Runtime, TcpListener) {
     pin(core);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -32,6 +33,12 @@ pub(crate) fn serve(stack: Stack, transport: Transport, directory: &Path, core: 
             println!("{}", cpu_time());
         }
     });
+    (runtime, listener)
+}
+
+/// Serves gRPC.
+pub(crate) fn serve(stack: Stack, transport: Transport, directory: &Path, core: usize) {
+    let (runtime, listener) = measured(core);
     let pem = Pem::read(directory, "server");
     let routes = Routes::new(EchoServer::new(Service).max_decoding_message_size(8 << 20));
     runtime.block_on(async {

@@ -119,8 +119,8 @@ impl Reloading {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = identity;
     }
 
-    /// Takes over what a look found, and logs it. Chain and key take effect together, or the old ones stay; bundles take effect in
-    /// any case. Whether anything did.
+    /// Applies what was read, and logs it. The chain and the key are replaced together or not at all; bundles are always replaced.
+    /// Returns whether anything changed.
     pub(super) fn take<M, P>(
         &self,
         state: &mut State,

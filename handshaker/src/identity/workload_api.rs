@@ -30,7 +30,7 @@ pub const SPIFFE_ENDPOINT_SOCKET: &str = "SPIFFE_ENDPOINT_SOCKET";
 /// How long an agent may take for the first answer on a stream, which the standard has it send without delay.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long an agent is listened to without a word once it should have renewed an identity. Then it is asked again.
+/// How long an agent that should have renewed an identity may stay silent before the call is made again.
 const OVERDUE: Duration = Duration::from_secs(300);
 
 /// An identity from the SPIFFE Workload API, for instance a SPIRE agent's: certificate, key, trust bundles and revocation lists, each

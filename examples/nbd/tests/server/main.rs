@@ -7,6 +7,7 @@ mod crash;
 mod failures;
 mod handshake;
 mod hostile;
+mod identities;
 mod memory;
 mod raw;
 mod secured;

@@ -3,18 +3,14 @@
 #![cfg(all(target_os = "linux", feature = "cli"))]
 
 use std::path::Path;
-use std::time::SystemTime;
 
 use alts::Connector;
-use alts::handshaker::LocalHandshaker;
-use alts::handshaker::dev_ca::DevCa;
-use alts::handshaker::identity::Policy;
 use alts_nbd::wire::flags::CommandFlags;
 use alts_nbd::wire::option::{encode_info_request, number};
 use alts_nbd::wire::option_reply::{OptionError, ReplyType, decode_server};
 use tokio::net::UnixStream;
 
-use super::crash::serve;
+use super::identities::Identities;
 use super::raw::{Client, MIB, pattern};
 
 /// A plain connection to the other end of a secured one.
@@ -33,30 +29,15 @@ fn listed(replies: &[(ReplyType, Vec<u8>)]) -> Vec<&str> {
 
 #[tokio::test]
 async fn an_identity_decides_which_exports_a_client_sees() {
-    let directory = tempfile::tempdir().unwrap();
-    let (plain, secured) = (directory.path().join("plain"), directory.path().join("secured"));
-    let now = SystemTime::now();
-    let ca = DevCa::new(now).unwrap();
-    ca.issue("spiffe://dev.local/server", now).unwrap().save(directory.path()).unwrap();
-    let file = |name: &str| directory.path().join(name).display().to_string();
-    let _server = serve(&[
+    let identities = Identities::new();
+    let (plain, secured) = (identities.path("plain"), identities.path("secured"));
+    let _server = identities.serve(&[
         &format!("--listen=unix:{}", plain.display()),
         &format!("--listen-alts=unix:{}", secured.display()),
         "--export=disk=memory:8M",
         "--export=secret=memory:8M,allow=spiffe://dev.local/friend",
-        "--allow=own-trust-domain",
         "--deny=spiffe://dev.local/enemy",
-        "--dev",
-        &format!("--cert={}", file("chain.pem")),
-        &format!("--key={}", file("key.pem")),
-        &format!("--bundle=dev.local={}", file("bundle.pem")),
     ]);
-    let connector = |name: &str| {
-        let identity = ca.issue(&format!("spiffe://dev.local/{name}"), now).unwrap();
-        let policy = Policy::from_rules(["spiffe://dev.local/server"]).unwrap();
-        let handshaker = LocalHandshaker::builder(identity.identity(now).unwrap());
-        Connector::new(handshaker.server_policy(policy).build())
-    };
     let ask = async |stream| {
         let mut client = Client::greeted_over(stream).await;
         let names = client.option(number::LIST, b"").await;
@@ -67,21 +48,21 @@ async fn an_identity_decides_which_exports_a_client_sees() {
     let one = |text: &str| text.to_owned();
     let anybody = UnixStream::connect(&plain).await.unwrap();
     assert_eq!(ask(anybody).await, (one("disk"), unknown));
-    let stranger = bridge(&secured, &connector("stranger")).await;
+    let stranger = bridge(&secured, &identities.connector("stranger")).await;
     assert_eq!(ask(stranger).await, (one("disk"), unknown));
-    let friend = bridge(&secured, &connector("friend")).await;
+    let friend = bridge(&secured, &identities.connector("friend")).await;
     assert_eq!(ask(friend).await, (one("disk secret"), ReplyType::Ack));
 
     // An enemy may finish its side of the handshake, but nothing ever comes.
     let stream = UnixStream::connect(&secured).await.unwrap();
-    if let Ok(mut stream) = connector("enemy").connect(stream).await {
+    if let Ok(mut stream) = identities.connector("enemy").connect(stream).await {
         let mut byte = [0];
         let read = tokio::io::AsyncReadExt::read(&mut stream, &mut byte).await;
         assert!(!matches!(read, Ok(1..)), "{read:?}");
     }
 
     // And it works in bulk.
-    let mut client = Client::over(bridge(&secured, &connector("friend")).await).await;
+    let mut client = Client::over(bridge(&secured, &identities.connector("friend")).await).await;
     let data = pattern(5, 5 * MIB + 7);
     assert_eq!(client.write(CommandFlags::FUA, 77, &data).await.code(), None);
     assert!(client.read(77, data.len()).await == data);

@@ -2,9 +2,6 @@
 
 #![cfg(all(target_os = "linux", feature = "cli"))]
 
-use std::time::SystemTime;
-
-use alts::handshaker::dev_ca::DevCa;
 use alts_nbd::wire::flags::CommandFlags;
 use alts_nbd::wire::request::Command;
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::crash::{Killed, serve};
+use super::identities::Identities;
 use super::raw::Client;
 
 impl Killed {
@@ -67,28 +65,15 @@ async fn status_shows_what_was_done_and_that_it_drains() {
 
 #[tokio::test]
 async fn sighup_has_the_identity_read_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let now = SystemTime::now();
-    let ca = DevCa::new(now).unwrap();
-    let issue = |path: &str| {
-        let identity = ca.issue(&format!("spiffe://dev.local/{path}"), now).unwrap();
-        identity.save(directory.path()).unwrap();
-    };
-    issue("server");
-    let file = |name: &str| directory.path().join(name).display().to_string();
-    let server = serve(&[
-        &format!("--listen-alts=unix:{}", file("socket")),
+    let identities = Identities::new();
+    let server = identities.serve(&[
+        &format!("--listen-alts=unix:{}", identities.path("socket").display()),
         "--export=disk=memory:8M",
-        "--allow=own-trust-domain",
         "--status=127.0.0.1:0",
         "--reload-interval=24h",
-        "--dev",
-        &format!("--cert={}", file("chain.pem")),
-        &format!("--key={}", file("key.pem")),
-        &format!("--bundle=dev.local={}", file("bundle.pem")),
     ]);
     assert_eq!(server.metric("alts_nbd_identity_reloads_total").await, 0);
-    issue("other");
+    identities.replace("other");
     server.signal(Signal::HUP);
     while server.metric("alts_nbd_identity_reloads_total").await == 0 {}
     assert!(server.metric("alts_nbd_identity_expiry_timestamp_seconds").await > 0);

@@ -4,16 +4,12 @@
 
 use std::path::Path;
 use std::process::Command as Process;
-use std::time::SystemTime;
 
-use alts::Connector;
-use alts::handshaker::LocalHandshaker;
-use alts::handshaker::dev_ca::DevCa;
-use alts::handshaker::identity::Policy;
 use alts_nbd::client::Dialer;
 use alts_nbd::wire::flags::CommandFlags;
 
 use super::crash::serve;
+use super::identities::Identities;
 use super::raw::{MIB, pattern};
 
 fn uri(scheme: &str, socket: &Path, export: &str) -> String {
@@ -44,23 +40,14 @@ async fn assert_shared(dialer: &Dialer) {
 
 #[tokio::test]
 async fn clients_share_a_connection() {
-    let directory = tempfile::tempdir().unwrap();
-    let (plain, secured) = (directory.path().join("plain"), directory.path().join("secured"));
-    let now = SystemTime::now();
-    let ca = DevCa::new(now).unwrap();
-    ca.issue("spiffe://dev.local/server", now).unwrap().save(directory.path()).unwrap();
-    let file = |name: &str| directory.path().join(name).display().to_string();
-    let _server = serve(&[
+    let identities = Identities::new();
+    let (plain, secured) = (identities.path("plain"), identities.path("secured"));
+    let _server = identities.serve(&[
         &format!("--listen-yamux=unix:{}", plain.display()),
         &format!("--listen-alts-yamux=unix:{}", secured.display()),
         "--export=disk=memory:8M",
         "--export=secret=memory:8M,allow=spiffe://dev.local/friend",
         "--max-connections=1",
-        "--allow=own-trust-domain",
-        "--dev",
-        &format!("--cert={}", file("chain.pem")),
-        &format!("--key={}", file("key.pem")),
-        &format!("--bundle=dev.local={}", file("bundle.pem")),
     ]);
     let dialer = Dialer::new(uri("nbd+unix", &plain, "disk").parse().unwrap());
     assert_shared(&dialer).await;
@@ -68,15 +55,9 @@ async fn clients_share_a_connection() {
     assert_shared(&dialer).await;
     drop(dialer);
 
-    let connector = |name: &str| {
-        let identity = ca.issue(&format!("spiffe://dev.local/{name}"), now).unwrap();
-        let policy = Policy::from_rules(["spiffe://dev.local/server"]).unwrap();
-        let handshaker = LocalHandshaker::builder(identity.identity(now).unwrap());
-        Connector::new(handshaker.server_policy(policy).build())
-    };
     for (who, sees) in [("friend", true), ("stranger", false)] {
         let dialer = Dialer::new(uri("nbd+alts+unix", &secured, "secret").parse().unwrap());
-        let dialer = dialer.alts(connector(who));
+        let dialer = dialer.alts(identities.connector(who));
         match sees {
             true => assert_shared(&dialer).await,
             false => assert!(dialer.connect().await.is_err()),
