@@ -12,9 +12,12 @@ mod error;
 mod key_file;
 mod key_set;
 mod keys;
+mod peers;
 mod refused;
 mod rotate;
 mod state;
+#[cfg(test)]
+mod tests;
 mod ticket;
 
 pub use cache::TicketCache;

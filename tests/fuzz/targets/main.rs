@@ -25,6 +25,7 @@ mod service;
 mod stream;
 #[path = "../../support/mod.rs"]
 mod support;
+mod ticket_keys;
 #[path = "../../pool/wakers.rs"]
 mod wakers;
 mod yamux;
