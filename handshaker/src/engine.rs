@@ -32,6 +32,7 @@ mod negotiate;
 mod options;
 mod proof;
 mod protocol;
+mod resumption;
 mod schedule;
 mod seal;
 mod server;

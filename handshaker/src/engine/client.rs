@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::alert::Alerts;
 use super::client_init::{ClientInit, OfferedShare};
 use super::config::Config;
-use super::extensions::Extensions;
+use super::extensions::{Extensions, Offered};
 use super::finished::{self, ClientParameters, Finished, ServerParameters};
 use super::frame::{self, Frame};
 use super::key_share::KeyShare;
@@ -56,7 +56,7 @@ impl Start {
             app_protocols: options.application_protocols.iter().map(String::as_str).collect(),
             rpc_versions: options.rpc_versions,
             max_frame_size: options.max_frame_size,
-            extensions: Extensions::ours(options.close_notify),
+            extensions: Extensions::ours(options.close_notify, None),
         };
         let start = out.len();
         frame::write(out, FrameKind::ClientInit, |out| init.encode(out));
@@ -81,7 +81,7 @@ impl AwaitServerInit {
             return Err(Error::illegal(format!("version {:#06x} was not offered", init.version)));
         }
         // Nothing that a client offers is answered in plaintext.
-        init.extensions.check_answer(false)?;
+        init.extensions.check_answer(Offered::default())?;
         let share = shares
             .into_iter()
             .find(|share| share.suite().number() == init.suite)
@@ -119,7 +119,7 @@ impl AwaitServerFinished {
         let proved = Proved { statement, signature: transcript.hash() };
         let peer = proof::verify(&config, Role::Server, &finished, &proved, &secrets.server, now)?;
         let transcript = transcript.server_mac(&finished.mac);
-        let agreed = negotiate::check(&config.options, &finished.parameters)?;
+        let agreed = negotiate::check(&config.options, false, &finished.parameters)?;
         proof::authorize(&config, &peer)?;
 
         let identity = &*config.identity;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::alert::Alerts;
 use super::client_init::ClientInit;
 use super::config::Config;
-use super::extensions::Extensions;
+use super::extensions::{Extensions, Offered};
 use super::finished::{self, ClientParameters, Finished, ServerParameters};
 use super::frame::{self, Frame};
 use super::negotiate::{self, Agreed};
@@ -64,13 +64,13 @@ impl AwaitClientInit {
         let shared = share.agree(chosen.peer)?;
         let secrets = Secrets::new(&shared, &transcript.hash());
 
-        let parameters = ServerParameters {
+        let parameters: ServerParameters<'_> = ServerParameters {
             record_protocol: agreed.record_protocol.name(),
             app_protocol: &agreed.application_protocol,
             rpc_versions: config.options.rpc_versions,
             max_frame_size: config.options.max_frame_size,
             signature_schemes: proof::offered_schemes(),
-            extensions: Extensions::ours(agreed.close_notify),
+            extensions: Extensions::ours(agreed.close_notify, None),
         };
         let mut plaintext = Vec::new();
         finished::encode_statement(&mut plaintext, &parameters, identity.chain(), scheme.0);
@@ -124,7 +124,7 @@ impl AwaitClientFinished {
         let peer = proof::verify(&config, Role::Client, &finished, &proved, &client, now)?;
         let th7 = transcript.client_mac(&finished.mac).hash();
         // The server offers no extensions.
-        finished.parameters.extensions.check_answer(false)?;
+        finished.parameters.extensions.check_answer(Offered::default())?;
         proof::authorize(&config, &peer)?;
         Ok(config.result(agreed, &peer, &master, &th7))
     }

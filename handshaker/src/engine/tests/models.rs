@@ -78,7 +78,9 @@ impl Model {
 
 #[test]
 fn messages() {
-    let kinds: Vec<_> = FrameKind::ALL.iter().map(|kind| format!("{kind:?}")).collect();
+    // These models are of full handshakes.
+    let kinds = FrameKind::ALL.into_iter().filter(|kind| *kind != FrameKind::Ticket);
+    let kinds: Vec<_> = kinds.map(|kind| format!("{kind:?}")).collect();
     let mut modeled = vec![false; kinds.len()];
     for model in Model::all() {
         let rows = model.rows_of("frame");
