@@ -62,6 +62,7 @@ pub(crate) use self::config::Config;
 #[cfg(feature = "remote")]
 pub(crate) use self::frame::{FrameTracker, begins_with_an_offer};
 pub(crate) use self::key_share::{Ephemerals, SystemEphemerals};
+pub(crate) use self::schedule::expand_label;
 
 /// One `altsh1` handshake under way in this process; [`LocalHandshaker`](crate::LocalHandshaker) makes them.
 ///

@@ -74,12 +74,14 @@ mod local;
 pub mod proto;
 #[cfg(feature = "remote")]
 pub mod remote;
+pub mod resumption;
 mod role;
 #[cfg(any(feature = "remote", feature = "service"))]
 mod rpc_status;
 #[cfg(feature = "service")]
 pub mod service;
 mod session;
+mod watch;
 
 pub use alert::AlertCode;
 pub use engine::{Handshake, Suite};

@@ -115,6 +115,11 @@ impl Expander {
     }
 }
 
+/// HKDF-Expand-Label under a secret that does not belong to the schedule.
+pub(crate) fn expand_label(secret: &[u8; 32], label: &str, context: &[u8], out: &mut [u8]) {
+    Expander(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, secret)).expand(label, context, out);
+}
+
 /// What two key shares make together.
 pub(crate) struct SharedSecret(pub(super) Box<[u8; 32]>);
 
