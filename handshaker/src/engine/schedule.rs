@@ -23,6 +23,7 @@ use super::protocol::{
 };
 use super::seal::MessageKey;
 use crate::error::Error;
+use crate::resumption::Psk;
 use crate::role::Role;
 use crate::session::{KeyData, RecordProtocol};
 
@@ -100,6 +101,10 @@ impl Expander {
         let mut secret = Secret::blank();
         self.expand(label, hash, &mut *secret.0);
         secret
+    }
+
+    fn psk(&self, label: &str, hash: &Hash) -> Psk {
+        Psk::written(|psk| self.expand(label, hash, psk))
     }
 
     fn message_key(&self, key_label: &str, iv_label: &str, context: &[u8]) -> MessageKey {
@@ -224,15 +229,15 @@ impl MasterSecret {
     }
 
     /// Of a full handshake that issues a ticket: what seals the `Ticket` frame, and the ticket's secret.
-    pub(super) fn ticket(&self, th7: &Hash) -> (MessageKey, Secret) {
+    pub(super) fn ticket(&self, th7: &Hash) -> (MessageKey, Psk) {
         let master = self.0.expander();
         let key = master.message_key(LABEL_TICKET_KEY, LABEL_TICKET_IV, th7);
-        (key, master.derive(LABEL_RESUMPTION, th7))
+        (key, master.psk(LABEL_RESUMPTION, th7))
     }
 
     /// The secret of the ticket that a resumed handshake issues.
-    pub(super) fn next_ticket(&self, th1: &Hash) -> Secret {
-        self.0.expander().derive(LABEL_NEXT_RESUMPTION, th1)
+    pub(super) fn next_ticket(&self, th1: &Hash) -> Psk {
+        self.0.expander().psk(LABEL_NEXT_RESUMPTION, th1)
     }
 }
 
@@ -354,7 +359,7 @@ mod tests {
         let (key, psk) = known_secrets().master.ticket(&th7);
         assert_eq!(*key.key(), *known("ticket_key"));
         assert_eq!(*key.iv(), *known("ticket_iv"));
-        assert_eq!(*psk.0, *known("res"));
+        assert_eq!(*psk.as_bytes(), *known("res"));
 
         let psk = std::array::from_fn(|at| at as u8);
         let early = EarlySecret::of(&psk);
@@ -378,7 +383,7 @@ mod tests {
         assert_eq!(*client.0.0, *known("resumed c_hs"));
         assert_eq!(*master.0.0, *known("resumed master"));
         assert_eq!(server.mac(&th3), *known("resumed server mac over TH3"));
-        assert_eq!(*master.next_ticket(&th1).0, *known("resumed res next"));
+        assert_eq!(*master.next_ticket(&th1).as_bytes(), *known("resumed res next"));
         let (key_data, _) = master.finish(RecordProtocol::Aes128GcmRekey, &th7);
         assert_eq!(key_data.as_bytes(), known("resumed key_data (REKEY)"));
         let handshake = Secret::extract(&early.0.expander().next_salt().0, &known("ss"));

@@ -13,6 +13,7 @@ use super::key_file::KeyFile;
 use super::key_set::{KeySet, TicketKey, Turn};
 use super::refused::Refused;
 use super::state::TicketState;
+use super::stats::{Counters, TicketStats};
 use super::ticket::{self, Issued, MAX_REALM, Opened, SALT_LEN, Scope};
 use super::{DEFAULT_MAX_AGE, MIN_LIFETIME, max_age_seconds};
 use crate::identity::{DEFAULT_WATCH_INTERVAL, seconds};
@@ -30,6 +31,7 @@ pub struct TicketKeys {
     max_age: u64,
     set: RwLock<KeySet>,
     source: Source,
+    counters: Counters,
 }
 
 enum Source {
@@ -53,7 +55,7 @@ impl TicketKeys {
     ) -> Result<Arc<Self>, TicketKeysError> {
         let max_age = max_age_seconds(max_age)?;
         let set = KeySet::in_turn([(TicketKey::generate()?, seconds(now))], max_age / 2, max_age);
-        Ok(Arc::new(Self { max_age, set: RwLock::new(set), source: Source::Memory }))
+        Ok(Arc::new(Self::of(max_age, set, Source::Memory)))
     }
 
     /// Keys in a file, which outlive the process and serve a fleet: `alts ticket-keys rotate FILE` writes it. A thread looks at the
@@ -86,7 +88,11 @@ impl TicketKeys {
     ) -> Result<Arc<Self>, TicketKeysError> {
         let max_age = max_age_seconds(max_age)?;
         let (file, set) = KeyFile::load(path, max_age, seconds(now))?;
-        Ok(Arc::new(Self { max_age, set: RwLock::new(set), source: Source::File(file) }))
+        Ok(Arc::new(Self::of(max_age, set, Source::File(file))))
+    }
+
+    fn of(max_age: u64, set: KeySet, source: Source) -> Self {
+        Self { max_age, set: RwLock::new(set), source, counters: Counters::default() }
     }
 
     /// Reads the file again, if the keys are from one. `true` if what it says has changed and took effect. Blocks on file I/O.
@@ -106,6 +112,15 @@ impl TicketKeys {
         Duration::from_secs(self.max_age)
     }
 
+    /// What became of tickets that were issued and offered, at all servers with these keys in this process.
+    pub fn stats(&self) -> TicketStats {
+        self.counters.stats()
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Seals what a full handshake proved. `None` if the ticket would be too long or live for less than 60 s, or if no key seals.
     pub(crate) fn seal(
         &self,
@@ -121,6 +136,7 @@ impl TicketKeys {
         let mut salt = [0; SALT_LEN];
         SystemRandom::new().fill(&mut salt).ok()?;
         let ticket = ticket::seal(&turn.key, scope, state, &salt)?;
+        self.counters.issued();
         Some(Issued { lifetime, ticket })
     }
 
