@@ -14,7 +14,8 @@
 //!   result                                                       result
 //! ```
 //!
-//! Messages in braces are sealed. Each state is a separate type, and its transition consumes it; from every state the
+//! Messages in braces are sealed. Where a ticket resumes an earlier handshake, both of these are short ones, without certificates
+//! and signatures. Each state is a separate type, and its transition consumes it; from every state the
 //! handshake may also end with an error, which then is all that it says.
 
 mod alert;
@@ -24,6 +25,7 @@ mod codec;
 mod config;
 mod extensions;
 mod finished;
+mod first_frame;
 mod frame;
 mod inbox;
 mod key_share;
@@ -32,6 +34,7 @@ mod negotiate;
 mod options;
 mod proof;
 mod protocol;
+mod resumption;
 mod schedule;
 mod seal;
 mod server;
@@ -57,7 +60,7 @@ pub use self::key_share::Suite;
 
 #[cfg(feature = "remote")]
 pub(crate) use self::alert::clear_alert;
-pub(crate) use self::config::Config;
+pub(crate) use self::config::{ClientTickets, Config, ServerTickets};
 #[cfg(feature = "remote")]
 pub(crate) use self::frame::{FrameTracker, begins_with_an_offer};
 pub(crate) use self::key_share::{Ephemerals, SystemEphemerals};
@@ -86,17 +89,23 @@ enum State {
 enum Waiting {
     ServerInit(Box<client::AwaitServerInit>),
     ServerFinished(Box<client::AwaitServerFinished>),
+    ShortServerFinished(Box<client::AwaitShortFinished>),
     ClientInit(Box<server::AwaitClientInit>),
     ClientFinished(Box<server::AwaitClientFinished>),
+    ShortClientFinished(Box<server::AwaitShortFinished>),
 }
 
 impl Waiting {
     fn expected(&self, alerts: &Alerts) -> Expected {
         let (message, first) = match self {
             Self::ServerInit(_) => (FrameKind::ServerInit, true),
-            Self::ServerFinished(_) => (FrameKind::ServerFinished, false),
+            Self::ServerFinished(_) | Self::ShortServerFinished(_) => {
+                (FrameKind::ServerFinished, false)
+            }
             Self::ClientInit(_) => (FrameKind::ClientInit, true),
-            Self::ClientFinished(_) => (FrameKind::ClientFinished, false),
+            Self::ClientFinished(_) | Self::ShortClientFinished(_) => {
+                (FrameKind::ClientFinished, false)
+            }
         };
         Expected { message, sealed_alert: alerts.opens_sealed(), first }
     }
@@ -179,26 +188,50 @@ impl Handshake {
             };
             if matches!(frame.kind(), FrameKind::Alert | FrameKind::SealedAlert) {
                 // An alert is never answered, even if it is malformed.
-                return Err(self.take_alerts().receive(&mut frame));
+                let error = self.take_alerts().receive(&mut frame);
+                if let Waiting::ServerInit(state) = waiting {
+                    state.refused(&error);
+                }
+                return Err(error);
             }
             let next = match waiting {
                 Waiting::ServerInit(state) => {
-                    let (state, alerts) = state.server_init(&frame)?;
+                    let (agreed, alerts) = state.server_init(&frame)?;
                     self.alerts = alerts;
-                    Waiting::ServerFinished(Box::new(state))
+                    match agreed {
+                        client::Agreed::Full(state) => Waiting::ServerFinished(Box::new(state)),
+                        client::Agreed::Resumed(state) => {
+                            Waiting::ShortServerFinished(Box::new(state))
+                        }
+                    }
                 }
                 Waiting::ServerFinished(state) => {
+                    let (result, ticket) = state.server_finished(&mut frame, now, out)?;
+                    let late_alert = self.take_alerts().into_late(ticket);
+                    return Ok(Some(HandshakeResult { late_alert, ..result }));
+                }
+                Waiting::ShortServerFinished(state) => {
                     let result = state.server_finished(&mut frame, now, out)?;
-                    let late_alert = self.take_alerts().into_late();
+                    let late_alert = self.take_alerts().into_late(None);
                     return Ok(Some(HandshakeResult { late_alert, ..result }));
                 }
                 Waiting::ClientInit(state) => {
-                    let (state, alerts) = state.client_init(&frame, now, out)?;
+                    let (answered, alerts) = state.client_init(&frame, now, out)?;
                     self.alerts = alerts;
-                    Waiting::ClientFinished(Box::new(state))
+                    match answered {
+                        server::Answered::Full(state) => Waiting::ClientFinished(Box::new(state)),
+                        server::Answered::Resumed(state) => {
+                            Waiting::ShortClientFinished(Box::new(state))
+                        }
+                    }
                 }
                 Waiting::ClientFinished(state) => {
-                    let result = state.client_finished(&mut frame, now)?;
+                    let result = state.client_finished(&mut frame, now, out)?;
+                    self.take_alerts();
+                    return Ok(Some(result));
+                }
+                Waiting::ShortClientFinished(state) => {
+                    let result = state.client_finished(&mut frame)?;
                     self.take_alerts();
                     return Ok(Some(result));
                 }
@@ -242,9 +275,13 @@ impl fmt::Debug for Handshake {
         let state = match &self.state {
             State::Start(_) => "Start",
             State::Waiting(Waiting::ServerInit(_)) => "AwaitServerInit",
-            State::Waiting(Waiting::ServerFinished(_)) => "AwaitServerFinished",
+            State::Waiting(Waiting::ServerFinished(_) | Waiting::ShortServerFinished(_)) => {
+                "AwaitServerFinished"
+            }
             State::Waiting(Waiting::ClientInit(_)) => "AwaitClientInit",
-            State::Waiting(Waiting::ClientFinished(_)) => "AwaitClientFinished",
+            State::Waiting(Waiting::ClientFinished(_) | Waiting::ShortClientFinished(_)) => {
+                "AwaitClientFinished"
+            }
             State::Over(_) => "Over",
         };
         f.debug_struct("Handshake")

@@ -16,6 +16,7 @@ mod peers;
 mod refused;
 mod rotate;
 mod state;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -25,11 +26,12 @@ pub use error::TicketKeysError;
 pub use keys::TicketKeys;
 pub use refused::Refused;
 pub use rotate::{Rotated, rotate_key_file};
+pub use stats::TicketStats;
 
 pub(crate) use cache::{CacheKey, Offer};
 pub(crate) use decision::{Accepted, Side};
 pub(crate) use state::{Psk, TicketState};
-pub(crate) use ticket::{Issued, MAX_REALM, MAX_TICKET, Opened, Scope};
+pub(crate) use ticket::{Issued, MAX_REALM, Scope};
 
 use std::time::Duration;
 

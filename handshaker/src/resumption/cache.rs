@@ -9,6 +9,7 @@ use super::decision::{Accepted, Bounds, Side};
 use super::error::TicketKeysError;
 use super::refused::Refused;
 use super::state::{Psk, TicketState};
+use super::stats::{Counters, TicketStats};
 use super::ticket::MAX_TICKET;
 use super::{DEFAULT_MAX_AGE, max_age_seconds};
 use crate::identity::{SpiffeId, seconds};
@@ -17,8 +18,10 @@ use crate::identity::{SpiffeId, seconds};
 const MAX_ENTRIES: usize = 1_024;
 /// Tickets for one target: as many connections can resume at once.
 const MAX_ENTRIES_OF_TARGET: usize = 8;
-/// What tickets, names and secrets may take, in bytes: names and tickets of usual length reach the number first.
-const MAX_BYTES: usize = 640 * 1024;
+/// What all of it may take, in bytes: tickets and names of usual length reach the number first.
+const MAX_BYTES: usize = 1_000_000;
+/// What an entry takes beside ticket and names: itself, its places in two maps, and the peer's identity.
+const ENTRY_BYTES: usize = 512;
 /// How often a ticket that was not used up goes back.
 const MAX_RETURNS: u8 = 2;
 /// For how long after it was taken for the first time, in seconds.
@@ -33,6 +36,7 @@ pub struct TicketCache {
     /// In seconds.
     max_age: u64,
     entries: Mutex<Entries>,
+    counters: Counters,
 }
 
 /// Whom a ticket is for.
@@ -73,12 +77,16 @@ impl TicketCache {
     /// A cache that resumes full handshakes for an hour, or less where a server says so.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { max_age: DEFAULT_MAX_AGE.as_secs(), entries: Mutex::default() })
+        Arc::new(Self::of(DEFAULT_MAX_AGE.as_secs()))
     }
 
     /// As [`new`](Self::new), for another time, from 60 seconds to 24 hours.
     pub fn with_max_age(max_age: Duration) -> Result<Arc<Self>, TicketKeysError> {
-        Ok(Arc::new(Self { max_age: max_age_seconds(max_age)?, entries: Mutex::default() }))
+        Ok(Arc::new(Self::of(max_age_seconds(max_age)?)))
+    }
+
+    fn of(max_age: u64) -> Self {
+        Self { max_age, entries: Mutex::default(), counters: Counters::default() }
     }
 
     /// For how long after a full handshake this side resumes it.
@@ -94,6 +102,11 @@ impl TicketCache {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What became of tickets that were received and offered.
+    pub fn stats(&self) -> TicketStats {
+        self.counters.stats()
     }
 
     /// Drops all of them: each next handshake is a full one.
@@ -115,6 +128,7 @@ impl TicketCache {
         if ticket.is_empty() || ticket.len() > MAX_TICKET || seconds(now) >= state.not_after {
             return;
         }
+        self.counters.issued();
         let key = Arc::new(key.clone());
         self.lock().insert(Box::new(Entry {
             key,
@@ -130,12 +144,19 @@ impl TicketCache {
         loop {
             // What decides is the caller's code, so nothing is locked meanwhile.
             let mut entry = self.lock().take(key)?;
+            if entry.came_back_too_late(side.now) {
+                continue;
+            }
             match entry.state.check(self.bounds(), side) {
                 Ok(()) => {
                     entry.taken.get_or_insert(seconds(side.now));
+                    self.counters.offered();
                     return Some(Offer(entry));
                 }
-                Err(reason) => tracing::debug!(%reason, "a ticket of this side was dropped"),
+                Err(reason) => {
+                    self.counters.refused(reason);
+                    tracing::debug!(%reason, "a ticket of this side was dropped");
+                }
             }
         }
     }
@@ -148,6 +169,7 @@ impl TicketCache {
         let may = entry.returns < MAX_RETURNS && since.is_some_and(|since| since <= RETURN_WINDOW);
         if may {
             entry.returns += 1;
+            self.counters.returned();
             self.lock().insert(entry);
         }
         may
@@ -155,7 +177,12 @@ impl TicketCache {
 
     /// Whether the server whose ticket was offered is accepted as the peer of this handshake: all of the check again.
     pub(crate) fn accept(&self, offer: Offer, side: &Side<'_>) -> Result<Accepted, Refused> {
-        Accepted::judge(offer.0.state, self.bounds(), side)
+        let judged = Accepted::judge(offer.0.state, self.bounds(), side);
+        match &judged {
+            Ok(_) => self.counters.accepted(),
+            Err(reason) => self.counters.refused(*reason),
+        }
+        judged
     }
 
     fn bounds(&self) -> Bounds {
@@ -179,9 +206,9 @@ impl Offer {
         &self.0.state.psk
     }
 
-    /// Whom the ticket is for.
-    pub(crate) fn key(&self) -> &CacheKey {
-        &self.0.key
+    /// Whose ticket it is.
+    pub(crate) fn peer(&self) -> &SpiffeId {
+        self.0.state.id()
     }
 }
 
@@ -235,10 +262,15 @@ impl Entries {
 }
 
 impl Entry {
+    /// Whether it was offered before, and too long ago to be offered again: two offers of one ticket can be told to be of one client.
+    fn came_back_too_late(&self, now: SystemTime) -> bool {
+        let since = |taken| seconds(now).checked_sub(taken);
+        self.taken.is_some_and(|taken| since(taken).is_none_or(|since| since > RETURN_WINDOW))
+    }
+
     /// What it takes at most, names included that it shares with others.
     fn bytes(&self) -> usize {
-        let names =
-            self.key.own.as_str().len() + self.key.target.len() + self.state.id().as_str().len();
-        size_of::<Self>() + size_of::<CacheKey>() + self.ticket.len() + names
+        let names = [&*self.key.target, self.key.own.as_str(), self.state.id().as_str()];
+        ENTRY_BYTES + self.ticket.len() + names.map(str::len).iter().sum::<usize>()
     }
 }

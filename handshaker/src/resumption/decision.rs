@@ -65,15 +65,11 @@ impl Accepted {
         self.state.log_id
     }
 
-    /// The secret that the ticket stands for.
-    pub(crate) fn psk(&self) -> &Psk {
-        &self.state.psk
-    }
-
     /// What the ticket after this one says. Nothing in it lasts longer.
-    pub(crate) fn renewed(self, psk: Psk, identity: &Identity) -> TicketState {
-        let not_after = self.state.not_after.min(identity.good_until());
-        TicketState { psk, not_after, ..self.state }
+    pub(crate) fn renewed(&self, psk: Psk, identity: &Identity) -> TicketState {
+        let TicketState { psk: _, auth_time, not_after, trust, log_id, ref peer } = self.state;
+        let not_after = not_after.min(identity.good_until());
+        TicketState { psk, auth_time, not_after, trust, log_id, peer: Arc::clone(peer) }
     }
 }
 

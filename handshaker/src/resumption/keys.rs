@@ -14,6 +14,7 @@ use super::key_set::{KeySet, TicketKey, Turn};
 use super::peers::Peers;
 use super::refused::Refused;
 use super::state::TicketState;
+use super::stats::{Counters, TicketStats};
 use super::ticket::{self, Issued, MAX_REALM, Opened, SALT_LEN, Scope};
 use super::{DEFAULT_MAX_AGE, MAX_MAX_AGE, MIN_LIFETIME, max_age_seconds};
 use crate::identity::{DEFAULT_WATCH_INTERVAL, seconds};
@@ -32,6 +33,7 @@ pub struct TicketKeys {
     set: RwLock<KeySet>,
     source: Source,
     peers: Peers,
+    counters: Counters,
 }
 
 enum Source {
@@ -92,7 +94,8 @@ impl TicketKeys {
     }
 
     fn of(max_age: u64, set: KeySet, source: Source) -> Self {
-        Self { max_age, set: RwLock::new(set), source, peers: Peers::default() }
+        let (peers, counters) = (Peers::default(), Counters::default());
+        Self { max_age, set: RwLock::new(set), source, peers, counters }
     }
 
     /// Reads the file again, if the keys are from one. `true` if what it says has changed and took effect. Blocks on file I/O.
@@ -110,6 +113,15 @@ impl TicketKeys {
     /// For how long after a full handshake it can be resumed.
     pub fn max_age(&self) -> Duration {
         Duration::from_secs(self.max_age)
+    }
+
+    /// What became of tickets that were issued and offered, at all servers with these keys in this process.
+    pub fn stats(&self) -> TicketStats {
+        self.counters.stats()
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Seals what a full handshake proved. `None` if the ticket would be too long or live for less than 60 s, or if no key seals.
@@ -130,6 +142,7 @@ impl TicketKeys {
         let ticket = ticket::seal(&turn.key, scope, &salt, state)?;
         // So that resumed connections share what this one has.
         self.peers.share(Arc::clone(&state.peer));
+        self.counters.issued();
         Some(Issued { lifetime: lifetime as u32, ticket })
     }
 

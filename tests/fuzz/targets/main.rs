@@ -26,6 +26,7 @@ mod stream;
 #[path = "../../support/mod.rs"]
 mod support;
 mod ticket_keys;
+mod tickets;
 #[path = "../../pool/wakers.rs"]
 mod wakers;
 mod yamux;

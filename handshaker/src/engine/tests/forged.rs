@@ -17,6 +17,7 @@ use crate::engine::frame::{self, Frame, Header};
 use crate::engine::key_share::KeyShare;
 use crate::engine::proof;
 use crate::engine::protocol::{FrameKind, Hash, Stage, Th0, Th4, Transcript};
+use crate::engine::resumption::Form;
 use crate::engine::schedule::{DirectionSecret, Secrets};
 use crate::engine::server_init::ServerInit;
 use crate::engine::{Ephemerals, Suite, SystemEphemerals};
@@ -319,7 +320,7 @@ fn rpc(major: u32) -> RpcVersions {
 }
 
 /// Loads `extensions<u16>` that own nothing.
-fn extensions(encoded: &'static [u8]) -> Extensions<'static> {
+fn extensions<R: Form<'static>>(encoded: &'static [u8]) -> Extensions<'static, R> {
     let mut reader = crate::engine::codec::Reader::new("it", encoded);
     Extensions::load(&mut reader).unwrap()
 }
@@ -327,4 +328,6 @@ fn extensions(encoded: &'static [u8]) -> Extensions<'static> {
 const PLAIN: &[u8] = &[0, 4, 0x7f, 0x01, 0, 0];
 const CRITICAL: &[u8] = &[0, 4, 0xff, 0x01, 0, 0];
 const CLOSE_NOTIFY: &[u8] = &[0, 4, 0, 1, 0, 0];
+const RESUMPTION: &[u8] = &[0, 4, 0, 0x10, 0, 0];
+const CRITICAL_RESUMPTION: &[u8] = &[0, 4, 0x80, 0x10, 0, 0];
 const CRITICAL_CLOSE_NOTIFY: &[u8] = &[0, 4, 0x80, 1, 0, 0];

@@ -50,7 +50,7 @@ fn a_ticket_is_taken_once() {
     client.insert(&key(SERVER), b"ticket");
     let offer = client.cache.take(&key(SERVER), &side(&client.us, NOW)).unwrap();
     assert_eq!((offer.ticket(), offer.psk().as_bytes()), (&b"ticket"[..], &[1; 32]));
-    assert_eq!(*offer.key(), key(SERVER));
+    assert_eq!(offer.peer().as_str(), SERVER);
     assert_eq!(client.take(&key(SERVER)), None);
     assert!(client.cache.is_empty());
 }
