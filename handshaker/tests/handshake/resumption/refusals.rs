@@ -239,7 +239,7 @@ fn a_ticket_of_one_virtual_server_at_another() {
 fn clocks_that_jump() {
     let resumption = Resumption::new();
     let pair = resumption.pair();
-    let minutes = |count| Duration::from_secs(60 * count);
+    let minutes = |count: u64| Duration::from_secs(60 * count);
     run(&pair);
     // Back by more than clocks differ: the full handshake would be in the future.
     let back = run_at(&pair, now() - minutes(2));
