@@ -9,7 +9,7 @@ use alts::handshaker::resumption::{TicketCache, TicketKeys};
 use alts::handshaker::{AlertCode, Error as Handshake, Handshaker, LocalHandshaker, Role};
 use alts::pool::BufferPool;
 use alts::record::{RecordError, Sealer};
-use alts::{AltsStream, Connector, Error, error::Truncation};
+use alts::{AltsStream, Connector, Error, Truncation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::read_until_error;
@@ -216,7 +216,8 @@ async fn a_client_that_only_writes() {
         if cut > 0 {
             // Part of it has been read.
             it.control.inject(&it.last[..cut]);
-            let read = tokio::time::timeout(Duration::from_secs(1), it.stream.read(&mut [0]));
+            let mut byte = [0];
+            let read = tokio::time::timeout(Duration::from_secs(1), it.stream.read(&mut byte));
             assert!(read.await.is_err());
         }
         let close = if with_close { closing(&mut it.sealer) } else { Vec::new() };
