@@ -50,6 +50,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+/// Under the name that tests outside use: some of their modules are used inside, too.
+#[cfg(test)]
+extern crate self as alts_handshaker;
+
 pub mod accept;
 #[cfg(feature = "admin")]
 pub mod admin;

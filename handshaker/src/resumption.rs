@@ -12,10 +12,13 @@ mod error;
 mod key_file;
 mod key_set;
 mod keys;
+mod peers;
 mod refused;
 mod rotate;
 mod state;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod ticket;
 
 pub use cache::TicketCache;

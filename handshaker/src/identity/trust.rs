@@ -167,7 +167,7 @@ impl TrustBundles {
     }
 
     /// What tickets hold of the domain's bundle and revocation lists. `None` for a domain without an authority.
-    pub(super) fn ticket_digest(&self, domain: &str) -> Option<Digest> {
+    pub(crate) fn ticket_digest(&self, domain: &str) -> Option<Digest> {
         let (domain, bundle) = self.domains.get_key_value(domain)?;
         (!bundle.anchors.is_empty()).then(|| bundle.ticket_digest(domain))
     }

@@ -18,8 +18,10 @@ use crate::identity::{SpiffeId, seconds};
 const MAX_ENTRIES: usize = 1_024;
 /// Tickets for one target: as many connections can resume at once.
 const MAX_ENTRIES_OF_TARGET: usize = 8;
-/// What tickets, names and secrets may take, in bytes: names and tickets of usual length reach the number first.
-const MAX_BYTES: usize = 640 * 1024;
+/// What all of it may take, in bytes: tickets and names of usual length reach the number first.
+const MAX_BYTES: usize = 1_000_000;
+/// What an entry takes beside ticket and names: itself, its places in two maps, and the peer's identity.
+const ENTRY_BYTES: usize = 512;
 /// How often a ticket that was not used up goes back.
 const MAX_RETURNS: u8 = 2;
 /// For how long after it was taken for the first time, in seconds.
@@ -268,8 +270,7 @@ impl Entry {
 
     /// What it takes at most, names included that it shares with others.
     fn bytes(&self) -> usize {
-        let names =
-            self.key.own.as_str().len() + self.key.target.len() + self.state.id().as_str().len();
-        size_of::<Self>() + size_of::<CacheKey>() + self.ticket.len() + names
+        let names = [&*self.key.target, self.key.own.as_str(), self.state.id().as_str()];
+        ENTRY_BYTES + self.ticket.len() + names.map(str::len).iter().sum::<usize>()
     }
 }

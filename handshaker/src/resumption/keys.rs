@@ -11,11 +11,12 @@ use super::decision::Bounds;
 use super::error::TicketKeysError;
 use super::key_file::KeyFile;
 use super::key_set::{KeySet, TicketKey, Turn};
+use super::peers::Peers;
 use super::refused::Refused;
 use super::state::TicketState;
 use super::stats::{Counters, TicketStats};
 use super::ticket::{self, Issued, MAX_REALM, Opened, SALT_LEN, Scope};
-use super::{DEFAULT_MAX_AGE, MIN_LIFETIME, max_age_seconds};
+use super::{DEFAULT_MAX_AGE, MAX_MAX_AGE, MIN_LIFETIME, max_age_seconds};
 use crate::identity::{DEFAULT_WATCH_INTERVAL, seconds};
 
 /// Keys that servers seal tickets under.
@@ -31,6 +32,7 @@ pub struct TicketKeys {
     max_age: u64,
     set: RwLock<KeySet>,
     source: Source,
+    peers: Peers,
     counters: Counters,
 }
 
@@ -73,26 +75,27 @@ impl TicketKeys {
         interval: Duration,
         max_age: Duration,
     ) -> Result<Arc<Self>, TicketKeysError> {
-        let keys = Self::load_at(path.into(), max_age, SystemTime::now())?;
+        let keys = Self::load(path, max_age, SystemTime::now())?;
         if let Source::File(file) = &keys.source {
             file.watch(&keys, interval)?;
         }
         Ok(keys)
     }
 
-    /// As [`watch`](Self::watch), without the thread.
-    pub(crate) fn load_at(
-        path: PathBuf,
+    /// As [`watch_every`](Self::watch_every), without the thread: [`reload_if_changed`](Self::reload_if_changed) looks again.
+    pub fn load(
+        path: impl Into<PathBuf>,
         max_age: Duration,
         now: SystemTime,
     ) -> Result<Arc<Self>, TicketKeysError> {
         let max_age = max_age_seconds(max_age)?;
-        let (file, set) = KeyFile::load(path, max_age, seconds(now))?;
+        let (file, set) = KeyFile::load(path.into(), max_age, seconds(now))?;
         Ok(Arc::new(Self::of(max_age, set, Source::File(file))))
     }
 
     fn of(max_age: u64, set: KeySet, source: Source) -> Self {
-        Self { max_age, set: RwLock::new(set), source, counters: Counters::default() }
+        let (peers, counters) = (Peers::default(), Counters::default());
+        Self { max_age, set: RwLock::new(set), source, peers, counters }
     }
 
     /// Reads the file again, if the keys are from one. `true` if what it says has changed and took effect. Blocks on file I/O.
@@ -128,16 +131,19 @@ impl TicketKeys {
         state: &TicketState,
         now: SystemTime,
     ) -> Option<Issued> {
-        let lifetime = u32::try_from(state.lifetime(now)).ok()?;
-        if u64::from(lifetime) < MIN_LIFETIME || scope.realm.len() > MAX_REALM {
+        let lifetime = state.lifetime(now);
+        let is_worth_it = (MIN_LIFETIME..=MAX_MAX_AGE.as_secs()).contains(&lifetime);
+        if !is_worth_it || scope.realm.len() > MAX_REALM {
             return None;
         }
         let turn = self.sealing(seconds(now))?;
         let mut salt = [0; SALT_LEN];
         SystemRandom::new().fill(&mut salt).ok()?;
-        let ticket = ticket::seal(&turn.key, scope, state, &salt)?;
+        let ticket = ticket::seal(&turn.key, scope, &salt, state)?;
+        // So that resumed connections share what this one has.
+        self.peers.share(Arc::clone(&state.peer));
         self.counters.issued();
-        Some(Issued { lifetime, ticket })
+        Some(Issued { lifetime: lifetime as u32, ticket })
     }
 
     /// Opens a ticket of this scope. Whether it counts is another question: [`Opened::accept`].
@@ -149,9 +155,16 @@ impl TicketKeys {
     ) -> Result<Opened, Refused> {
         let name = ticket::key_name(ticket).ok_or(Refused::UnknownKey)?;
         let turn = self.opening(name, seconds(now)).ok_or(Refused::UnknownKey)?;
-        let state = ticket::open(&turn.key, scope, ticket).ok_or(Refused::Unreadable)?;
+        let mut state = ticket::open(&turn.key, scope, ticket).ok_or(Refused::Unreadable)?;
+        state.peer = self.peers.share(state.peer);
         let bounds = Bounds { max_age: self.max_age, sealed_until: turn.stops };
         Ok(Opened { state, bounds })
+    }
+
+    /// How many keys are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.set.read().unwrap_or_else(PoisonError::into_inner).turns().len()
     }
 
     fn opening(&self, name: &[u8], now: u64) -> Option<Turn> {

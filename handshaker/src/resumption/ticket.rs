@@ -101,36 +101,50 @@ pub(super) fn key_name(ticket: &[u8]) -> Option<&[u8]> {
 pub(super) fn seal(
     key: &TicketKey,
     scope: &Scope<'_>,
-    state: &TicketState,
     salt: &[u8; SALT_LEN],
+    state: &TicketState,
 ) -> Option<Vec<u8>> {
-    let name = state.id().as_str().as_bytes();
-    let padded = (STATE_FIXED + name.len()).next_multiple_of(STATE_UNIT);
-    let length = CLEAR_LEN + padded + TAG_LEN;
-    if length > MAX_TICKET {
-        return None;
-    }
-    let mut ticket = Vec::with_capacity(length);
+    let length = (STATE_FIXED + state.id().as_str().len()).next_multiple_of(STATE_UNIT);
+    (CLEAR_LEN + length + TAG_LEN <= MAX_TICKET)
+        .then(|| seal_encoded(key, scope, salt, length, |out| encode(state, out)))
+}
+
+/// Seals what `write` appends, `length` bytes.
+pub(super) fn seal_encoded(
+    key: &TicketKey,
+    scope: &Scope<'_>,
+    salt: &[u8; SALT_LEN],
+    length: usize,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> Vec<u8> {
+    // A vector that grows would leave copies of the secret behind.
+    let mut ticket = Vec::with_capacity(CLEAR_LEN + length + TAG_LEN);
     ticket.push(FORMAT);
     ticket.extend_from_slice(&key.name);
     ticket.extend_from_slice(salt);
-    ticket.extend_from_slice(state.psk.as_bytes());
-    for time in [state.auth_time, state.not_after, state.peer_not_after()] {
-        ticket.extend_from_slice(&time.to_be_bytes());
-    }
-    ticket.extend_from_slice(&state.trust);
-    ticket.extend_from_slice(&state.log_id);
-    ticket.extend_from_slice(&(name.len() as u16).to_be_bytes());
-    ticket.extend_from_slice(name);
-    ticket.resize(CLEAR_LEN + padded, 0);
-
+    write(&mut ticket);
     let (clear, sealed) = ticket.split_at_mut(CLEAR_LEN);
     let (aead, nonce) = cipher(key, scope, salt);
     let tag = aead
         .seal_in_place_separate_tag(nonce, aead::Aad::from(clear), sealed)
         .expect("a ticket is far below the longest plaintext of GCM");
     ticket.extend_from_slice(tag.as_ref());
-    Some(ticket)
+    ticket
+}
+
+/// Appends a state, padding included.
+pub(super) fn encode(state: &TicketState, out: &mut Vec<u8>) {
+    let start = out.len();
+    let name = state.id().as_str().as_bytes();
+    out.extend_from_slice(state.psk.as_bytes());
+    for time in [state.auth_time, state.not_after, state.peer_not_after()] {
+        out.extend_from_slice(&time.to_be_bytes());
+    }
+    out.extend_from_slice(&state.trust);
+    out.extend_from_slice(&state.log_id);
+    out.extend_from_slice(&(name.len() as u16).to_be_bytes());
+    out.extend_from_slice(name);
+    out.resize(start + (out.len() - start).next_multiple_of(STATE_UNIT), 0);
 }
 
 /// Opens a ticket whose [`key_name`] is that of `key`. `None` if it was not sealed under it for this scope.
@@ -172,7 +186,7 @@ fn cipher(
     (aead::LessSafeKey::new(key), nonce)
 }
 
-/// Reads what [`seal`] wrote. Only a server's own key gets here, so a fault is a server's of another version.
+/// Reads what [`encode`] wrote. Only a server's own key gets here, so a fault is a server's of another version.
 fn decode(state: &[u8]) -> Option<TicketState> {
     let (psk, rest) = state.split_first_chunk::<32>()?;
     let (&auth_time, rest) = rest.split_first_chunk()?;
@@ -182,7 +196,8 @@ fn decode(state: &[u8]) -> Option<TicketState> {
     let (&log_id, rest) = rest.split_first_chunk::<16>()?;
     let (&length, rest) = rest.split_first_chunk()?;
     let (name, padding) = rest.split_at_checked(u16::from_be_bytes(length).into())?;
-    if padding.len() >= STATE_UNIT || padding.iter().any(|&byte| byte != 0) {
+    let is_padded = state.len().is_multiple_of(STATE_UNIT) && padding.len() < STATE_UNIT;
+    if !is_padded || padding.iter().any(|&byte| byte != 0) {
         return None;
     }
     let id: SpiffeId = std::str::from_utf8(name).ok()?.parse().ok()?;
