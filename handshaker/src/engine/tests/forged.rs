@@ -2,6 +2,7 @@
 
 mod answers;
 mod offers;
+mod resumption;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use alts_handshaker::resumption::TicketCache;
 use alts_handshaker::{RecordProtocol, Role, Suite};
 
 use super::{HOUR, Resumption, assert_full, assert_resumed, named, run, run_at, with_name};
-use crate::peers::{self, Outcome, Pair, Side, assert_agreed, builder, frames, identity, now};
+use crate::peers::{Outcome, Pair, Side, assert_agreed, builder, frames, identity, now};
 
 #[test]
 fn a_full_handshake_then_resumed_ones() {
@@ -275,7 +275,7 @@ fn roles_are_apart() {
     assert_resumed(&run(&pair), now());
     let mut offer = Vec::new();
     pair.server
-        .handshake(Role::Server, &peers::Pair::usual().server_options)
+        .handshake(Role::Server, &Pair::usual().server_options)
         .unwrap()
         .step(&[], now(), &mut offer)
         .unwrap();
