@@ -196,6 +196,12 @@ fn a_ticket_goes_back_twice_within_ten_seconds() {
 #[test]
 fn a_ticket_that_went_back_is_judged_anew() {
     let client = Client::new();
+    // Not after the ten seconds: two offers of it can be told to be of one client.
+    client.insert(&key(SERVER), b"ticket");
+    let offer = client.cache.take(&key(SERVER), &side(&client.us, NOW)).unwrap();
+    assert!(client.cache.put_back(offer, at(NOW + 5)));
+    assert_eq!(client.take_at(&key(SERVER), NOW + 11), None);
+    assert!(client.cache.is_empty());
     client.cache.insert(&key(SERVER), b"ticket", 3, client.state(), at(NOW));
     let offer = client.cache.take(&key(SERVER), &side(&client.us, NOW)).unwrap();
     assert!(client.cache.put_back(offer, at(NOW + 5)));
