@@ -107,7 +107,7 @@ impl Config {
         resumed: Option<&Accepted>,
         (key_data, log_id): (KeyData, [u8; 16]),
     ) -> HandshakeResult {
-        let shown = |id| format!("{:032x}", u128::from_be_bytes(id));
+        let shown = |id| tracing::field::display(format!("{:032x}", u128::from_be_bytes(id)));
         tracing::debug!(
             log_id = shown(log_id),
             resumes = resumed.map(|accepted| shown(accepted.log_id())),
