@@ -32,6 +32,7 @@ mod key_share;
 mod names;
 mod negotiate;
 mod options;
+mod padding;
 mod proof;
 mod protocol;
 mod resumption;
@@ -48,13 +49,14 @@ use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use self::alert::Alerts;
+use self::first_frame::FirstFrame;
 use self::inbox::{Expected, Inbox};
 use self::protocol::FrameKind;
 use crate::alert::AlertCode;
 use crate::error::Error;
 use crate::identity::IdentityError;
 use crate::role::Role;
-use crate::session::{HandshakeResult, HandshakeSession, Step};
+use crate::session::{HandshakeResult, HandshakeSession, LateAlert, Step};
 
 pub use self::key_share::Suite;
 
@@ -64,7 +66,6 @@ pub(crate) use self::config::{ClientTickets, Config, ServerTickets};
 #[cfg(feature = "remote")]
 pub(crate) use self::frame::{FrameTracker, begins_with_an_offer};
 pub(crate) use self::key_share::{Ephemerals, SystemEphemerals};
-pub(crate) use self::schedule::expand_label;
 
 /// One `altsh1` handshake under way in this process; [`LocalHandshaker`](crate::LocalHandshaker) makes them.
 ///
@@ -207,13 +208,11 @@ impl Handshake {
                 }
                 Waiting::ServerFinished(state) => {
                     let (result, ticket) = state.server_finished(&mut frame, now, out)?;
-                    let late_alert = self.take_alerts().into_late(ticket);
-                    return Ok(Some(HandshakeResult { late_alert, ..result }));
+                    return Ok(Some(self.with_first_frame(result, ticket)));
                 }
                 Waiting::ShortServerFinished(state) => {
                     let result = state.server_finished(&mut frame, now, out)?;
-                    let late_alert = self.take_alerts().into_late(None);
-                    return Ok(Some(HandshakeResult { late_alert, ..result }));
+                    return Ok(Some(self.with_first_frame(result, None)));
                 }
                 Waiting::ClientInit(state) => {
                     let (answered, alerts) = state.client_init(&frame, now, out)?;
@@ -238,6 +237,19 @@ impl Handshake {
             };
             self.state = State::Waiting(next);
         }
+    }
+
+    /// The result of a client, with what may come in place of the first record.
+    fn with_first_frame(
+        &mut self,
+        result: HandshakeResult,
+        ticket: Option<client::AwaitedTicket>,
+    ) -> HandshakeResult {
+        let late_alert = self
+            .take_alerts()
+            .into_peers()
+            .map(|key| Box::new(FirstFrame::new(key, ticket)) as Box<dyn LateAlert>);
+        HandshakeResult { late_alert, ..result }
     }
 
     fn end(&mut self, error: Error, alert: Option<AlertCode>, out: &mut Vec<u8>) {

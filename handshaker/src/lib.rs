@@ -71,6 +71,7 @@ mod engine;
 mod error;
 mod foreign;
 pub mod identity;
+mod labels;
 #[cfg(feature = "tokio")]
 mod limits;
 mod local;

@@ -1,9 +1,7 @@
 //! Alerts: how a side tells why it ends the handshake. Those in plaintext (0x4F) can be forged by anybody on the path and are
 //! only hints; sealed ones (0x4E) come from the side that made the keys.
 
-use super::client::AwaitedTicket;
 use super::codec::{Reader, put_u16, vector8};
-use super::first_frame::FirstFrame;
 use super::frame::{self, Frame};
 use super::protocol::{FrameKind, MAX_REASON};
 use super::schedule::Secrets;
@@ -11,7 +9,6 @@ use super::seal::MessageKey;
 use crate::alert::AlertCode;
 use crate::error::Error;
 use crate::role::Role;
-use crate::session::LateAlert;
 
 /// `u16 code | reason<u8>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,17 +135,19 @@ impl Alerts {
         }
     }
 
-    /// What a client keeps after its end of the handshake, with the ticket that may come instead.
-    pub(super) fn into_late(self, ticket: Option<AwaitedTicket>) -> Option<Box<dyn LateAlert>> {
-        self.peer.map(|key| Box::new(FirstFrame::new(key, ticket)) as _)
+    /// What a client keeps after its end of the handshake.
+    pub(super) fn into_peers(self) -> Option<SealedAlertKey> {
+        self.peer
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::first_frame::FirstFrame;
     use crate::engine::frame::Header;
     use crate::engine::schedule::SharedSecret;
+    use crate::session::LateAlert;
 
     fn frame(bytes: &[u8]) -> Frame {
         let header = Header::load(*bytes.first_chunk().unwrap()).unwrap();
@@ -207,7 +206,7 @@ mod tests {
             server.send(code, &mut back);
             assert_eq!(client.receive(&mut frame(&back)), told);
             assert_ne!(out[8..], back[8..]);
-            let key = client.into_late(None).unwrap();
+            let key = FirstFrame::new(client.into_peers().unwrap(), None);
             assert_eq!(key.frame_len(*back.first_chunk().unwrap()), Some(back.len()));
             assert_eq!(key.open(&back), Ok((code, String::new())));
             assert!(key.open(&out).is_err());
@@ -222,7 +221,7 @@ mod tests {
 
     #[test]
     fn records_are_not_alerts() {
-        let key = pair().0.into_late(None).unwrap();
+        let key = FirstFrame::new(pair().0.into_peers().unwrap(), None);
         assert_eq!(key.frame_len([27, 0, 0, 0, 6, 0, 0, 0]), None);
         assert_eq!(key.frame_len([27, 0, 0, 0, 0x4f, 0, 0, 0]), None);
         assert_eq!(key.frame_len([27, 1, 0, 0, 0x4e, 0, 0, 0]), None);
@@ -248,7 +247,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        let key = pair().0.into_late(None).unwrap();
+        let key = FirstFrame::new(pair().0.into_peers().unwrap(), None);
         assert_eq!(format!("{key:?}"), "FirstFrame { awaits_ticket: false, .. }");
     }
 }

@@ -12,6 +12,7 @@ use super::finished::{self, ClientParameters, Finished, ServerParameters};
 use super::frame::{self, Frame};
 use super::key_share::KeyShare;
 use super::negotiate;
+use super::padding;
 use super::proof::{self, Proved};
 use super::protocol::{FrameKind, Stage, Th0, Th1, Transcript, VERSION};
 use super::schedule::Secrets;
@@ -186,7 +187,7 @@ impl AwaitServerFinished {
         let transcript = transcript.client_signature(&plaintext[item..]);
         let mac = secrets.client.mac(&transcript.hash());
         plaintext.extend_from_slice(&mac);
-        finished::encode_padding(&mut plaintext);
+        padding::encode(&mut plaintext);
         let th7 = transcript.client_mac(&mac).hash();
 
         frame::write_sealed(

@@ -2,9 +2,15 @@
 
 use super::codec::{Reader, put_u16, vector16};
 use super::protocol::{EXTENSION_CLOSE_NOTIFY, EXTENSION_CRITICAL, EXTENSION_RESUMPTION};
-use super::resumption::Form;
 use crate::alert::AlertCode;
 use crate::error::Error;
+
+/// The data that resumption has in one message.
+pub(super) trait Form<'a>: Sized {
+    fn load(reader: Reader<'a>) -> Result<Self, Error>;
+
+    fn encode(&self, out: &mut Vec<u8>);
+}
 
 /// `extensions<u16>: {u16 type, data<u16>}*`, strictly ascending by type; the critical bit is part of the type. `R` is the
 /// form that resumption has in the message.

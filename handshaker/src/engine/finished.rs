@@ -3,10 +3,11 @@
 //! since the secret of the ticket is in its key.
 
 use super::codec::{Reader, put_u16, put_u32, vector16};
-use super::extensions::Extensions;
+use super::extensions::{Extensions, Form};
 use super::names;
-use super::protocol::{HASH_LEN, MAX_CERTIFICATE, MAX_CHAIN, MAX_CHAIN_BYTES, PADDING_UNIT};
-use super::resumption::{Form, Misplaced, Yes};
+use super::padding;
+use super::protocol::{HASH_LEN, MAX_CERTIFICATE, MAX_CHAIN, MAX_CHAIN_BYTES};
+use super::resumption::{Misplaced, Yes};
 use crate::alert::AlertCode;
 use crate::error::Error;
 use crate::session::RpcVersions;
@@ -102,7 +103,7 @@ impl<'a, P: Parameters<'a>> Finished<'a, P> {
         let signature = reader.vector16()?.rest();
         let signature_item = &plaintext[statement.len()..position(reader)];
         let mac = reader.array()?;
-        load_padding(reader, plaintext.len())?;
+        padding::load(reader, plaintext.len())?;
         Ok(Self { parameters, chain, scheme, signature, mac, statement, signature_item })
     }
 }
@@ -122,20 +123,9 @@ impl<'a, P: Parameters<'a>> ShortFinished<'a, P> {
         let parameters = P::load(reader)?;
         let statement = &plaintext[..plaintext.len() - reader.len()];
         let mac = reader.array()?;
-        load_padding(reader, plaintext.len())?;
+        padding::load(reader, plaintext.len())?;
         Ok(Self { parameters, mac, statement })
     }
-}
-
-/// Reads the padding, which ends a plaintext of `len` bytes: as few zeros as fill the last unit.
-pub(super) fn load_padding(reader: &mut Reader<'_>, len: usize) -> Result<(), Error> {
-    let padding = reader.vector16()?.rest();
-    reader.finish()?;
-    let least = padding.len() < PADDING_UNIT && len.is_multiple_of(PADDING_UNIT);
-    if !least || padding.iter().any(|&byte| byte != 0) {
-        return Err(reader.error("has bad padding"));
-    }
-    Ok(())
 }
 
 fn load_chain<'a>(reader: &mut Reader<'a>) -> Result<Vec<&'a [u8]>, Error> {
@@ -177,15 +167,10 @@ pub(super) fn encode_signature(out: &mut Vec<u8>, signature: &[u8]) {
     vector16(out, |out| out.extend_from_slice(signature));
 }
 
-/// Writes the least padding that fills the last unit. `out` holds the whole plaintext so far.
-pub(super) fn encode_padding(out: &mut Vec<u8>) {
-    let padded = (out.len() + 2).next_multiple_of(PADDING_UNIT);
-    vector16(out, |out| out.resize(padded, 0));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::protocol::PADDING_UNIT;
     use crate::session::RpcVersion;
 
     fn server_parameters() -> ServerParameters<'static> {
@@ -207,7 +192,7 @@ mod tests {
         encode_statement(&mut out, &server_parameters(), chain, 0x0807);
         encode_signature(&mut out, signature);
         out.extend_from_slice(&[0x11; HASH_LEN]);
-        encode_padding(&mut out);
+        padding::encode(&mut out);
         out
     }
 
@@ -276,7 +261,7 @@ mod tests {
         parameters.encode(&mut out);
         let statement = out.len();
         out.extend_from_slice(&[0x22; HASH_LEN]);
-        encode_padding(&mut out);
+        padding::encode(&mut out);
         type Short<'a> = ShortFinished<'a, ServerParameters<'a, NewTicket<'a>>>;
         let loaded = Short::load(&out).unwrap();
         assert_eq!(loaded.parameters, parameters);

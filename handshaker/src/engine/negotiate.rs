@@ -2,11 +2,10 @@
 //! which is ALTS's rule; version and suite are the server's preferences among what the client offers.
 
 use super::client_init::ClientInit;
-use super::extensions::Offered;
+use super::extensions::{Form, Offered};
 use super::finished::ServerParameters;
 use super::key_share::Suite;
 use super::protocol::VERSION;
-use super::resumption::Form;
 use crate::alert::AlertCode;
 use crate::error::Error;
 use crate::session::{HandshakeOptions, RecordProtocol, RpcVersions};

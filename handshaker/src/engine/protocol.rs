@@ -92,8 +92,7 @@ pub(super) enum FrameKind {
     Alert = 0x4F,
 }
 
-/// The first part of every label that keys are derived with.
-pub(super) const LABEL_PREFIX: &[u8] = b"altsh1 ";
+// The first part of every label that keys are derived with is in `labels.rs`: what tickets are sealed under has it, too.
 
 pub(super) const LABEL_DERIVED: &str = "derived";
 pub(super) const LABEL_KEY: &str = "key";

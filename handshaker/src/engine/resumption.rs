@@ -1,19 +1,13 @@
 //! Resumption on the wire: the forms that extension `0x0010` has in each message, and what a `Ticket` frame holds.
 
 use super::codec::{Reader, put_u32, vector8, vector16};
-use super::finished::{encode_padding, load_padding};
+use super::extensions::Form;
+use super::padding;
 use super::protocol::{HASH_LEN, MAX_LIFETIME, MAX_TICKET};
 use crate::error::Error;
 
 /// The client can take a ticket.
 const WANT: u8 = 1;
-
-/// The data of the extension in one message.
-pub(super) trait Form<'a>: Sized {
-    fn load(reader: Reader<'a>) -> Result<Self, Error>;
-
-    fn encode(&self, out: &mut Vec<u8>);
-}
 
 /// `flags u8 | ticket<u16> | binder<u8>`, in `ClientInit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +114,7 @@ impl<'a> NewTicket<'a> {
     pub(super) fn load_frame(plaintext: &'a [u8]) -> Result<Self, Error> {
         let reader = &mut Reader::new("Ticket", plaintext);
         let ticket = Self::load_fields(reader)?;
-        load_padding(reader, plaintext.len())?;
+        padding::load(reader, plaintext.len())?;
         match ticket.is_consistent() {
             true => Ok(ticket),
             false => Err(reader.error("has a lifetime that does not fit its ticket")),
@@ -129,7 +123,7 @@ impl<'a> NewTicket<'a> {
 
     pub(super) fn encode_frame(&self, out: &mut Vec<u8>) {
         self.encode(out);
-        encode_padding(out);
+        padding::encode(out);
     }
 }
 

@@ -12,17 +12,17 @@
 //! Every secret has its own heap allocation, is written there and wiped there: moving the value inline would leave a copy behind
 //! at every move. What *ring* copies of them it does not wipe.
 
-use ring::error::Unspecified;
-use ring::{hkdf, hmac};
+use ring::hmac;
 use zeroize::Zeroize;
 
 use super::protocol::{
     HASH_LEN, Hash, LABEL_ALERT_IV, LABEL_ALERT_KEY, LABEL_BINDER, LABEL_DERIVED, LABEL_FINISHED,
-    LABEL_IV, LABEL_KEY, LABEL_LOG_ID, LABEL_NEXT_RESUMPTION, LABEL_PREFIX, LABEL_RESUMPTION,
-    LABEL_TICKET_IV, LABEL_TICKET_KEY, label_handshake, label_record,
+    LABEL_IV, LABEL_KEY, LABEL_LOG_ID, LABEL_NEXT_RESUMPTION, LABEL_RESUMPTION, LABEL_TICKET_IV,
+    LABEL_TICKET_KEY, label_handshake, label_record,
 };
 use super::seal::MessageKey;
 use crate::error::Error;
+use crate::labels::Expander;
 use crate::resumption::Psk;
 use crate::role::Role;
 use crate::session::{KeyData, RecordProtocol};
@@ -48,15 +48,6 @@ impl Drop for Secret {
     }
 }
 
-/// The length of a key as *ring* wants it.
-struct OutputLen(usize);
-
-impl hkdf::KeyType for OutputLen {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
 impl Secret {
     /// To be written in its place.
     fn blank() -> Self {
@@ -74,29 +65,12 @@ impl Secret {
     /// Makes ready to expand the secret: once for all that is derived from it in one place, since that takes a fourth of the
     /// time of an output. It holds a copy that *ring* does not wipe, so it is not kept.
     pub(super) fn expander(&self) -> Expander {
-        Expander(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &*self.0))
+        Expander::of(&self.0)
     }
 }
 
-/// A secret, ready to be expanded.
-pub(super) struct Expander(hkdf::Prk);
-
+/// What the schedule makes of a secret.
 impl Expander {
-    /// HKDF-Expand-Label (RFC 8446 section 7.1) into all of `out`.
-    fn expand(&self, label: &str, context: &[u8], out: &mut [u8]) {
-        let length = (out.len() as u16).to_be_bytes();
-        let label_length = [(LABEL_PREFIX.len() + label.len()) as u8];
-        let context_length = [context.len() as u8];
-        let info =
-            [&length[..], &label_length, LABEL_PREFIX, label.as_bytes(), &context_length, context];
-        self.expand_info(&info, out).expect("every output is far below 255 blocks");
-    }
-
-    /// HKDF-Expand, over the concatenation of `info`.
-    pub(super) fn expand_info(&self, info: &[&[u8]], out: &mut [u8]) -> Result<(), Unspecified> {
-        self.0.expand(info, OutputLen(out.len())).and_then(|okm| okm.fill(out))
-    }
-
     fn derive(&self, label: &str, hash: &Hash) -> Secret {
         let mut secret = Secret::blank();
         self.expand(label, hash, &mut *secret.0);
@@ -118,11 +92,6 @@ impl Expander {
     pub(super) fn next_salt(&self) -> Secret {
         self.derive(LABEL_DERIVED, &EMPTY_HASH)
     }
-}
-
-/// HKDF-Expand-Label under a secret that does not belong to the schedule.
-pub(crate) fn expand_label(secret: &[u8; 32], label: &str, context: &[u8], out: &mut [u8]) {
-    Expander(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, secret)).expand(label, context, out);
 }
 
 /// What two key shares make together.

@@ -338,7 +338,9 @@ fn ticket_digest(
     context.update(name);
     for digests in [anchors, lists] {
         context.update(&(digests.len() as u32).to_be_bytes());
-        digests.iter().for_each(|digest| context.update(digest));
+        for digest in digests {
+            context.update(digest);
+        }
     }
     finish(context)
 }

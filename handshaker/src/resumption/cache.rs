@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::decision::{Accepted, Bounds, Side};
+use super::decision::{Accepted, Side};
 use super::error::TicketKeysError;
 use super::refused::Refused;
-use super::state::{Psk, TicketState};
+use super::state::{Bounds, Psk, TicketState};
 use super::stats::{Counters, TicketStats};
 use super::ticket::MAX_TICKET;
 use super::{DEFAULT_MAX_AGE, max_age_seconds};

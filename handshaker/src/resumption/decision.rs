@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::refused::Refused;
-use super::state::{Psk, TicketState};
+use super::state::{Bounds, Psk, TicketState};
 use super::ticket::Opened;
 use crate::identity::{Identity, PeerIdentity, SpiffeId, seconds};
 
@@ -23,15 +23,6 @@ pub(crate) struct Side<'a> {
     /// The oldest proof that this side takes.
     pub(crate) require_fresh: Option<Duration>,
     pub(crate) now: SystemTime,
-}
-
-/// What the origin of a ticket adds to its own end.
-#[derive(Clone, Copy)]
-pub(super) struct Bounds {
-    /// For how long after the full handshake, in seconds, as it is set today.
-    pub(super) max_age: u64,
-    /// When the key stopped sealing that the ticket is sealed under: it is of no later full handshake. In seconds since 1970.
-    pub(super) sealed_until: u64,
 }
 
 /// A ticket that this side accepts, with everything that it says.

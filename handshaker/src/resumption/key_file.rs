@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ring::digest::{SHA256, digest};
 
 use super::error::TicketKeysError;
 use super::key_set::{KeySet, MAX_KEYS, NAME_LEN, TicketKey};
-use super::keys::TicketKeys;
 use crate::identity::FileContents;
 use crate::watch::Watch;
 
@@ -57,14 +56,13 @@ impl KeyFile {
         &self.path
     }
 
-    /// Starts a thread that reads the file again and again.
-    pub(super) fn watch(
+    /// Starts a thread that has the keys look at the file again and again.
+    pub(super) fn watch<K: Send + Sync + 'static>(
         &self,
-        keys: &Arc<TicketKeys>,
+        keys: &Arc<K>,
         interval: Duration,
+        look: fn(&K, SystemTime),
     ) -> Result<(), TicketKeysError> {
-        // Faults are logged where they arise.
-        let look = |keys: &TicketKeys, now| drop(keys.reload_if_changed(now));
         let started = self.watch.start(keys, "alts-ticket-keys", interval, look);
         started.map_err(|fault| TicketKeysError::Watcher(fault.to_string()))
     }

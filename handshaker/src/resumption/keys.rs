@@ -7,13 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::decision::Bounds;
 use super::error::TicketKeysError;
 use super::key_file::KeyFile;
 use super::key_set::{KeySet, TicketKey, Turn};
 use super::peers::Peers;
 use super::refused::Refused;
-use super::state::TicketState;
+use super::state::{Bounds, TicketState};
 use super::stats::{Counters, TicketStats};
 use super::ticket::{self, Issued, MAX_REALM, Opened, SALT_LEN, Scope};
 use super::{DEFAULT_MAX_AGE, MAX_MAX_AGE, MIN_LIFETIME, max_age_seconds};
@@ -77,7 +76,8 @@ impl TicketKeys {
     ) -> Result<Arc<Self>, TicketKeysError> {
         let keys = Self::load(path, max_age, SystemTime::now())?;
         if let Source::File(file) = &keys.source {
-            file.watch(&keys, interval)?;
+            // Faults are logged where they arise.
+            file.watch(&keys, interval, |keys, now| drop(keys.reload_if_changed(now)))?;
         }
         Ok(keys)
     }

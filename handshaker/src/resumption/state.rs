@@ -89,3 +89,12 @@ impl TicketState {
         self.not_after.saturating_sub(seconds(now))
     }
 }
+
+/// What the origin of a ticket adds to its own end.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// For how long after the full handshake, in seconds, as it is set today.
+    pub(super) max_age: u64,
+    /// When the key stopped sealing that the ticket is sealed under: it is of no later full handshake. In seconds since 1970.
+    pub(super) sealed_until: u64,
+}

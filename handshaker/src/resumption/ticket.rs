@@ -18,11 +18,10 @@ use ring::aead::{self, NONCE_LEN};
 use ring::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
-use super::decision::Bounds;
 use super::key_set::{NAME_LEN, TicketKey};
-use super::state::{Psk, TicketState};
-use crate::engine::expand_label;
+use super::state::{Bounds, Psk, TicketState};
 use crate::identity::{PeerIdentity, SpiffeId};
+use crate::labels::Expander;
 
 /// The longest ticket, in bytes. The protocol's limit, for any implementation's tickets.
 pub(crate) const MAX_TICKET: usize = 1_024;
@@ -167,9 +166,9 @@ pub(super) fn derive(
     salt: &[u8; SALT_LEN],
 ) -> Zeroizing<[u8; KEY_LEN + NONCE_LEN]> {
     let mut scoped = Zeroizing::new([0; 32]);
-    expand_label(key.secret(), LABEL_SCOPE, &scope.hash(), &mut *scoped);
+    Expander::of(key.secret()).expand(LABEL_SCOPE, &scope.hash(), &mut *scoped);
     let mut derived = Zeroizing::new([0; KEY_LEN + NONCE_LEN]);
-    expand_label(&scoped, LABEL_TICKET, salt, &mut *derived);
+    Expander::of(&scoped).expand(LABEL_TICKET, salt, &mut *derived);
     derived
 }
 

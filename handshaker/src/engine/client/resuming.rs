@@ -6,11 +6,10 @@ use std::time::SystemTime;
 use ring::digest;
 
 use super::super::config::Config;
-use super::super::finished::{
-    ClientParameters, Parameters, ServerParameters, ShortFinished, encode_padding,
-};
+use super::super::finished::{ClientParameters, Parameters, ServerParameters, ShortFinished};
 use super::super::frame::{self, Frame};
 use super::super::negotiate;
+use super::super::padding;
 use super::super::proof;
 use super::super::protocol::{FrameKind, HASH_LEN, Hash, Stage, Th1};
 use super::super::resumption::{self as wire, NewTicket, OfferedTicket};
@@ -197,7 +196,7 @@ impl AwaitShortFinished {
         let transcript = transcript.client_statement(&plaintext).no_client_signature();
         let mac = secrets.client.mac(&transcript.hash());
         plaintext.extend_from_slice(&mac);
-        encode_padding(&mut plaintext);
+        padding::encode(&mut plaintext);
         let th7 = transcript.client_mac(&mac).hash();
         let key = secrets.client.message_key();
         frame::write_sealed(out, FrameKind::ClientFinished, key, &plaintext);

@@ -6,9 +6,10 @@ use ring::digest;
 
 use super::super::config::{Config, ServerTickets};
 use super::super::extensions::Offered;
-use super::super::finished::{ClientParameters, Parameters, ShortFinished, encode_padding};
+use super::super::finished::{ClientParameters, Parameters, ShortFinished};
 use super::super::frame::{self, Frame};
 use super::super::negotiate::Agreed;
+use super::super::padding;
 use super::super::proof;
 use super::super::protocol::{FrameKind, HASH_LEN, Hash, Stage, Th4};
 use super::super::resumption::{NewTicket, Offer, OfferedTicket};
@@ -103,7 +104,7 @@ impl Keyed {
         let transcript = self.transcript.server_statement(&plaintext).no_server_signature();
         let mac = self.secrets.server.mac(&transcript.hash());
         plaintext.extend_from_slice(&mac);
-        encode_padding(&mut plaintext);
+        padding::encode(&mut plaintext);
         let transcript = transcript.server_mac(&mac);
         let key = self.secrets.server.message_key();
         frame::write_sealed(flight, FrameKind::ServerFinished, key, &plaintext);

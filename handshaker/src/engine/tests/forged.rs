@@ -10,15 +10,13 @@ use super::{honest, identity, step};
 use crate::alert::AlertCode;
 use crate::engine::alert::Alerts;
 use crate::engine::client_init::{ClientInit, OfferedShare};
-use crate::engine::extensions::Extensions;
-use crate::engine::finished::{
-    self, ClientParameters, Finished, Parameters, ServerParameters, encode_padding,
-};
+use crate::engine::extensions::{Extensions, Form};
+use crate::engine::finished::{self, ClientParameters, Finished, Parameters, ServerParameters};
 use crate::engine::frame::{self, Frame, Header};
 use crate::engine::key_share::KeyShare;
+use crate::engine::padding;
 use crate::engine::proof;
 use crate::engine::protocol::{FrameKind, Hash, Stage, Th0, Th4, Transcript};
-use crate::engine::resumption::Form;
 use crate::engine::schedule::{DirectionSecret, Secrets};
 use crate::engine::server_init::ServerInit;
 use crate::engine::{Ephemerals, Suite, SystemEphemerals};
@@ -102,7 +100,7 @@ impl<P> Forgery<P> {
         (self.mac)(&mut mac);
         plaintext.extend_from_slice(&mac);
         (self.before_padding)(&mut plaintext);
-        encode_padding(&mut plaintext);
+        padding::encode(&mut plaintext);
         (self.plaintext)(&mut plaintext);
         let kind = match role {
             Role::Server => FrameKind::ServerFinished,

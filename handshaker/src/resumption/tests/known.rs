@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::authority::at;
 use super::{Psk, Scope, TicketState, id};
-use crate::engine::expand_label;
 use crate::identity::{PeerIdentity, TrustBundles};
+use crate::labels::Expander;
 use crate::resumption::key_set::TicketKey;
 use crate::resumption::ticket;
 
@@ -116,7 +116,7 @@ fn secrets_of_tickets() {
     ] {
         let hash: [u8; 32] = hash;
         let mut found = vec![0; known.answer(name).len()];
-        expand_label(&master, label, &hash, &mut found);
+        Expander::of(&master).expand(label, &hash, &mut found);
         assert_eq!(found, known.answer(name), "{name}");
     }
 }

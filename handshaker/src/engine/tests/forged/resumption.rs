@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::{Forgery, ForgingClient, frame_of, honest, offer, told};
 use crate::alert::AlertCode;
 use crate::engine::client_init::ClientInit;
-use crate::engine::extensions::Extensions;
+use crate::engine::extensions::{Extensions, Form};
 use crate::engine::finished::{
-    ClientParameters, Finished, Parameters, ServerParameters, ShortFinished, encode_padding,
+    ClientParameters, Finished, Parameters, ServerParameters, ShortFinished,
 };
 use crate::engine::frame::{self, Header};
+use crate::engine::padding;
 use crate::engine::protocol::{FrameKind, HASH_LEN, Hash, Stage, Th1, Transcript};
-use crate::engine::resumption::{Form, NewTicket, Offer, OfferedTicket, Yes};
+use crate::engine::resumption::{NewTicket, Offer, OfferedTicket, Yes};
 use crate::engine::schedule::{EarlySecret, Secrets};
 use crate::engine::server_init::ServerInit;
 use crate::engine::tests::{config, now, step};
@@ -104,7 +105,7 @@ impl Breaking {
             (false, _) => Secrets::new(&shared, &th1.hash()),
         };
         if !self.short {
-            let parameters = parameters(None);
+            let parameters = parameters::<Yes>(None);
             let mut before = Some(th1);
             let mut after = None;
             let second = Forgery::none().seal(Role::Server, parameters, &secrets, |item| {
@@ -124,7 +125,7 @@ impl Breaking {
         let mut mac = secrets.server.mac(&(self.hashed)(&before, th3.hash()));
         (self.mac)(&mut mac);
         plaintext.extend_from_slice(&mac);
-        encode_padding(&mut plaintext);
+        padding::encode(&mut plaintext);
         let mut second = Vec::new();
         let key = secrets.server.message_key();
         frame::write_sealed(&mut second, FrameKind::ServerFinished, key, &plaintext);
@@ -281,7 +282,7 @@ impl Offering {
             let mut mac = secrets.client.mac(&th6.hash());
             (self.mac)(&mut mac);
             plaintext.extend_from_slice(&mac);
-            encode_padding(&mut plaintext);
+            padding::encode(&mut plaintext);
             let mut out = Vec::new();
             let key = secrets.client.message_key();
             frame::write_sealed(&mut out, FrameKind::ClientFinished, key, &plaintext);
@@ -372,7 +373,7 @@ fn short_messages_in_a_full_handshake() {
     ClientParameters::default().encode(&mut plaintext);
     let th6 = th4.client_statement(&plaintext).no_client_signature();
     plaintext.extend_from_slice(&secrets.client.mac(&th6.hash()));
-    encode_padding(&mut plaintext);
+    padding::encode(&mut plaintext);
     let mut out = Vec::new();
     let key = secrets.client.message_key();
     frame::write_sealed(&mut out, FrameKind::ClientFinished, key, &plaintext);
