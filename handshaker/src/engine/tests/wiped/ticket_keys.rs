@@ -40,7 +40,10 @@ fn child() {
 
 /// Writes a file of one key, and gives its secret as text.
 fn write(path: &Path) -> String {
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let hex = |bytes: &[u8]| {
+        let digit = |half: u8| char::from_digit(half.into(), 16).unwrap();
+        bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect::<String>()
+    };
     let secret = hex(&SystemEphemerals.random().unwrap());
     let name = hex(&SystemEphemerals.random().unwrap()[..8]);
     fs::write(path, format!("{name} {secret} {}\n", seconds(now()))).unwrap();

@@ -150,20 +150,14 @@ fn a_clock_that_jumps_both_ways_takes_what_is_good_when_it_is_right_again() {
 fn a_ticket_is_of_no_time_after_its_key_stopped_sealing() {
     let pair = Pair::new();
     let scope = Scope { server: pair.server.id(), realm: b"" };
-    let (name, secret) = ([6; 8], [7; 32]);
-    let key = || TicketKey::written(name, |bytes| *bytes = secret);
+    let key = || TicketKey::written([6; 8], |bytes| bytes.fill(7));
     // Its owner stopped using it at NOW, and somebody stole it.
     let file = tempfile::tempdir().unwrap();
     let path = file.path().join("keys");
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    let lines = format!(
-        "{} {} {NOW}\n{} {} {}\n",
-        hex(&[8; 8]),
-        hex(&[9; 32]),
-        hex(&name),
-        hex(&secret),
-        NOW - HOUR
-    );
+    let line = |name: &str, secret: &str, from: u64| {
+        format!("{} {} {from}\n", name.repeat(8), secret.repeat(32))
+    };
+    let lines = line("08", "09", NOW) + &line("06", "07", NOW - HOUR);
     write_owner_only(&path, &lines);
     let keys = TicketKeys::load(&path, DEFAULT_MAX_AGE, at(NOW)).unwrap();
     let verdict = |auth_time: u64| {
