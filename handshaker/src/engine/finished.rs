@@ -171,6 +171,7 @@ pub(super) fn encode_signature(out: &mut Vec<u8>, signature: &[u8]) {
 mod tests {
     use super::*;
     use crate::engine::protocol::PADDING_UNIT;
+    use crate::engine::resumption::NewTicket;
     use crate::session::RpcVersion;
 
     fn server_parameters() -> ServerParameters<'static> {
@@ -241,10 +242,10 @@ mod tests {
         assert_eq!(load(&good[..good.len() - 1]).map(|_| ()), Err(AlertCode::DecodeError));
     }
 
+    type Short<'a> = ShortFinished<'a, ServerParameters<'a, NewTicket<'a>>>;
+
     #[test]
     fn short_messages() {
-        use super::super::resumption::NewTicket;
-
         let ticket = [7; 600];
         let new = NewTicket { lifetime: 60, ticket: &ticket };
         let ServerParameters { record_protocol, app_protocol, rpc_versions, .. } =
@@ -262,7 +263,6 @@ mod tests {
         let statement = out.len();
         out.extend_from_slice(&[0x22; HASH_LEN]);
         padding::encode(&mut out);
-        type Short<'a> = ShortFinished<'a, ServerParameters<'a, NewTicket<'a>>>;
         let loaded = Short::load(&out).unwrap();
         assert_eq!(loaded.parameters, parameters);
         assert_eq!((loaded.mac, loaded.statement), ([0x22; HASH_LEN], &out[..statement]));

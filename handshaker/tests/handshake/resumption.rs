@@ -1,5 +1,7 @@
 //! Handshakes that resume earlier ones, and those that must not.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 mod flow;
 mod refusals;
 mod wire;

@@ -67,7 +67,7 @@ fn cve_2025_23048_another_trust() {
     }
 }
 
-/// GnuTLS: until the first rotation, tickets were sealed under a key of zeros.
+/// `GnuTLS`: until the first rotation, tickets were sealed under a key of zeros.
 #[test]
 fn cve_2020_13777_keys_of_zeros() {
     let keys = TicketKeys::generate_at(DEFAULT_MAX_AGE, at(NOW)).unwrap();

@@ -52,8 +52,8 @@ fn client(cache: &Arc<TicketCache>, has_ticket: bool) -> Handshake {
         let key = CacheKey { own, target: TARGET.into(), partition };
         cache.insert(&key, TICKET, 3_600, state(SERVER), now());
     }
-    let mut options = HandshakeOptions::default();
-    options.target_name = Some(TARGET.to_owned());
+    let target_name = Some(TARGET.to_owned());
+    let options = HandshakeOptions { target_name, ..HandshakeOptions::default() };
     let client_tickets = Some(ClientTickets { cache: Arc::clone(cache), partition: 0 });
     Handshake::new(Role::Client, Config { client_tickets, ..config("client", options) }).unwrap()
 }
@@ -207,6 +207,8 @@ fn a_server_that_breaks_it() {
     }
 }
 
+type Short<'a> = ShortFinished<'a, ServerParameters<'a, NewTicket<'a>>>;
+
 /// How a client breaks it.
 struct Offering {
     /// Whom the ticket is of.
@@ -268,7 +270,6 @@ impl Offering {
         let th1 = Transcript::new().client_init(&sent).server_init(first.whole());
         let secrets = Secrets::resumed(&early, &shared, &th1.hash());
         let plaintext = second.open(&secrets.server.message_key()).unwrap();
-        type Short<'a> = ShortFinished<'a, ServerParameters<'a, NewTicket<'a>>>;
         let finished = Short::load(plaintext).unwrap();
         assert_eq!(finished.parameters.extensions.resumption().is_some(), self.want);
         let th3 = th1.server_statement(finished.statement).no_server_signature();
