@@ -74,6 +74,28 @@ fn a_clock_that_jumps_keeps_sealing_and_leaves_no_key_behind() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_again_and_again_leaves_four_keys() {
+    let keys = keys();
+    let first = seal(&keys, SERVER, NOW).unwrap();
+    for n in 1..10 {
+        let ticket = seal(&keys, SERVER, NOW - n).unwrap();
+        assert_eq!(opens(&keys, SERVER, &ticket, NOW), Ok(()));
+        assert!(keys.held() <= 4, "{}", keys.held());
+    }
+    assert_eq!(opens(&keys, SERVER, &first, NOW), Err(Refused::UnknownKey));
+}
+
+#[test]
+fn a_key_that_was_replaced_stopped_then() {
+    let keys = keys();
+    let first = seal(&keys, SERVER, NOW).unwrap();
+    seal(&keys, SERVER, NOW - 100).unwrap();
+    // The clock is right again. The key's tickets are of no time after it was replaced.
+    assert_eq!(open(&keys, SERVER, &first, NOW).unwrap().bounds.sealed_until, NOW - 100);
+    assert_eq!(opens(&keys, SERVER, &first, NOW - 100 + HOUR), Err(Refused::UnknownKey));
+}
+
+#[test]
 fn a_clock_that_is_set_back_a_little_needs_no_new_key() {
     let keys = keys();
     let first = seal(&keys, SERVER, NOW).unwrap();
