@@ -22,7 +22,7 @@ fn now() -> SystemTime {
 fn text(choices: &mut Choices<'_>) -> Vec<u8> {
     let mut text = Vec::new();
     let mut from = NOW + 120;
-    for n in 0..1 + choices.below(5) as u64 {
+    for n in 0..=choices.below(5) as u64 {
         // The dull choice is a key of its own that is older than the one before.
         let (name, secret) = (n + 1 - choices.below(2) as u64, n + 1 - choices.below(2) as u64);
         from -= [100, 0, 1, 3_600][choices.below(4)];

@@ -150,7 +150,8 @@ fn state(bytes: &[u8]) -> Option<State> {
     let length = usize::from(u16::from_be_bytes(bytes.get(104..106)?.try_into().ok()?));
     let name = bytes.get(106..106 + length)?;
     let rest = &bytes[106 + length..];
-    let is_padded = bytes.len() % 64 == 0 && rest.len() < 64 && rest.iter().all(|&byte| byte == 0);
+    let is_padded =
+        bytes.len().is_multiple_of(64) && rest.len() < 64 && rest.iter().all(|&byte| byte == 0);
     let peer_not_after = number(48)?;
     // A time that no clock can show is none.
     UNIX_EPOCH.checked_add(Duration::from_secs(peer_not_after))?;
