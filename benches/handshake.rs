@@ -16,6 +16,8 @@ mod connected;
 mod harness;
 #[path = "handshake/operations.rs"]
 mod operations;
+#[path = "handshake/resumed_tls.rs"]
+mod resumed_tls;
 #[path = "handshake/tls.rs"]
 mod tls;
 
@@ -69,7 +71,7 @@ fn handshakes(criterion: &mut Criterion) {
         group.bench_function(format!("{name}/rustls"), |bencher| {
             bencher.iter(|| connected::connected(&tls));
         });
-        let tls = Tls::resuming(&certificates);
+        let tls = resumed_tls::resuming(Tls::new(&certificates));
         connected::connected(&tls);
         group.bench_function(format!("{name}/rustls, resumed"), |bencher| {
             bencher.iter(|| {

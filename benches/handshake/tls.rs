@@ -53,16 +53,6 @@ impl Tls {
         server.send_tls13_tickets = 0;
         Self { client: Arc::new(client), server: Arc::new(server) }
     }
-
-    /// The server gives one ticket a handshake and holds nothing, the client resumes: as alts does.
-    pub(crate) fn resuming(certificates: &Certificates) -> Self {
-        let Self { client, server } = Self::new(certificates);
-        let (mut client, mut server) = (Arc::unwrap_or_clone(client), Arc::unwrap_or_clone(server));
-        client.resumption = Resumption::in_memory_sessions(8);
-        server.ticketer = ring::Ticketer::new().expect("keys");
-        server.send_tls13_tickets = 1;
-        Self { client: Arc::new(client), server: Arc::new(server) }
-    }
 }
 
 pub(crate) fn server_name() -> ServerName<'static> {
