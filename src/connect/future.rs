@@ -138,6 +138,7 @@ async fn logged<S: Socket>(
             tracing::debug!(
                 peer = negotiated.peer.name(),
                 protocol = %negotiated.record_protocol,
+                resumed = negotiated.resumed.is_some(),
                 "handshake done",
             );
         }

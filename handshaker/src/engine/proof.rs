@@ -10,7 +10,7 @@ use super::protocol::{Hash, MAX_SIGNATURE, SIGNATURE_PAD, signature_context};
 use super::schedule::DirectionSecret;
 use crate::alert::AlertCode;
 use crate::error::Error;
-use crate::identity::{Identity, SignatureScheme, VerifiedPeer, claims};
+use crate::identity::{Identity, SignatureScheme, SpiffeId, VerifiedPeer, claims};
 use crate::role::Role;
 
 /// The schemes that this side verifies, which it tells the peer.
@@ -81,15 +81,15 @@ pub(super) fn verify<P>(
 }
 
 /// Whether the peer may be who it proved to be. Names are compared exactly.
-pub(super) fn authorize(config: &Config, peer: &VerifiedPeer) -> Result<(), Error> {
-    let denied = |detail| Error::Denied { peer: peer.id().to_string(), detail };
+pub(super) fn authorize(config: &Config, peer: &SpiffeId) -> Result<(), Error> {
+    let denied = |detail| Error::Denied { peer: peer.to_string(), detail };
     let targets = &config.options.target_identities;
-    if !targets.is_empty() && !targets.iter().any(|target| target == peer.id().as_str()) {
+    if !targets.is_empty() && !targets.iter().any(|target| target == peer.as_str()) {
         return Err(denied("not among the target identities".into()));
     }
     match &config.policy {
         Some(policy) => policy
-            .allows(peer.id(), &config.identity.id().trust_domain())
+            .allows(peer, &config.identity.id().trust_domain())
             .map_err(|denial| denied(denial.into_reason())),
         // Only clients come without a policy, and only with targets.
         None if targets.is_empty() => Err(denied("there is no policy".into())),
