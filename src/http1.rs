@@ -34,6 +34,7 @@ mod activity;
 mod body;
 mod connection;
 mod server;
+mod shared;
 mod socket;
 
 pub use body::{Body, BodyError};

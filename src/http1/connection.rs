@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::activity::{Activity, Settled};
 use super::body::{Body, Open, ResponseBody};
-use super::server::{Counted, Shared};
+use super::shared::{Counted, Shared};
 use super::socket::Socket;
 use crate::ready::ReadyReader;
 
@@ -74,7 +74,7 @@ where
 
 /// Waits for bytes, and holds nothing meanwhile.
 async fn at_rest<IO: ReadyReader>(shared: &Shared, io: &mut IO) -> Next {
-    let mut drained = pin!(shared.drain.notified());
+    let mut drained = pin!(shared.wake.notified());
     drained.as_mut().enable();
     let mut limit = shared.idle.map(|limit| Box::pin(tokio::time::sleep(limit)));
     poll_fn(|cx| {
@@ -111,7 +111,7 @@ where
     B: http_body::Body + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut drained = pin!(shared.drain.notified());
+    let mut drained = pin!(shared.wake.notified());
     drained.as_mut().enable();
     let mut draining = shared.is_draining();
     let activity = Arc::clone(&handler.activity);

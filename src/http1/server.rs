@@ -3,18 +3,17 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Extensions, Request, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
 use tower_service::Service;
 
 use super::body::Body;
 use super::connection;
+use super::shared::{Counted, Shared};
 use crate::ready::ReadyReader;
 
 /// How long a client may take from a request's first byte to the end of its head, unless told otherwise; hyper's default.
@@ -27,20 +26,6 @@ const MIN_HEAD: usize = 8_192;
 /// Serves HTTP/1.1 connections, all with the same settings. Clones are the same server. It needs a tokio runtime with time and I/O enabled.
 #[derive(Clone)]
 pub struct Server(Arc<Shared>);
-
-/// What the connections of a server share.
-pub(super) struct Shared {
-    pub(super) hyper: http1::Builder,
-    /// For connections that end with the next response.
-    pub(super) last: http1::Builder,
-    pub(super) idle: Option<Duration>,
-    /// Wakes every connection.
-    pub(super) drain: Notify,
-    draining: AtomicBool,
-    connections: AtomicUsize,
-    emptied: Notify,
-    requests: AtomicU64,
-}
 
 /// Describes a [`Server`]; [`build`](Self::build) checks it once.
 #[derive(Clone, Copy, Debug)]
@@ -102,27 +87,17 @@ impl Server {
     /// Ends all connections in order: those at rest are closed, others after the response that is under way, which says so. New ones
     /// are closed from now on, after their first response if a request has arrived.
     pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::SeqCst);
-        self.0.drain.notify_waiters();
+        self.0.drain();
     }
 
     /// Waits until there is no connection.
     pub async fn drained(&self) {
-        loop {
-            let emptied = self.0.emptied.notified();
-            if self.0.connections.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            emptied.await;
-        }
+        self.0.emptied().await;
     }
 
     /// The figures of this moment.
     pub fn stats(&self) -> ServerStats {
-        ServerStats {
-            connections: self.0.connections.load(Ordering::Relaxed),
-            requests: self.0.requests.load(Ordering::Relaxed),
-        }
+        ServerStats { connections: self.0.connections(), requests: self.0.requests() }
     }
 }
 
@@ -138,38 +113,6 @@ impl fmt::Debug for Server {
             .field("idle_timeout", &self.0.idle)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
-    }
-
-    pub(super) fn count(&self, requests: u64) {
-        self.requests.fetch_add(requests, Ordering::Relaxed);
-    }
-}
-
-/// A connection that counts as one until this is dropped.
-pub(super) struct Counted(Arc<Shared>);
-
-impl Counted {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.connections.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(shared))
-    }
-
-    pub(super) fn shared(&self) -> &Shared {
-        &self.0
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if self.0.connections.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.emptied.notify_waiters();
-        }
     }
 }
 
@@ -226,16 +169,7 @@ impl ServerBuilder {
         }
         let mut last = hyper.clone();
         last.keep_alive(false);
-        Server(Arc::new(Shared {
-            hyper,
-            last,
-            idle: self.idle_timeout,
-            drain: Notify::new(),
-            draining: AtomicBool::new(false),
-            connections: AtomicUsize::new(0),
-            emptied: Notify::new(),
-            requests: AtomicU64::new(0),
-        }))
+        Server(Arc::new(Shared::new(hyper, last, self.idle_timeout)))
     }
 }
 
