@@ -11,6 +11,7 @@
 //! | [`migration`] | what to change in a program that uses tokio-rustls |
 //! | [`identities`] | certificates from SPIRE, cert-manager, Vault, or a development authority |
 //! | [`deployment`] | file permissions, limits, rotation, shutdown, what to watch |
+//! | [`operation`] | what an operator sees: counters, metrics for Prometheus, log lines |
 //! | [`tuning`] | the settings that matter, and when to leave them alone |
 
 #[doc = include_str!("guide/architecture.md")]
@@ -39,6 +40,9 @@ pub mod identities {}
 
 #[doc = include_str!("guide/deployment.md")]
 pub mod deployment {}
+
+#[doc = include_str!("guide/operation.md")]
+pub mod operation {}
 
 #[doc = include_str!("guide/tuning.md")]
 pub mod tuning {}

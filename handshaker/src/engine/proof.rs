@@ -1,6 +1,7 @@
 //! How a side proves who it is: a signature by its certificate's key over the transcript, and a MAC by the handshake's keys
 //! over that. And whether who it is may be the peer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,7 +11,7 @@ use super::protocol::{Hash, MAX_SIGNATURE, SIGNATURE_PAD, signature_context};
 use super::schedule::DirectionSecret;
 use crate::alert::AlertCode;
 use crate::error::Error;
-use crate::identity::{Identity, SignatureScheme, VerifiedPeer, claims};
+use crate::identity::{Identity, SignatureScheme, VerifiedPeer, certified, claims};
 use crate::role::Role;
 
 /// The schemes that this side verifies, which it tells the peer.
@@ -80,9 +81,16 @@ pub(super) fn verify<P>(
     Ok(peer)
 }
 
-/// Whether the peer may be who it proved to be. Names are compared exactly.
-pub(super) fn authorize(config: &Config, peer: &VerifiedPeer) -> Result<(), Error> {
-    let denied = |detail| Error::Denied { peer: peer.id().to_string(), detail };
+/// Whether the peer may be who it proved to be by `chain`. Names are compared exactly.
+pub(super) fn authorize(
+    config: &Config,
+    peer: &VerifiedPeer,
+    chain: &[&[u8]],
+) -> Result<(), Error> {
+    let denied = |reason: Cow<'static, str>| Error::Denied {
+        peer: peer.id().to_string(),
+        detail: format!("{reason}{}", certified(chain)).into(),
+    };
     let targets = &config.options.target_identities;
     if !targets.is_empty() && !targets.iter().any(|target| target == peer.id().as_str()) {
         return Err(denied("not among the target identities".into()));

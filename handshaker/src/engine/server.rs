@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::alert::Alerts;
 use super::client_init::ClientInit;
-use super::config::Config;
+use super::config::{Config, name_span};
 use super::extensions::Extensions;
 use super::finished::{self, ClientParameters, Finished, ServerParameters};
 use super::frame::{self, Frame};
@@ -121,11 +121,21 @@ impl AwaitClientFinished {
         let statement = transcript.hash();
         let transcript = transcript.client_signature(finished.signature_item);
         let proved = Proved { statement, signature: transcript.hash() };
-        let peer = proof::verify(&config, Role::Client, &finished, &proved, &client, now)?;
         let th7 = transcript.client_mac(&finished.mac).hash();
-        // The server offers no extensions.
-        finished.parameters.extensions.check_answer(false)?;
-        proof::authorize(&config, &peer)?;
-        Ok(config.result(agreed, &peer, &master, &th7))
+        let judged = proof::verify(&config, Role::Client, &finished, &proved, &client, now)
+            .and_then(|peer| {
+                // The server offers no extensions.
+                finished.parameters.extensions.check_answer(false)?;
+                proof::authorize(&config, &peer, &finished.chain)?;
+                Ok(peer)
+            });
+        match judged {
+            Ok(peer) => Ok(config.result(agreed, &peer, &master, &th7)),
+            Err(error) => {
+                // The client is done: its log names the connection so.
+                name_span(master.log_id(&th7));
+                Err(error)
+            }
+        }
     }
 }

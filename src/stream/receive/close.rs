@@ -20,6 +20,7 @@ impl<S: Direction> Channel<Receiving, S> {
         if !idle || !self.terms.negotiated.close_notify {
             return;
         }
+        let before = self.receiving.records();
         // An error is stored, and reported by the next read.
         if self.window().is_some() {
             let _ = self.open_next();
@@ -27,6 +28,7 @@ impl<S: Direction> Channel<Receiving, S> {
             let _ = self.read_close(source);
         }
         self.tidy();
+        self.note_received(before, 0);
     }
 
     fn read_close(&mut self, source: &mut impl Source) -> io::Result<()> {
