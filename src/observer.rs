@@ -1,6 +1,7 @@
 //! What an operator sees of connections: events for an [`Observer`], and [`Counters`] to ask.
 //!
-//! Nothing of this costs anything while [`Settings::observer`](crate::connect::Settings::observer) is `None`.
+//! While [`Settings::observer`](crate::connect::Settings::observer) is `None` nothing is counted: a read and a write cost one comparison more, and
+//! a connection is as small with an observer as without.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -60,8 +60,8 @@ async fn both_sides_know_a_connection_by_one_name_and_log_nothing_for_its_record
     assert!(lines.iter().all(|line| is_of("DEBUG", line)), "{lines:?}");
 
     for _ in 0..3 {
-        near.write_all(&[7; 100_000]).await.unwrap();
-        far.read_exact(&mut [0; 100_000]).await.unwrap();
+        near.write_all(&vec![7; 100_000]).await.unwrap();
+        far.read_exact(&mut vec![0; 100_000]).await.unwrap();
     }
     near.shutdown().await.unwrap();
     assert_eq!(far.read(&mut [0]).await.unwrap(), 0);

@@ -48,7 +48,7 @@ async fn a_connection_is_counted_from_its_handshake_to_its_end() {
     assert_eq!((of_near.open, of_far.open), (1, 1));
 
     // Five records, of 16 KiB at most; read in two ways.
-    near.write_all(&[7; 70_000]).await.unwrap();
+    near.write_all(&vec![7; 70_000]).await.unwrap();
     let pool = BufferPool::new();
     let mut left = 70_000 - 10;
     far.read_exact(&mut [0; 10]).await.unwrap();

@@ -41,7 +41,7 @@ pub struct Settings {
     /// by `start`.
     pub unsent_limit: Option<u32>,
     /// Is told of handshakes, of connections that end, and of what moves: [`Counters`](crate::observer::Counters), or one of your own.
-    /// Default `None`, which costs nothing. Clones share it.
+    /// Default `None`: nothing is counted. Clones share it.
     pub observer: Option<Arc<dyn Observer>>,
 }
 
