@@ -16,7 +16,7 @@
 //!
 //! let mut page = String::new(); // for /metrics
 //! prometheus_client::encoding::text::encode(&mut page, &registry)?;
-//! assert!(page.contains("alts_identity_info{id=\"spiffe://dev.local/us\""));
+//! assert!(page.contains("alts_identity_expiry_timestamp_seconds"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

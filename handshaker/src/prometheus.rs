@@ -8,7 +8,7 @@
 //! | `handshakes_total{role}` | handshakes that succeeded; roles are `client`, `server`, and `none` where none was stated |
 //! | `handshake_failures_total{role,reason}` | and those that failed |
 //! | `handshake_seconds{role}` | how long those took that succeeded |
-//! | `identity_info{id,serial}` | 1: who this side is, and its certificate's serial number |
+//! | `identity_info{serial}` | 1; the serial number of this side's certificate, as `openssl x509 -serial` shows it. No identity is named anywhere |
 //! | `identity_expiry_timestamp_seconds` | when the first certificate of this side's chain expires |
 //! | `identity_reloads_total` | how often something new took effect |
 //! | `identity_reload_failures_total` | looks at the source that found something wrong |
@@ -114,11 +114,9 @@ impl Collector for Identities {
         };
         out.gauge(
             "identity_info",
-            "Who this side is, and the serial number of its certificate",
-            known().map(|(labels, identity)| {
-                let serial = identity.serial();
-                (with(labels, &[("id", identity.id().as_str()), ("serial", &serial)]), 1_u64)
-            }),
+            "The serial number of this side's certificate",
+            known()
+                .map(|(labels, identity)| (with(labels, &[("serial", &identity.serial())]), 1_u64)),
         )?;
         out.gauge(
             "identity_expiry_timestamp_seconds",

@@ -6,8 +6,9 @@ use std::fmt::{Debug, Write};
 use std::sync::{Mutex, Once};
 
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Current, Id, Record};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
+use tracing_core::span::Current;
 
 thread_local! {
     /// What this thread has logged, while a test wants to know.

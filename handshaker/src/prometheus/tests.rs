@@ -59,7 +59,7 @@ fn an_identity_its_files_and_their_faults() {
     let serial = files.snapshot().unwrap().serial();
     let [expiry, began] = [expiry, now].map(seconds);
     for line in [
-        format!("x_identity_info{{id=\"spiffe://dev.local/us\",serial=\"{serial}\"}} 1"),
+        format!("x_identity_info{{serial=\"{serial}\"}} 1"),
         format!("x_identity_expiry_timestamp_seconds {expiry}"),
         "x_identity_reloads_total 0".to_owned(),
         "x_identity_reload_failures_total 0".to_owned(),

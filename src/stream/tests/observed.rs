@@ -6,9 +6,13 @@ use crate::ready::TryReadyReader;
 
 #[test]
 fn a_new_key_is_counted_in_the_direction_that_has_come_to_it() {
-    for (protocol, begun, rekeys) in
-        [(REKEY, 65_534, 1), (REKEY, 65_536, 0), (REKEY, 0, 0), (PLAIN, 65_534, 0)]
-    {
+    for (protocol, begun, rekeys) in [
+        (REKEY, 65_534, 1),
+        (REKEY, 65_536, 1),
+        (REKEY, 65_537, 0),
+        (REKEY, 0, 0),
+        (PLAIN, 65_534, 0),
+    ] {
         let counters = Arc::new(Counters::new());
         let (mut stream, mut sealer, _) =
             observed(protocol, Role::Client, begun, Some(counters.clone()));

@@ -67,8 +67,8 @@ pub(crate) struct Serve {
     /// Where to answer /livez, /readyz and /metrics (Prometheus): HOST:PORT on this machine, or unix:PATH.
     #[arg(long, visible_alias = "admin", value_name = "ADDRESS", help_heading = "Addresses")]
     status: Option<ListenAddress>,
-    /// Allow --status on an address that other machines reach. Whoever reaches it can read how many connections and requests there are, why handshakes fail, who this
-    /// side is, and when its certificate expires.
+    /// Allow --status on an address that other machines reach. Whoever reaches it can read how many connections and requests there are, why handshakes fail, and the
+    /// serial number and the end of this side's certificate.
     #[arg(long, visible_alias = "unsafe-admin", requires = "status", help_heading = "Addresses")]
     unsafe_status: bool,
 
