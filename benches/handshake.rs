@@ -1,8 +1,11 @@
 //! A whole handshake in memory with certificates on both sides: the work of client and server together, on one core.
 //!
 //! alts is measured with the peers' chains in the cache, as they are when a peer is met again, and without. rustls (TLS 1.3, X25519,
-//! AES-128-GCM, no resumption) has no such cache; it verifies the same certificates each time. A fourth row has the public-key
+//! AES-128-GCM) has no such cache; it verifies the same certificates each time. A further row has the public-key
 //! operations alone that a handshake with known chains takes; the same library does them for alts and rustls.
+//!
+//! The rows of resumption: a full handshake in which the server also gives a ticket; a resumed one, which leaves a ticket for the next; and
+//! the same of rustls, whose server holds nothing either.
 
 #[path = "handshake/alts.rs"]
 mod altsh1;
@@ -13,6 +16,8 @@ mod connected;
 mod harness;
 #[path = "handshake/operations.rs"]
 mod operations;
+#[path = "handshake/resumed_tls.rs"]
+mod resumed_tls;
 #[path = "handshake/tls.rs"]
 mod tls;
 
@@ -20,6 +25,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use rcgen::{KeyPair, PKCS_ED25519};
+use rustls::HandshakeKind;
 
 use altsh1::Peers;
 use certificates::{Certificates, p256_key};
@@ -48,14 +54,30 @@ fn handshakes(criterion: &mut Criterion) {
     for (name, key) in KEYS {
         let certificates = Certificates::new(key);
         for (cache, entries) in [("chains cached", 1024), ("chains verified", 0)] {
-            let peers = Peers::new(&certificates, entries);
+            let peers = Peers::new(&certificates, entries, false);
             group.bench_function(format!("{name}/alts, {cache}"), |bencher| {
                 bencher.iter(|| peers.handshake());
             });
         }
+        let peers = Peers::new(&certificates, 1024, true);
+        group.bench_function(format!("{name}/alts, chains cached, with a ticket"), |bencher| {
+            bencher.iter(|| peers.handshake_with_ticket());
+        });
+        peers.handshake_with_ticket();
+        group.bench_function(format!("{name}/alts, resumed"), |bencher| {
+            bencher.iter(|| assert!(peers.resumes(), "the handshake was a full one"));
+        });
         let tls = Tls::new(&certificates);
         group.bench_function(format!("{name}/rustls"), |bencher| {
             bencher.iter(|| connected::connected(&tls));
+        });
+        let tls = resumed_tls::resuming(Tls::new(&certificates));
+        connected::connected(&tls);
+        group.bench_function(format!("{name}/rustls, resumed"), |bencher| {
+            bencher.iter(|| {
+                let (client, _) = connected::connected(&tls);
+                assert_eq!(client.handshake_kind(), Some(HandshakeKind::Resumed));
+            });
         });
         let operations = Operations::new(&certificates);
         group.bench_function(format!("{name}/public-key operations alone"), |bencher| {

@@ -22,6 +22,7 @@ use alts::connect::{HandshakeFuture, Settings, Socket};
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::IdentitySource;
+use alts::handshaker::resumption::TicketCache;
 use alts::{AltsStream, Connector};
 use clap::Parser;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
@@ -68,6 +69,9 @@ struct Arguments {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     timeout: u32,
+    /// Do all of it twice, the second time over a connection that resumes, if the server gave a ticket.
+    #[arg(long)]
+    resume: bool,
     #[command(flatten)]
     identity: IdentityArguments,
 }
@@ -88,27 +92,37 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let files = arguments.identity.load()?;
     let name = files.snapshot()?.id().clone();
     let servers = AllowedPeer::policy(&arguments.server, []);
-    let handshaker = LocalHandshaker::builder(Arc::new(files)).server_policy(servers).build();
+    let mut handshaker = LocalHandshaker::builder(Arc::new(files)).server_policy(servers);
     let mut settings = Settings::default();
     settings.handshake_timeout = patience;
-    let connector = Connector::with_settings(handshaker, settings);
+    if arguments.resume {
+        handshaker = handshaker.ticket_cache(TicketCache::new());
+        // Tickets are kept by the server's name. Dialing knows one, a Unix socket has none.
+        settings.handshake.target_name =
+            arguments.unix.as_ref().map(|path| format!("unix:{}", path.display()));
+    }
+    let connector = Connector::with_settings(handshaker.build(), settings);
     let message = match arguments.size {
         Some(size) => (0..size).map(|position| position as u8).collect(),
         None => arguments.message.into_bytes(),
     };
     println!("{:<24}{name}", "we are");
-    match (arguments.connect, arguments.unix) {
-        (Some(address), _) => {
-            talk(connector.dial(address), &message, arguments.count, patience).await
+    let connections = if arguments.resume { 2 } else { 1 };
+    for _ in 0..connections {
+        match (&arguments.connect, &arguments.unix) {
+            (Some(address), _) => {
+                talk(connector.dial(address), &message, arguments.count, patience).await?;
+            }
+            (None, Some(path)) => {
+                let socket = within(patience, UnixStream::connect(path)).await;
+                let socket = socket
+                    .map_err(|error| format!("cannot connect to {}: {error}", path.display()))?;
+                talk(connector.connect(socket), &message, arguments.count, patience).await?;
+            }
+            (None, None) => return Err("neither --connect nor --unix was given".into()),
         }
-        (None, Some(path)) => {
-            let socket = within(patience, UnixStream::connect(&path)).await;
-            let socket =
-                socket.map_err(|error| format!("cannot connect to {}: {error}", path.display()))?;
-            talk(connector.connect(socket), &message, arguments.count, patience).await
-        }
-        (None, None) => Err("neither --connect nor --unix was given".into()),
     }
+    Ok(())
 }
 
 async fn talk<S: Socket + 'static>(
@@ -123,6 +137,10 @@ async fn talk<S: Socket + 'static>(
     let negotiated = stream.negotiated();
     println!("{:<24}{}", "the server is", negotiated.peer.name());
     println!("{:<24}{:.1?}", "connected in", start.elapsed());
+    if let Some(since) = negotiated.resumed {
+        let age = since.elapsed().unwrap_or_default();
+        println!("{:<24}the server proved itself {age:.0?} ago, at most", "resumed");
+    }
     println!("{:<24}{}", "application protocol", negotiated.application_protocol);
     println!("{:<24}{}", "record protocol", negotiated.record_protocol);
 

@@ -30,6 +30,7 @@ use std::time::Duration;
 use alts::connect::{Listener, Settings, Socket};
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::IdentitySource;
+use alts::handshaker::resumption::TicketKeys;
 use alts::handshaker::{HandshakeLimits, LimitOptions, LocalHandshaker};
 use alts::pool::BufferPool;
 use alts::ready::ReadyReader;
@@ -56,6 +57,9 @@ struct Arguments {
     /// Unfinished handshakes at a time from one address.
     #[arg(long, value_name = "N", default_value_t = LimitOptions::default().half_open_per_source)]
     half_open_per_source: usize,
+    /// Let clients that come again resume, with ticket keys from this file, which `alts ticket-keys rotate` writes.
+    #[arg(long, value_name = "FILE")]
+    ticket_keys: Option<PathBuf>,
     #[command(flatten)]
     identity: IdentityArguments,
 }
@@ -80,7 +84,10 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let name = files.snapshot()?.id().clone();
 
     let policy = AllowedPeer::policy(&arguments.allow, []);
-    let handshaker = LocalHandshaker::builder(Arc::new(files)).client_policy(policy).build();
+    let mut handshaker = LocalHandshaker::builder(Arc::new(files)).client_policy(policy);
+    if let Some(path) = arguments.ticket_keys {
+        handshaker = handshaker.ticket_keys(TicketKeys::watch(path)?);
+    }
     let mut limits = LimitOptions::default();
     limits.half_open_per_source = arguments.half_open_per_source;
     let mut settings = Settings::default();
@@ -90,7 +97,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let (stop, stopping) = watch::channel(());
     let server = Server {
         pool: settings.pool.clone(),
-        acceptor: Acceptor::with_settings(handshaker, settings),
+        acceptor: Acceptor::with_settings(handshaker.build(), settings),
         stopping,
     };
     if let Some(path) = arguments.unix {

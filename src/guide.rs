@@ -10,6 +10,7 @@
 //! | [`tunnel`] | how to secure a program that cannot do it itself |
 //! | [`migration`] | what to change in a program that uses tokio-rustls |
 //! | [`identities`] | certificates from SPIRE, cert-manager, Vault, or a development authority |
+//! | [`resumption`] | how clients that come again save the signatures, what that is worth, and to whom |
 //! | [`deployment`] | file permissions, limits, rotation, shutdown, what to watch |
 //! | [`operation`] | what an operator sees: counters, metrics for Prometheus, log lines |
 //! | [`tuning`] | the settings that matter, and when to leave them alone |
@@ -37,6 +38,9 @@ pub mod migration {}
 
 #[doc = include_str!("guide/identities.md")]
 pub mod identities {}
+
+#[doc = include_str!("guide/resumption.md")]
+pub mod resumption {}
 
 #[doc = include_str!("guide/deployment.md")]
 pub mod deployment {}

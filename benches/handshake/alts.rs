@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{ChainVerifier, Identity, Policy, TrustBundles};
+use alts::handshaker::resumption::{DEFAULT_MAX_AGE, TicketCache, TicketKeys};
+use alts::handshaker::{HandshakeOptions, LocalHandshaker};
 
 use super::certificates::{Certificates, DOMAIN, Leaf};
 
@@ -12,27 +13,46 @@ use super::certificates::{Certificates, DOMAIN, Leaf};
 pub(crate) struct Peers {
     client: LocalHandshaker,
     server: LocalHandshaker,
+    options: HandshakeOptions,
+    cache: Arc<TicketCache>,
 }
 
 impl Peers {
-    /// `cache_entries` is how many good chains each side remembers.
-    pub(crate) fn new(certificates: &Certificates, cache_entries: usize) -> Self {
+    /// `cache_entries` is how many good chains each side remembers. With `tickets`, the server gives some.
+    pub(crate) fn new(certificates: &Certificates, cache_entries: usize, tickets: bool) -> Self {
         let verifier =
             || Arc::new(ChainVerifier::with_cache(cache_entries, Duration::from_secs(5 * 60)));
         let policy = Policy::from_rules([format!("spiffe://{DOMAIN}/server").as_str()]);
         let client = identity(&certificates.client, &certificates.authority);
         let server = identity(&certificates.server, &certificates.authority);
-        Self {
-            client: LocalHandshaker::builder(client)
-                .verifier(verifier())
-                .server_policy(policy.expect("a rule"))
-                .build(),
-            server: LocalHandshaker::builder(server).verifier(verifier()).build(),
+        let mut client = LocalHandshaker::builder(client)
+            .verifier(verifier())
+            .server_policy(policy.expect("a rule"));
+        let mut server = LocalHandshaker::builder(server).verifier(verifier());
+        let cache = TicketCache::new();
+        if tickets {
+            let keys = TicketKeys::generate(DEFAULT_MAX_AGE).expect("keys");
+            server = server.ticket_keys(keys);
+            client = client.ticket_cache(Arc::clone(&cache));
         }
+        let mut options = HandshakeOptions::default();
+        options.target_name = Some("server.bench.example:443".to_owned());
+        Self { client: client.build(), server: server.build(), options, cache }
     }
 
     pub(crate) fn handshake(&self) {
         alts_benches::alts_handshake(&self.client, &self.server);
+    }
+
+    /// A full handshake in which the client gets a ticket, which it does not use.
+    pub(crate) fn handshake_with_ticket(&self) {
+        self.cache.clear();
+        assert!(!self.resumes(), "there was no ticket");
+    }
+
+    /// With the ticket of the handshake before; leaves one for the next.
+    pub(crate) fn resumes(&self) -> bool {
+        alts_benches::alts_handshake_with(&self.client, &self.server, &self.options)
     }
 }
 

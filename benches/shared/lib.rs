@@ -25,10 +25,23 @@ use alts::record::{OVERHEAD, Opener, Sealer};
 /// # Panics
 /// If it fails, or the sides do not end with the same keys.
 pub fn alts_handshake(client: &LocalHandshaker, server: &LocalHandshaker) {
+    let resumed = alts_handshake_with(client, server, &HandshakeOptions::default());
+    assert!(!resumed, "nothing was to be resumed");
+}
+
+/// As [`alts_handshake`], with options of the client's, until the client has the ticket that the server may give. Whether an earlier
+/// handshake was resumed.
+///
+/// # Panics
+/// If it fails, or the sides do not end with the same keys.
+pub fn alts_handshake_with(
+    client: &LocalHandshaker,
+    server: &LocalHandshaker,
+    options: &HandshakeOptions,
+) -> bool {
     let now = SystemTime::now();
-    let options = HandshakeOptions::default();
-    let mut client = client.start(Role::Client, &options).expect("a client");
-    let mut server = server.start(Role::Server, &options).expect("a server");
+    let mut client = client.start(Role::Client, options).expect("a client");
+    let mut server = server.start(Role::Server, &HandshakeOptions::default()).expect("a server");
     let step = |session: &mut Box<dyn HandshakeSession>, received: &[u8]| {
         let mut out = Vec::new();
         let mut cx = Context::from_waker(Waker::noop());
@@ -40,15 +53,17 @@ pub fn alts_handshake(client: &LocalHandshaker, server: &LocalHandshaker) {
     let (client_init, _) = step(&mut client, &[]);
     let (server_flight, _) = step(&mut server, &client_init);
     let (client_finished, at_client) = step(&mut client, &server_flight);
-    let (_, at_server) = step(&mut server, &client_finished);
-    let key = |result: Option<HandshakeResult>| {
-        let HandshakeResult { record_protocol, key_data, .. } = result.expect("it is over");
-        (record_protocol, key_data)
-    };
-    let ((protocol, key_data), mut record) = (key(at_client), [0; OVERHEAD]);
-    let sealer = Sealer::new(protocol, key_data.as_bytes(), Role::Client);
+    let (ticket, at_server) = step(&mut server, &client_finished);
+    let (at_client, at_server) = (at_client.expect("it is over"), at_server.expect("it is over"));
+    let mut record = [0; OVERHEAD];
+    let HandshakeResult { record_protocol, key_data, late_alert, resumed, .. } = at_client;
+    let sealer = Sealer::new(record_protocol, key_data.as_bytes(), Role::Client);
     sealer.expect("keys").seal(&[], &mut record).expect("a record");
-    let (protocol, key_data) = key(at_server);
-    let opener = Opener::new(protocol, key_data.as_bytes(), Role::Server);
+    let HandshakeResult { record_protocol, key_data, .. } = at_server;
+    let opener = Opener::new(record_protocol, key_data.as_bytes(), Role::Server);
     opener.expect("keys").open_in_place(&mut record).expect("the same keys");
+    if let Some(late) = late_alert.filter(|late| late.awaits_ticket()) {
+        late.take_ticket(&ticket).expect("the ticket");
+    }
+    resumed.is_some()
 }

@@ -3,6 +3,7 @@
 //! `alts`, `alts-handshaker` and the examples take these, so that a flag means the same everywhere.
 
 mod dev_ca;
+mod ticket_keys;
 #[cfg(feature = "workload-api")]
 mod workload_api;
 
@@ -22,6 +23,7 @@ use crate::identity::{
 };
 
 pub use dev_ca::DevCaCommand;
+pub use ticket_keys::TicketKeysCommand;
 
 /// One identity, and the authorities it trusts: in files, or from the SPIFFE Workload API (feature `workload-api`).
 #[derive(Clone, Debug, Args)]

@@ -14,7 +14,8 @@
 //!   result                                                       result
 //! ```
 //!
-//! Messages in braces are sealed. Each state is a separate type, and its transition consumes it; from every state the
+//! Messages in braces are sealed. Where a ticket resumes an earlier handshake, both of these are short ones, without certificates
+//! and signatures. Each state is a separate type, and its transition consumes it; from every state the
 //! handshake may also end with an error, which then is all that it says.
 
 mod alert;
@@ -24,14 +25,17 @@ mod codec;
 mod config;
 mod extensions;
 mod finished;
+mod first_frame;
 mod frame;
 mod inbox;
 mod key_share;
 mod names;
 mod negotiate;
 mod options;
+mod padding;
 mod proof;
 mod protocol;
+mod resumption;
 mod schedule;
 mod seal;
 mod server;
@@ -45,19 +49,20 @@ use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use self::alert::Alerts;
+use self::first_frame::FirstFrame;
 use self::inbox::{Expected, Inbox};
 use self::protocol::FrameKind;
 use crate::alert::AlertCode;
 use crate::error::Error;
 use crate::identity::IdentityError;
 use crate::role::Role;
-use crate::session::{HandshakeResult, HandshakeSession, Step};
+use crate::session::{HandshakeResult, HandshakeSession, LateAlert, Step};
 
 pub use self::key_share::Suite;
 
 #[cfg(feature = "remote")]
 pub(crate) use self::alert::clear_alert;
-pub(crate) use self::config::Config;
+pub(crate) use self::config::{ClientTickets, Config, ServerTickets};
 #[cfg(feature = "remote")]
 pub(crate) use self::frame::{FrameTracker, begins_with_an_offer};
 pub(crate) use self::key_share::{Ephemerals, SystemEphemerals};
@@ -85,17 +90,23 @@ enum State {
 enum Waiting {
     ServerInit(Box<client::AwaitServerInit>),
     ServerFinished(Box<client::AwaitServerFinished>),
+    ShortServerFinished(Box<client::AwaitShortFinished>),
     ClientInit(Box<server::AwaitClientInit>),
     ClientFinished(Box<server::AwaitClientFinished>),
+    ShortClientFinished(Box<server::AwaitShortFinished>),
 }
 
 impl Waiting {
     fn expected(&self, alerts: &Alerts) -> Expected {
         let (message, first) = match self {
             Self::ServerInit(_) => (FrameKind::ServerInit, true),
-            Self::ServerFinished(_) => (FrameKind::ServerFinished, false),
+            Self::ServerFinished(_) | Self::ShortServerFinished(_) => {
+                (FrameKind::ServerFinished, false)
+            }
             Self::ClientInit(_) => (FrameKind::ClientInit, true),
-            Self::ClientFinished(_) => (FrameKind::ClientFinished, false),
+            Self::ClientFinished(_) | Self::ShortClientFinished(_) => {
+                (FrameKind::ClientFinished, false)
+            }
         };
         Expected { message, sealed_alert: alerts.opens_sealed(), first }
     }
@@ -178,32 +189,67 @@ impl Handshake {
             };
             if matches!(frame.kind(), FrameKind::Alert | FrameKind::SealedAlert) {
                 // An alert is never answered, even if it is malformed.
-                return Err(self.take_alerts().receive(&mut frame));
+                let error = self.take_alerts().receive(&mut frame);
+                if let Waiting::ServerInit(state) = waiting {
+                    state.refused(&error);
+                }
+                return Err(error);
             }
             let next = match waiting {
                 Waiting::ServerInit(state) => {
-                    let (state, alerts) = state.server_init(&frame)?;
+                    let (agreed, alerts) = state.server_init(&frame)?;
                     self.alerts = alerts;
-                    Waiting::ServerFinished(Box::new(state))
+                    match agreed {
+                        client::Agreed::Full(state) => Waiting::ServerFinished(Box::new(state)),
+                        client::Agreed::Resumed(state) => {
+                            Waiting::ShortServerFinished(Box::new(state))
+                        }
+                    }
                 }
                 Waiting::ServerFinished(state) => {
+                    let (result, ticket) = state.server_finished(&mut frame, now, out)?;
+                    return Ok(Some(self.with_first_frame(result, ticket)));
+                }
+                Waiting::ShortServerFinished(state) => {
                     let result = state.server_finished(&mut frame, now, out)?;
-                    let late_alert = self.take_alerts().into_late();
-                    return Ok(Some(HandshakeResult { late_alert, ..result }));
+                    return Ok(Some(self.with_first_frame(result, None)));
                 }
                 Waiting::ClientInit(state) => {
-                    let (state, alerts) = state.client_init(&frame, now, out)?;
+                    let (answered, alerts) = state.client_init(&frame, now, out)?;
                     self.alerts = alerts;
-                    Waiting::ClientFinished(Box::new(state))
+                    match answered {
+                        server::Answered::Full(state) => Waiting::ClientFinished(Box::new(state)),
+                        server::Answered::Resumed(state) => {
+                            Waiting::ShortClientFinished(Box::new(state))
+                        }
+                    }
                 }
                 Waiting::ClientFinished(state) => {
-                    let result = state.client_finished(&mut frame, now)?;
+                    let result = state.client_finished(&mut frame, now, out)?;
+                    self.take_alerts();
+                    return Ok(Some(result));
+                }
+                Waiting::ShortClientFinished(state) => {
+                    let result = state.client_finished(&mut frame)?;
                     self.take_alerts();
                     return Ok(Some(result));
                 }
             };
             self.state = State::Waiting(next);
         }
+    }
+
+    /// The result of a client, with what may come in place of the first record.
+    fn with_first_frame(
+        &mut self,
+        result: HandshakeResult,
+        ticket: Option<client::AwaitedTicket>,
+    ) -> HandshakeResult {
+        let late_alert = self
+            .take_alerts()
+            .into_peers()
+            .map(|key| Box::new(FirstFrame::new(key, ticket)) as Box<dyn LateAlert>);
+        HandshakeResult { late_alert, ..result }
     }
 
     fn end(&mut self, error: Error, alert: Option<AlertCode>, out: &mut Vec<u8>) {
@@ -241,9 +287,13 @@ impl fmt::Debug for Handshake {
         let state = match &self.state {
             State::Start(_) => "Start",
             State::Waiting(Waiting::ServerInit(_)) => "AwaitServerInit",
-            State::Waiting(Waiting::ServerFinished(_)) => "AwaitServerFinished",
+            State::Waiting(Waiting::ServerFinished(_) | Waiting::ShortServerFinished(_)) => {
+                "AwaitServerFinished"
+            }
             State::Waiting(Waiting::ClientInit(_)) => "AwaitClientInit",
-            State::Waiting(Waiting::ClientFinished(_)) => "AwaitClientFinished",
+            State::Waiting(Waiting::ClientFinished(_) | Waiting::ShortClientFinished(_)) => {
+                "AwaitClientFinished"
+            }
             State::Over(_) => "Over",
         };
         f.debug_struct("Handshake")

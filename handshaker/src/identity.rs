@@ -91,6 +91,8 @@ mod workload_api;
 #[cfg(feature = "dev-ca")]
 pub(crate) use certificate::authority_of;
 pub(crate) use chain::{certified, claims};
+pub(crate) use files::FileContents;
+pub(crate) use validity::seconds;
 
 pub use cache::CacheStats;
 pub use chain::VerifiedPeer;

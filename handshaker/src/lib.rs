@@ -50,6 +50,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+/// Under the name that tests outside use: some of their modules are used inside, too.
+#[cfg(test)]
+extern crate self as alts_handshaker;
+
 pub mod accept;
 #[cfg(feature = "admin")]
 pub mod admin;
@@ -68,6 +72,7 @@ mod engine;
 mod error;
 mod foreign;
 pub mod identity;
+mod labels;
 #[cfg(feature = "tokio")]
 mod limits;
 mod local;
@@ -77,12 +82,14 @@ pub mod prometheus;
 pub mod proto;
 #[cfg(feature = "remote")]
 pub mod remote;
+pub mod resumption;
 mod role;
 #[cfg(any(feature = "remote", feature = "service"))]
 mod rpc_status;
 #[cfg(feature = "service")]
 pub mod service;
 mod session;
+mod watch;
 
 pub use alert::AlertCode;
 pub use counters::{Durations, HandshakeCounters, HandshakeStats, RoleStats};

@@ -1,10 +1,14 @@
 //! Handshakes in this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::engine::{Config, Ephemerals, Handshake, Suite, SystemEphemerals};
+use crate::engine::{
+    ClientTickets, Config, Ephemerals, Handshake, ServerTickets, Suite, SystemEphemerals,
+};
 use crate::error::Error;
 use crate::identity::{ChainVerifier, Identity, IdentitySource, Policy};
+use crate::resumption::{TicketCache, TicketKeys};
 use crate::role::Role;
 use crate::session::{HandshakeOptions, HandshakeSession, Handshaker};
 
@@ -24,6 +28,11 @@ pub struct LocalHandshaker {
     client_suites: Arc<[Suite]>,
     server_suites: Arc<[Suite]>,
     ephemerals: Arc<dyn Ephemerals>,
+    ticket_keys: Option<Arc<TicketKeys>>,
+    ticket_realm: Arc<[u8]>,
+    require_fresh: Option<Duration>,
+    ticket_cache: Option<Arc<TicketCache>>,
+    ticket_partition: u64,
 }
 
 impl LocalHandshaker {
@@ -37,6 +46,11 @@ impl LocalHandshaker {
             client_suites: [Suite::X25519].into(),
             server_suites: [Suite::X25519, Suite::P256].into(),
             ephemerals: Arc::new(SystemEphemerals),
+            ticket_keys: None,
+            ticket_realm: Arc::default(),
+            require_fresh: None,
+            ticket_cache: None,
+            ticket_partition: 0,
         })
     }
 
@@ -73,8 +87,21 @@ impl LocalHandshaker {
             suites: Arc::clone(suites),
             options: options.clone(),
             ephemerals: Arc::clone(&self.ephemerals),
+            server_tickets: self.server_tickets().filter(|_| role == Role::Server),
+            client_tickets: self.client_tickets().filter(|_| role == Role::Client),
         };
         Handshake::new(role, config)
+    }
+
+    fn server_tickets(&self) -> Option<ServerTickets> {
+        let keys = self.ticket_keys.as_ref().map(Arc::clone)?;
+        let realm = Arc::clone(&self.ticket_realm);
+        Some(ServerTickets { keys, realm, require_fresh: self.require_fresh })
+    }
+
+    fn client_tickets(&self) -> Option<ClientTickets> {
+        let cache = self.ticket_cache.as_ref().map(Arc::clone)?;
+        Some(ClientTickets { cache, partition: self.ticket_partition })
     }
 }
 
@@ -89,9 +116,19 @@ impl Handshaker for LocalHandshaker {
 }
 
 /// Settles what a [`LocalHandshaker`] does. Every setting has a default, except that clients need to know their servers.
-#[derive(Clone, Debug)]
+///
+/// A clone has all settings but one: it does not resume, until it is given ticket keys or a cache itself. What is changed in a copy of
+/// a configuration, and what is not, shall not decide whose sessions it takes over.
+#[derive(Debug)]
 #[must_use]
 pub struct LocalHandshakerBuilder(LocalHandshaker);
+
+impl Clone for LocalHandshakerBuilder {
+    fn clone(&self) -> Self {
+        let Self(handshaker) = self;
+        Self(LocalHandshaker { ticket_keys: None, ticket_cache: None, ..handshaker.clone() })
+    }
+}
 
 impl LocalHandshakerBuilder {
     /// Who may be the server, when this side is the client. There is no default: a client that accepts anybody's valid
@@ -119,6 +156,41 @@ impl LocalHandshakerBuilder {
         let suites = suites.into();
         self.0.client_suites = Arc::clone(&suites);
         self.0.server_suites = suites;
+        self
+    }
+
+    /// As a server, issues tickets sealed under `keys`, and resumes handshakes with tickets that open with them. Share the value on
+    /// purpose, among servers that may take over each other's sessions; tickets of another server identity never open.
+    pub fn ticket_keys(mut self, keys: Arc<TicketKeys>) -> Self {
+        self.0.ticket_keys = Some(keys);
+        self
+    }
+
+    /// Parts servers of one identity that have the same ticket keys and must not share sessions: tickets of another realm do not
+    /// open. At most 255 bytes. Default: empty.
+    pub fn ticket_realm(mut self, realm: impl Into<Arc<[u8]>>) -> Self {
+        self.0.ticket_realm = realm.into();
+        self
+    }
+
+    /// As a server, resumes only if the client proved itself with certificates less than `age` ago, even where the ticket keys would
+    /// allow more. The handshake is a full one otherwise. [`HandshakeResult::resumed`](crate::HandshakeResult::resumed) says when it was.
+    pub fn require_fresh(mut self, age: Duration) -> Self {
+        self.0.require_fresh = Some(age);
+        self
+    }
+
+    /// As a client, asks servers for tickets, keeps them in `cache`, and resumes with them. A server has to be known by one
+    /// [target identity](HandshakeOptions::target_identities) or by the [target's name](HandshakeOptions::target_name): without
+    /// either nothing is resumed.
+    pub fn ticket_cache(mut self, cache: Arc<TicketCache>) -> Self {
+        self.0.ticket_cache = Some(cache);
+        self
+    }
+
+    /// Parts users of one ticket cache that must not share sessions: a client sees tickets of its own partition only. Default: 0.
+    pub fn ticket_partition(mut self, partition: u64) -> Self {
+        self.0.ticket_partition = partition;
         self
     }
 

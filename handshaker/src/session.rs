@@ -173,6 +173,8 @@ pub struct HandshakeResult {
     pub close_notify: bool,
     /// A public name for the connection that both sides share, for logs.
     pub log_id: [u8; 16],
+    /// If this handshake resumed an earlier one: when the peer proved itself with certificates.
+    pub resumed: Option<SystemTime>,
     /// Recognizes and opens an alert in the place of the first record, by which a client learns that the server refused its
     /// certificate. `None` on servers and where the handshaker has no alerts.
     pub late_alert: Option<Box<dyn LateAlert>>,
@@ -181,8 +183,9 @@ pub struct HandshakeResult {
 /// Opens the one alert that a server may send after the client's handshake is done.
 ///
 /// A client is done before the server has seen its certificate. If the server refuses the certificate, an alert arrives where
-/// the first record is due: [`frame_len`](Self::frame_len) recognizes it, [`open`](Self::open) reads it. Drop the value, which
-/// holds a key, when the first record has opened.
+/// the first record is due: [`frame_len`](Self::frame_len) recognizes it, [`open`](Self::open) reads it. In the same place, a
+/// server that accepts may send a ticket, see [`awaits_ticket`](Self::awaits_ticket). Drop the value, which holds keys, when the
+/// first record has opened.
 pub trait LateAlert: Send + Sync + fmt::Debug {
     /// If `header`, the first 8 bytes of a frame, begins such an alert: the length of the whole frame in bytes, header included.
     fn frame_len(&self, header: [u8; 8]) -> Option<usize>;
@@ -193,6 +196,29 @@ pub trait LateAlert: Send + Sync + fmt::Debug {
     ///
     /// The frame is not an alert of this connection's peer.
     fn open(&self, frame: &[u8]) -> Result<(AlertCode, String), Error>;
+
+    /// Whether the server announced a ticket for the next handshake. Then the ticket or the alert comes before any record: the
+    /// stream is cut if it ends before, and a record in that place is not valid. This default is `false`.
+    fn awaits_ticket(&self) -> bool {
+        false
+    }
+
+    /// If `header`, the first 8 bytes of a frame, begins the ticket that was announced: the length of the whole frame in bytes,
+    /// header included. This default is always `None`.
+    fn ticket_len(&self, header: [u8; 8]) -> Option<usize> {
+        let _ = header;
+        None
+    }
+
+    /// Takes a whole frame with the ticket, header included. Records follow it.
+    ///
+    /// # Errors
+    ///
+    /// The frame is not the server's, or not what it should be. The connection is of no use then.
+    fn take_ticket(self: Box<Self>, frame: &[u8]) -> Result<(), Error> {
+        let _ = frame;
+        Err(Error::misuse("no ticket is awaited"))
+    }
 }
 
 impl HandshakeResult {
@@ -217,6 +243,7 @@ impl HandshakeResult {
             peer_max_frame_size: 0,
             close_notify: false,
             log_id: [0; 16],
+            resumed: None,
             late_alert: None,
         }
     }

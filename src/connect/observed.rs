@@ -50,6 +50,7 @@ impl Observed {
                     parent: &self.span,
                     peer = negotiated.peer.name(),
                     protocol = %negotiated.record_protocol,
+                    resumed = negotiated.resumed.is_some(),
                     "handshake done",
                 );
                 self.tell(Outcome::Secured { peer: &negotiated.peer });

@@ -1,7 +1,7 @@
 //! What the handshake negotiated, shared by all connections with the same outcome.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alts_handshaker::identity::PeerIdentity;
 use alts_handshaker::{HandshakeResult, RecordProtocol, RpcVersions};
@@ -37,6 +37,9 @@ pub struct Negotiated {
     /// Whether each direction ends with an authenticated record. Without it, an attacker on the path can end a stream between
     /// two records unnoticed.
     pub close_notify: bool,
+    /// If the handshake resumed an earlier one: when the peer proved itself with certificates, to the full minute before, so that
+    /// connections with one peer share this value.
+    pub resumed: Option<SystemTime>,
 }
 
 impl Negotiated {
@@ -50,8 +53,14 @@ impl Negotiated {
             peer_rpc_versions: result.peer_rpc_versions,
             peer_max_frame_size: result.peer_max_frame_size,
             close_notify: result.close_notify,
+            resumed: result.resumed.map(full_minute),
         }
     }
+}
+
+fn full_minute(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_secs(since.as_secs() / 60 * 60)
 }
 
 /// How a stream uses memory and the network.

@@ -54,7 +54,7 @@ pub(crate) struct Arrived {
     stall: Option<Box<Stall>>,
     /// Why nothing can be received any more.
     failure: Option<Box<Error>>,
-    /// A client's, until the first record shows that the server accepted it.
+    /// A client's, until the first record, or the ticket before it, shows that the server accepted it.
     late_alert: Option<Box<AwaitedAlert>>,
 }
 
@@ -65,6 +65,13 @@ struct AwaitedAlert {
     /// The reader's task, since a writer that fails looks for the alert in its place.
     #[cfg(feature = "tokio")]
     reader: Option<std::task::Waker>,
+}
+
+impl AwaitedAlert {
+    /// The length of the frame that begins with `header`, if it may come in place of the first record.
+    fn frame_len(&self, header: [u8; 8]) -> Option<usize> {
+        self.alert.frame_len(header).or_else(|| self.alert.ticket_len(header))
+    }
 }
 
 impl Receiving {
@@ -339,6 +346,11 @@ impl<S: Direction> Channel<Receiving, S> {
     #[inline]
     fn failure(&self) -> Option<&Error> {
         self.held.as_ref()?.arrived.failure.as_deref()
+    }
+
+    fn awaits_ticket(&self) -> bool {
+        let late_alert = self.held.as_ref().and_then(|held| held.arrived.late_alert.as_ref());
+        late_alert.is_some_and(|awaited| awaited.alert.awaits_ticket())
     }
 
     fn awaits_alert(&self) -> bool {

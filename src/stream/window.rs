@@ -159,6 +159,11 @@ impl Window {
         buf
     }
 
+    /// Removes a frame of `count` bytes that is no record from the front of the sealed bytes.
+    pub(super) fn skip(&mut self, count: usize) {
+        self.sealed.start += count as u32;
+    }
+
     /// Forgets the sealed bytes.
     pub(super) fn clear_sealed(&mut self) {
         self.sealed.start = self.sealed.end;

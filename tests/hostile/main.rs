@@ -13,6 +13,7 @@ mod late_alert;
 mod path;
 mod places;
 mod seam;
+mod ticket;
 
 use std::fmt::Debug;
 use std::io;

@@ -11,3 +11,4 @@ mod faults;
 mod operation;
 mod pair;
 mod process;
+mod resumption;

@@ -1,17 +1,14 @@
 //! Alerts: how a side tells why it ends the handshake. Those in plaintext (0x4F) can be forged by anybody on the path and are
 //! only hints; sealed ones (0x4E) come from the side that made the keys.
 
-use std::fmt;
-
 use super::codec::{Reader, put_u16, vector8};
-use super::frame::{self, Frame, Header};
-use super::protocol::{FrameKind, HEADER_LEN, MAX_REASON};
+use super::frame::{self, Frame};
+use super::protocol::{FrameKind, MAX_REASON};
 use super::schedule::Secrets;
 use super::seal::MessageKey;
 use crate::alert::AlertCode;
 use crate::error::Error;
 use crate::role::Role;
-use crate::session::LateAlert;
 
 /// `u16 code | reason<u8>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,31 +58,8 @@ pub(crate) fn clear_alert(code: AlertCode, out: &mut Vec<u8>) {
 pub(super) struct SealedAlertKey(MessageKey);
 
 impl SealedAlertKey {
-    fn open_frame(&self, frame: &mut Frame) -> Result<(AlertCode, String), Error> {
+    pub(super) fn open_frame(&self, frame: &mut Frame) -> Result<(AlertCode, String), Error> {
         Ok(Alert::load(frame.open(&self.0)?)?.code_and_words())
-    }
-}
-
-impl LateAlert for SealedAlertKey {
-    fn frame_len(&self, header: [u8; HEADER_LEN]) -> Option<usize> {
-        match Header::load(header) {
-            Ok(Header { kind: FrameKind::SealedAlert, frame_len }) => Some(frame_len),
-            _ => None,
-        }
-    }
-
-    fn open(&self, frame: &[u8]) -> Result<(AlertCode, String), Error> {
-        let header = frame.first_chunk().copied();
-        if header.and_then(|header| self.frame_len(header)) != Some(frame.len()) {
-            return Err(Error::decode("a sealed alert with a bad header"));
-        }
-        self.open_frame(&mut Frame::new(FrameKind::SealedAlert, frame.to_vec()))
-    }
-}
-
-impl fmt::Debug for SealedAlertKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SealedAlertKey")
     }
 }
 
@@ -162,15 +136,18 @@ impl Alerts {
     }
 
     /// What a client keeps after its end of the handshake.
-    pub(super) fn into_late(self) -> Option<Box<dyn LateAlert>> {
-        self.peer.map(|key| Box::new(key) as _)
+    pub(super) fn into_peers(self) -> Option<SealedAlertKey> {
+        self.peer
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::first_frame::FirstFrame;
+    use crate::engine::frame::Header;
     use crate::engine::schedule::SharedSecret;
+    use crate::session::LateAlert;
 
     fn frame(bytes: &[u8]) -> Frame {
         let header = Header::load(*bytes.first_chunk().unwrap()).unwrap();
@@ -229,7 +206,7 @@ mod tests {
             server.send(code, &mut back);
             assert_eq!(client.receive(&mut frame(&back)), told);
             assert_ne!(out[8..], back[8..]);
-            let key = client.into_late().unwrap();
+            let key = FirstFrame::new(client.into_peers().unwrap(), None);
             assert_eq!(key.frame_len(*back.first_chunk().unwrap()), Some(back.len()));
             assert_eq!(key.open(&back), Ok((code, String::new())));
             assert!(key.open(&out).is_err());
@@ -244,7 +221,7 @@ mod tests {
 
     #[test]
     fn records_are_not_alerts() {
-        let key = pair().0.into_late().unwrap();
+        let key = FirstFrame::new(pair().0.into_peers().unwrap(), None);
         assert_eq!(key.frame_len([27, 0, 0, 0, 6, 0, 0, 0]), None);
         assert_eq!(key.frame_len([27, 0, 0, 0, 0x4f, 0, 0, 0]), None);
         assert_eq!(key.frame_len([27, 1, 0, 0, 0x4e, 0, 0, 0]), None);
@@ -270,7 +247,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        let key = pair().0.into_late().unwrap();
-        assert_eq!(format!("{key:?}"), "SealedAlertKey");
+        let key = FirstFrame::new(pair().0.into_peers().unwrap(), None);
+        assert_eq!(format!("{key:?}"), "FirstFrame { awaits_ticket: false, .. }");
     }
 }

@@ -1,22 +1,29 @@
 //! The client: `ClientInit` out, `ServerInit` and `ServerFinished` in, `ClientFinished` out.
 
+mod resuming;
+
 use std::time::SystemTime;
 
 use super::alert::Alerts;
 use super::client_init::{ClientInit, OfferedShare};
 use super::config::Config;
-use super::extensions::Extensions;
+use super::extensions::{Extensions, Offered};
 use super::finished::{self, ClientParameters, Finished, ServerParameters};
 use super::frame::{self, Frame};
 use super::key_share::KeyShare;
 use super::negotiate;
+use super::padding;
 use super::proof::{self, Proved};
 use super::protocol::{FrameKind, Stage, Th0, Th1, Transcript, VERSION};
 use super::schedule::Secrets;
 use super::server_init::ServerInit;
+use crate::alert::AlertCode;
 use crate::error::Error;
 use crate::role::Role;
 use crate::session::HandshakeResult;
+use resuming::{OnOffer, Wish};
+
+pub(super) use resuming::{AwaitShortFinished, AwaitedTicket};
 
 /// Nothing has been sent.
 pub(super) struct Start {
@@ -37,12 +44,16 @@ impl Start {
     ) -> Result<AwaitServerInit, Error> {
         let Self { config } = self;
         config.identity.check(now)?;
+        // First, as on the server: what follows leaves secrets on the stack.
+        let transcript = Transcript::new();
         let options = &config.options;
         let shares = config
             .suites
             .iter()
             .map(|&suite| config.ephemerals.key_share(suite))
             .collect::<Result<Vec<_>, _>>()?;
+        let wish = Wish::of(&config);
+        let ticket = wish.as_ref().and_then(|wish| wish.take(&config, now));
         let init = ClientInit {
             versions: vec![VERSION],
             random: config.ephemerals.random()?,
@@ -56,12 +67,18 @@ impl Start {
             app_protocols: options.application_protocols.iter().map(String::as_str).collect(),
             rpc_versions: options.rpc_versions,
             max_frame_size: options.max_frame_size,
-            extensions: Extensions::ours(options.close_notify),
+            extensions: Extensions::ours(
+                options.close_notify,
+                wish.is_some().then(|| resuming::extension(ticket.as_ref())),
+            ),
         };
         let start = out.len();
         frame::write(out, FrameKind::ClientInit, |out| init.encode(out));
-        let transcript = Transcript::new().client_init(&out[start..]);
-        Ok(AwaitServerInit { config, shares, transcript })
+        if let Some(ticket) = &ticket {
+            ticket.bind(&mut out[start..]);
+        }
+        let transcript = transcript.client_init(&out[start..]);
+        Ok(AwaitServerInit { config, shares, transcript, wish, ticket })
     }
 }
 
@@ -70,27 +87,58 @@ pub(super) struct AwaitServerInit {
     config: Config,
     shares: Vec<Box<dyn KeyShare>>,
     transcript: Th0,
+    wish: Option<Wish>,
+    ticket: Option<OnOffer>,
+}
+
+/// There are keys, and it is known how the server will prove itself.
+pub(super) enum Agreed {
+    Full(AwaitServerFinished),
+    Resumed(AwaitShortFinished),
 }
 
 impl AwaitServerInit {
     /// Agrees on keys. Everything that may go wrong does so before there are any.
-    pub(super) fn server_init(self, frame: &Frame) -> Result<(AwaitServerFinished, Alerts), Error> {
-        let Self { config, shares, transcript } = self;
+    pub(super) fn server_init(self, frame: &Frame) -> Result<(Agreed, Alerts), Error> {
+        let Self { config, shares, transcript, wish, ticket } = self;
+        let ticket = ticket.map(OnOffer::used);
         let init = ServerInit::load(frame.body())?;
         if init.version != VERSION {
             return Err(Error::illegal(format!("version {:#06x} was not offered", init.version)));
         }
-        // Nothing that a client offers is answered in plaintext.
-        init.extensions.check_answer(false)?;
+        // Nothing else that a client offers is answered in plaintext.
+        init.extensions
+            .check_answer(Offered { close_notify: false, resumption: ticket.is_some() })?;
         let share = shares
             .into_iter()
             .find(|share| share.suite().number() == init.suite)
             .ok_or_else(|| Error::illegal(format!("suite {:#06x} was not offered", init.suite)))?;
         let shared = share.agree(init.share)?;
         let transcript = transcript.server_init(frame.whole());
-        let secrets = Secrets::new(&shared, &transcript.hash());
-        let alerts = Alerts::sealed(Role::Client, &secrets);
-        Ok((AwaitServerFinished { config, secrets, transcript }, alerts))
+        let th1 = transcript.hash();
+        let accepted = init.extensions.resumption().is_some();
+        Ok(match (ticket, wish) {
+            (Some(ticket), Some(wish)) if accepted => {
+                let secrets = Secrets::resumed(ticket.early(), &shared, &th1);
+                let alerts = Alerts::sealed(Role::Client, &secrets);
+                let state = AwaitShortFinished::new(config, secrets, transcript, wish, ticket);
+                (Agreed::Resumed(state), alerts)
+            }
+            (_, wish) => {
+                let secrets = Secrets::new(&shared, &th1);
+                let alerts = Alerts::sealed(Role::Client, &secrets);
+                (Agreed::Full(AwaitServerFinished { config, secrets, transcript, wish }), alerts)
+            }
+        })
+    }
+
+    /// The server has ended the handshake. Its reason decides whether the ticket was of no use or may be offered once more.
+    pub(super) fn refused(self, error: &Error) {
+        let may_return =
+            matches!(error, Error::Alert { code: AlertCode::Timeout | AlertCode::Overloaded, .. });
+        if !may_return {
+            self.ticket.map(OnOffer::used);
+        }
     }
 }
 
@@ -99,6 +147,7 @@ pub(super) struct AwaitServerFinished {
     config: Config,
     secrets: Secrets,
     transcript: Th1,
+    wish: Option<Wish>,
 }
 
 impl AwaitServerFinished {
@@ -108,8 +157,8 @@ impl AwaitServerFinished {
         frame: &mut Frame,
         now: SystemTime,
         out: &mut Vec<u8>,
-    ) -> Result<HandshakeResult, Error> {
-        let Self { config, secrets, transcript } = self;
+    ) -> Result<(HandshakeResult, Option<AwaitedTicket>), Error> {
+        let Self { config, secrets, transcript, wish } = self;
         let plaintext = frame.open(&secrets.server.message_key())?;
         let finished = Finished::<ServerParameters<'_>>::load(plaintext)?;
 
@@ -119,8 +168,8 @@ impl AwaitServerFinished {
         let proved = Proved { statement, signature: transcript.hash() };
         let peer = proof::verify(&config, Role::Server, &finished, &proved, &secrets.server, now)?;
         let transcript = transcript.server_mac(&finished.mac);
-        let agreed = negotiate::check(&config.options, &finished.parameters)?;
-        proof::authorize(&config, &peer, &finished.chain)?;
+        let agreed = negotiate::check(&config.options, wish.is_some(), &finished.parameters)?;
+        proof::authorize_by(&config, &peer, &finished.chain)?;
 
         let identity = &*config.identity;
         let scheme = proof::choose_scheme(identity, &finished.parameters.signature_schemes)?;
@@ -138,7 +187,7 @@ impl AwaitServerFinished {
         let transcript = transcript.client_signature(&plaintext[item..]);
         let mac = secrets.client.mac(&transcript.hash());
         plaintext.extend_from_slice(&mac);
-        finished::encode_padding(&mut plaintext);
+        padding::encode(&mut plaintext);
         let th7 = transcript.client_mac(&mac).hash();
 
         frame::write_sealed(
@@ -147,6 +196,11 @@ impl AwaitServerFinished {
             secrets.client.message_key(),
             &plaintext,
         );
-        Ok(config.result(agreed, &peer, &secrets.master, &th7))
+        let result = config.result(agreed, &peer, &secrets.master, &th7);
+        let announced = finished.parameters.extensions.resumption().is_some();
+        let ticket = wish
+            .filter(|_| announced)
+            .map(|wish| wish.await_ticket(&config, &peer, &secrets, &th7, result.log_id, now));
+        Ok((result, ticket))
     }
 }

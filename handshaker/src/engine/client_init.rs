@@ -4,6 +4,7 @@ use super::codec::{Reader, put_u16, put_u32, vector16};
 use super::extensions::Extensions;
 use super::names;
 use super::protocol::{MAX_APP_PROTOCOLS, MAX_RECORD_PROTOCOLS, MAX_SHARES};
+use super::resumption::Offer;
 use crate::error::Error;
 use crate::session::RpcVersions;
 
@@ -21,7 +22,7 @@ pub(super) struct ClientInit<'a> {
     pub(super) rpc_versions: RpcVersions,
     /// 0 when not stated.
     pub(super) max_frame_size: u32,
-    pub(super) extensions: Extensions<'a>,
+    pub(super) extensions: Extensions<'a, Offer<'a>>,
 }
 
 /// A key share of a suite that the receiver may not know.

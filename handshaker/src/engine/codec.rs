@@ -36,6 +36,11 @@ impl<'a> Reader<'a> {
         std::mem::take(&mut self.bytes)
     }
 
+    /// [`rest`](Self::rest) of a reader that is not needed any more.
+    pub(super) fn into_rest(self) -> &'a [u8] {
+        self.bytes
+    }
+
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);

@@ -1,6 +1,7 @@
 //! What one handshake is done with.
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::key_share::{Ephemerals, Suite};
 use super::names::refuse_duplicates;
@@ -9,9 +10,10 @@ use super::options;
 use super::protocol::{Hash, MAX_CHAIN_BYTES, MAX_SHARES};
 use super::schedule::MasterSecret;
 use crate::error::Error;
-use crate::identity::{ChainVerifier, Identity, Policy, VerifiedPeer};
+use crate::identity::{ChainVerifier, Identity, PeerIdentity, Policy, VerifiedPeer};
+use crate::resumption::{Accepted, MAX_REALM, TicketCache, TicketKeys};
 use crate::role::Role;
-use crate::session::{HandshakeOptions, HandshakeResult};
+use crate::session::{HandshakeOptions, HandshakeResult, KeyData};
 
 /// Everything that a side brings to a handshake. Checked once, then used throughout.
 pub(crate) struct Config {
@@ -24,6 +26,28 @@ pub(crate) struct Config {
     pub(crate) suites: Arc<[Suite]>,
     pub(crate) options: HandshakeOptions,
     pub(crate) ephemerals: Arc<dyn Ephemerals>,
+    /// With which a server resumes.
+    pub(crate) server_tickets: Option<ServerTickets>,
+    /// With which a client resumes.
+    pub(crate) client_tickets: Option<ClientTickets>,
+}
+
+/// What a server resumes with.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerTickets {
+    pub(crate) keys: Arc<TicketKeys>,
+    /// Parts servers of one identity that share keys but not sessions.
+    pub(crate) realm: Arc<[u8]>,
+    /// The oldest proof that counts.
+    pub(crate) require_fresh: Option<Duration>,
+}
+
+/// What a client resumes with.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientTickets {
+    pub(crate) cache: Arc<TicketCache>,
+    /// Parts users of one cache that must not share sessions.
+    pub(crate) partition: u64,
 }
 
 impl Config {
@@ -41,6 +65,14 @@ impl Config {
         {
             return Err(Error::misuse("suites must be 1 or 2 different ones"));
         }
+        if let Some(tickets) = &self.server_tickets
+            && tickets.realm.len() > MAX_REALM
+        {
+            return Err(Error::misuse(format!(
+                "the realm of tickets has {} bytes, more than {MAX_REALM}",
+                tickets.realm.len()
+            )));
+        }
         validate_chain(self.identity.chain())
     }
 
@@ -52,10 +84,34 @@ impl Config {
         master: &MasterSecret,
         th7: &Hash,
     ) -> HandshakeResult {
-        let (key_data, log_id) = master.finish(agreed.record_protocol, th7);
+        let keys = master.finish(agreed.record_protocol, th7);
+        self.done(agreed, peer.peer(), None, keys)
+    }
+
+    /// What a resumed handshake was for.
+    pub(super) fn resumed_result(
+        &self,
+        agreed: Agreed,
+        accepted: &Accepted,
+        master: &MasterSecret,
+        th7: &Hash,
+    ) -> HandshakeResult {
+        let keys = master.finish(agreed.record_protocol, th7);
+        self.done(agreed, accepted.peer(), Some(accepted), keys)
+    }
+
+    fn done(
+        &self,
+        agreed: Agreed,
+        peer: &Arc<PeerIdentity>,
+        resumed: Option<&Accepted>,
+        (key_data, log_id): (KeyData, [u8; 16]),
+    ) -> HandshakeResult {
+        let shown = |id| tracing::field::display(format!("{:032x}", u128::from_be_bytes(id)));
         tracing::debug!(
-            log_id = format_args!("{:032x}", u128::from_be_bytes(log_id)),
-            peer = peer.id().as_str(),
+            log_id = shown(log_id),
+            resumes = resumed.map(|accepted| shown(accepted.log_id())),
+            peer = peer.name(),
             local = self.identity.id().as_str(),
             "handshake done",
         );
@@ -63,12 +119,13 @@ impl Config {
             key_data,
             record_protocol: agreed.record_protocol,
             application_protocol: agreed.application_protocol,
-            peer: Arc::clone(peer.peer()),
+            peer: Arc::clone(peer),
             local: self.identity.id().as_str().to_owned(),
             peer_rpc_versions: agreed.peer_rpc_versions,
             peer_max_frame_size: agreed.peer_max_frame_size,
             close_notify: agreed.close_notify,
             log_id,
+            resumed: resumed.map(|accepted| UNIX_EPOCH + Duration::from_secs(accepted.auth_time())),
             late_alert: None,
         }
     }

@@ -1,10 +1,13 @@
 //! `ServerFinished` and `ClientFinished`: the same message with different parameters. Each proves, with a certificate, a
-//! signature and a MAC, that its sender saw the whole handshake as the receiver did.
+//! signature and a MAC, that its sender saw the whole handshake as the receiver did. In a resumed handshake the MAC alone does,
+//! since the secret of the ticket is in its key.
 
 use super::codec::{Reader, put_u16, put_u32, vector16};
-use super::extensions::Extensions;
+use super::extensions::{Extensions, Form};
 use super::names;
-use super::protocol::{HASH_LEN, MAX_CERTIFICATE, MAX_CHAIN, MAX_CHAIN_BYTES, PADDING_UNIT};
+use super::padding;
+use super::protocol::{HASH_LEN, MAX_CERTIFICATE, MAX_CHAIN, MAX_CHAIN_BYTES};
+use super::resumption::{Misplaced, Yes};
 use crate::alert::AlertCode;
 use crate::error::Error;
 use crate::session::RpcVersions;
@@ -18,9 +21,10 @@ pub(super) trait Parameters<'a>: Sized {
     fn encode(&self, out: &mut Vec<u8>);
 }
 
-/// The server's choices. RPC versions and frame size are its own, not a choice.
+/// The server's choices. RPC versions and frame size are its own, not a choice. `R` is the form of resumption: [`Yes`] in a full
+/// handshake, a new ticket in a resumed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ServerParameters<'a> {
+pub(super) struct ServerParameters<'a, R = Yes> {
     pub(super) record_protocol: &'a str,
     pub(super) app_protocol: &'a str,
     pub(super) rpc_versions: RpcVersions,
@@ -28,10 +32,10 @@ pub(super) struct ServerParameters<'a> {
     pub(super) max_frame_size: u32,
     /// What the client may sign with.
     pub(super) signature_schemes: Vec<u16>,
-    pub(super) extensions: Extensions<'a>,
+    pub(super) extensions: Extensions<'a, R>,
 }
 
-impl<'a> Parameters<'a> for ServerParameters<'a> {
+impl<'a, R: Form<'a>> Parameters<'a> for ServerParameters<'a, R> {
     const MESSAGE: &'static str = "ServerFinished";
 
     fn load(reader: &mut Reader<'a>) -> Result<Self, Error> {
@@ -58,7 +62,7 @@ impl<'a> Parameters<'a> for ServerParameters<'a> {
 /// The client has said everything in its first message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ClientParameters<'a> {
-    pub(super) extensions: Extensions<'a>,
+    pub(super) extensions: Extensions<'a, Misplaced>,
 }
 
 impl<'a> Parameters<'a> for ClientParameters<'a> {
@@ -99,13 +103,28 @@ impl<'a, P: Parameters<'a>> Finished<'a, P> {
         let signature = reader.vector16()?.rest();
         let signature_item = &plaintext[statement.len()..position(reader)];
         let mac = reader.array()?;
-        let padding = reader.vector16()?.rest();
-        reader.finish()?;
-        let least = padding.len() < PADDING_UNIT && plaintext.len().is_multiple_of(PADDING_UNIT);
-        if !least || padding.iter().any(|&byte| byte != 0) {
-            return Err(reader.error("has bad padding"));
-        }
+        padding::load(reader, plaintext.len())?;
         Ok(Self { parameters, chain, scheme, signature, mac, statement, signature_item })
+    }
+}
+
+/// A message of a resumed handshake that was opened.
+#[derive(Debug)]
+pub(super) struct ShortFinished<'a, P> {
+    pub(super) parameters: P,
+    pub(super) mac: [u8; HASH_LEN],
+    /// The parameters as they were sent.
+    pub(super) statement: &'a [u8],
+}
+
+impl<'a, P: Parameters<'a>> ShortFinished<'a, P> {
+    pub(super) fn load(plaintext: &'a [u8]) -> Result<Self, Error> {
+        let reader = &mut Reader::new(P::MESSAGE, plaintext);
+        let parameters = P::load(reader)?;
+        let statement = &plaintext[..plaintext.len() - reader.len()];
+        let mac = reader.array()?;
+        padding::load(reader, plaintext.len())?;
+        Ok(Self { parameters, mac, statement })
     }
 }
 
@@ -148,15 +167,11 @@ pub(super) fn encode_signature(out: &mut Vec<u8>, signature: &[u8]) {
     vector16(out, |out| out.extend_from_slice(signature));
 }
 
-/// Writes the least padding that fills the last unit. `out` holds the whole plaintext so far.
-pub(super) fn encode_padding(out: &mut Vec<u8>) {
-    let padded = (out.len() + 2).next_multiple_of(PADDING_UNIT);
-    vector16(out, |out| out.resize(padded, 0));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::protocol::PADDING_UNIT;
+    use crate::engine::resumption::NewTicket;
     use crate::session::RpcVersion;
 
     fn server_parameters() -> ServerParameters<'static> {
@@ -169,7 +184,7 @@ mod tests {
             },
             max_frame_size: 16_384,
             signature_schemes: vec![0x0807, 0x0403],
-            extensions: Extensions::ours(true),
+            extensions: Extensions::ours(true, None),
         }
     }
 
@@ -178,7 +193,7 @@ mod tests {
         encode_statement(&mut out, &server_parameters(), chain, 0x0807);
         encode_signature(&mut out, signature);
         out.extend_from_slice(&[0x11; HASH_LEN]);
-        encode_padding(&mut out);
+        padding::encode(&mut out);
         out
     }
 
@@ -225,6 +240,44 @@ mod tests {
         trailing.resize(good.len() + PADDING_UNIT, 0);
         assert_eq!(load(&trailing).map(|_| ()), Err(AlertCode::DecodeError));
         assert_eq!(load(&good[..good.len() - 1]).map(|_| ()), Err(AlertCode::DecodeError));
+    }
+
+    type Short<'a> = ShortFinished<'a, ServerParameters<'a, NewTicket<'a>>>;
+
+    #[test]
+    fn short_messages() {
+        let ticket = [7; 600];
+        let new = NewTicket { lifetime: 60, ticket: &ticket };
+        let ServerParameters { record_protocol, app_protocol, rpc_versions, .. } =
+            server_parameters();
+        let parameters = ServerParameters {
+            record_protocol,
+            app_protocol,
+            rpc_versions,
+            max_frame_size: 0,
+            signature_schemes: vec![0x0807],
+            extensions: Extensions::ours(false, Some(new)),
+        };
+        let mut out = Vec::new();
+        parameters.encode(&mut out);
+        let statement = out.len();
+        out.extend_from_slice(&[0x22; HASH_LEN]);
+        padding::encode(&mut out);
+        let loaded = Short::load(&out).unwrap();
+        assert_eq!(loaded.parameters, parameters);
+        assert_eq!((loaded.mac, loaded.statement), ([0x22; HASH_LEN], &out[..statement]));
+
+        // Neither form reads as the other.
+        assert!(load(&out).is_err());
+        assert!(Short::load(&message(&[vec![1; 300]], b"signature")).is_err());
+        for at in 0..out.len() {
+            assert!(Short::load(&out[..at]).is_err(), "{at}");
+        }
+        for at in out.len() - 3..out.len() {
+            let mut changed = out.clone();
+            changed[at] = 1;
+            assert!(Short::load(&changed).is_err(), "{at}");
+        }
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! `u32le length (4 + body) | u32le type | body`, as ALTS frames its records.
 
-use super::protocol::{FrameKind, HEADER_LEN, MAX_ALERT, MAX_CLIENT_INIT, MAX_FRAME, TAG_LEN};
+use super::protocol::{
+    FrameKind, HEADER_LEN, MAX_ALERT, MAX_CLIENT_INIT, MAX_FRAME, MAX_TICKET_FRAME, TAG_LEN,
+};
 use super::seal::MessageKey;
 use crate::alert::AlertCode;
 use crate::error::Error;
 
 impl FrameKind {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::ClientInit,
         Self::ServerInit,
         Self::ServerFinished,
         Self::ClientFinished,
+        Self::Ticket,
         Self::SealedAlert,
         Self::Alert,
     ];
@@ -25,6 +28,7 @@ impl FrameKind {
         match self {
             Self::ClientInit => MAX_CLIENT_INIT,
             Self::ServerInit | Self::ServerFinished | Self::ClientFinished => MAX_FRAME,
+            Self::Ticket => MAX_TICKET_FRAME,
             Self::SealedAlert => MAX_ALERT,
             Self::Alert => MAX_ALERT - TAG_LEN,
         }
@@ -233,6 +237,8 @@ mod tests {
             assert_eq!(load(32_764, word).unwrap().frame_len, 32_768);
             assert_eq!(load(32_765, word), Err(AlertCode::TooLarge));
         }
+        assert_eq!(load(1_556, 0x45).unwrap().frame_len, 1_560);
+        assert_eq!(load(1_557, 0x45), Err(AlertCode::TooLarge));
         assert_eq!(load(4 + 2 + 1 + 120, 0x4f).unwrap().frame_len, 131);
         assert_eq!(load(4 + 2 + 1 + 121, 0x4f), Err(AlertCode::TooLarge));
         assert_eq!(load(4 + 2 + 1 + 120 + 16, 0x4e).unwrap().frame_len, 147);
@@ -244,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_whole_type_word_counts() {
-        for word in [0, 6, 0x40, 0x45, 0x4d, 0x50, 0x141, 0x4100_0000, u32::MAX] {
+        for word in [0, 6, 0x40, 0x46, 0x4d, 0x50, 0x141, 0x4100_0000, u32::MAX] {
             assert_eq!(load(64, word), Err(AlertCode::UnexpectedMessage), "{word:#x}");
         }
     }

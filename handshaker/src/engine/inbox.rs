@@ -144,6 +144,7 @@ mod tests {
             (0x41, true, false),
             (0x43, true, false),
             (0x44, true, false),
+            (0x45, true, false),
         ] {
             let mut received = &[30, 0, 0, 0, kind, 0, 0, 0][..];
             let result = Inbox::default().fill(&mut received, Expected { sealed_alert, ..FIRST });

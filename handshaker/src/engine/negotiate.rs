@@ -2,6 +2,7 @@
 //! which is ALTS's rule; version and suite are the server's preferences among what the client offers.
 
 use super::client_init::ClientInit;
+use super::extensions::{Form, Offered};
 use super::finished::ServerParameters;
 use super::key_share::Suite;
 use super::protocol::VERSION;
@@ -88,9 +89,10 @@ pub(super) fn choose<'a>(
 }
 
 /// The client's side: everything that the server chose must have been offered.
-pub(super) fn check(
+pub(super) fn check<'a, R: Form<'a>>(
     options: &HandshakeOptions,
-    choice: &ServerParameters<'_>,
+    ticket_wanted: bool,
+    choice: &ServerParameters<'a, R>,
 ) -> Result<Agreed, Error> {
     let record_protocol = RecordProtocol::from_name(choice.record_protocol)
         .filter(|protocol| options.record_protocols.contains(protocol))
@@ -98,7 +100,8 @@ pub(super) fn check(
     if !options.application_protocols.iter().any(|offered| offered == choice.app_protocol) {
         return Err(not_offered("application protocol", choice.app_protocol));
     }
-    choice.extensions.check_answer(options.close_notify)?;
+    let offered = Offered { close_notify: options.close_notify, resumption: ticket_wanted };
+    choice.extensions.check_answer(offered)?;
     check_rpc_versions(options, choice.rpc_versions)?;
     Ok(Agreed {
         record_protocol,

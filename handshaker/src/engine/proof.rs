@@ -1,7 +1,6 @@
 //! How a side proves who it is: a signature by its certificate's key over the transcript, and a MAC by the handshake's keys
 //! over that. And whether who it is may be the peer.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,7 +10,7 @@ use super::protocol::{Hash, MAX_SIGNATURE, SIGNATURE_PAD, signature_context};
 use super::schedule::DirectionSecret;
 use crate::alert::AlertCode;
 use crate::error::Error;
-use crate::identity::{Identity, SignatureScheme, VerifiedPeer, certified, claims};
+use crate::identity::{Identity, SignatureScheme, SpiffeId, VerifiedPeer, certified, claims};
 use crate::role::Role;
 
 /// The schemes that this side verifies, which it tells the peer.
@@ -81,23 +80,30 @@ pub(super) fn verify<P>(
     Ok(peer)
 }
 
-/// Whether the peer may be who it proved to be by `chain`. Names are compared exactly.
-pub(super) fn authorize(
+/// As [`authorize`], for a peer that proved who it is by `chain`, which the error describes.
+pub(super) fn authorize_by(
     config: &Config,
     peer: &VerifiedPeer,
     chain: &[&[u8]],
 ) -> Result<(), Error> {
-    let denied = |reason: Cow<'static, str>| Error::Denied {
-        peer: peer.id().to_string(),
-        detail: format!("{reason}{}", certified(chain)).into(),
-    };
+    authorize(config, peer.id()).map_err(|error| match error {
+        Error::Denied { peer, detail } => {
+            Error::Denied { peer, detail: format!("{detail}{}", certified(chain)).into() }
+        }
+        error => error,
+    })
+}
+
+/// Whether the peer may be who it proved to be. Names are compared exactly.
+pub(super) fn authorize(config: &Config, peer: &SpiffeId) -> Result<(), Error> {
+    let denied = |detail| Error::Denied { peer: peer.to_string(), detail };
     let targets = &config.options.target_identities;
-    if !targets.is_empty() && !targets.iter().any(|target| target == peer.id().as_str()) {
+    if !targets.is_empty() && !targets.iter().any(|target| target == peer.as_str()) {
         return Err(denied("not among the target identities".into()));
     }
     match &config.policy {
         Some(policy) => policy
-            .allows(peer.id(), &config.identity.id().trust_domain())
+            .allows(peer, &config.identity.id().trust_domain())
             .map_err(|denial| denied(denial.into_reason())),
         // Only clients come without a policy, and only with targets.
         None if targets.is_empty() => Err(denied("there is no policy".into())),

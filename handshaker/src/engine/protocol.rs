@@ -61,11 +61,23 @@ pub(super) const MAX_SIGNATURE: usize = 1_024;
 /// Sealed messages are padded to a multiple of this, which hides how long the identity's name is.
 pub(super) const PADDING_UNIT: usize = 512;
 
+/// Bytes of a ticket. The longest name leaves no room for one, and then none is issued.
+pub(super) const MAX_TICKET: usize = 1_024;
+
+/// A whole `Ticket`: header, lifetime and ticket padded to three units, tag.
+pub(super) const MAX_TICKET_FRAME: usize = HEADER_LEN + 3 * PADDING_UNIT + TAG_LEN;
+
+/// The longest lifetime that a server may tell: a day, in seconds.
+pub(super) const MAX_LIFETIME: u32 = 24 * 60 * 60;
+
 /// Set in an extension's type when a peer that does not know it must give up.
 pub(super) const EXTENSION_CRITICAL: u16 = 0x8000;
 
 /// Both record layers end each direction with an authenticated empty record. The body is empty.
 pub(super) const EXTENSION_CLOSE_NOTIFY: u16 = 0x0001;
+
+/// A ticket, an answer to one, or the next one; each message has its own form.
+pub(super) const EXTENSION_RESUMPTION: u16 = 0x0010;
 
 /// What a frame holds: the second word of its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +87,12 @@ pub(super) enum FrameKind {
     ServerInit = 0x42,
     ServerFinished = 0x43,
     ClientFinished = 0x44,
+    Ticket = 0x45,
     SealedAlert = 0x4E,
     Alert = 0x4F,
 }
 
-/// The first part of every label that keys are derived with.
-pub(super) const LABEL_PREFIX: &[u8] = b"altsh1 ";
+// The first part of every label that keys are derived with is in `labels.rs`: what tickets are sealed under has it, too.
 
 pub(super) const LABEL_DERIVED: &str = "derived";
 pub(super) const LABEL_KEY: &str = "key";
@@ -89,6 +101,13 @@ pub(super) const LABEL_ALERT_KEY: &str = "alert key";
 pub(super) const LABEL_ALERT_IV: &str = "alert iv";
 pub(super) const LABEL_FINISHED: &str = "finished";
 pub(super) const LABEL_LOG_ID: &str = "log id";
+pub(super) const LABEL_BINDER: &str = "binder";
+pub(super) const LABEL_TICKET_KEY: &str = "ticket key";
+pub(super) const LABEL_TICKET_IV: &str = "ticket iv";
+/// The secret of a ticket that a full handshake issues.
+pub(super) const LABEL_RESUMPTION: &str = "res";
+/// The secret of a ticket that a resumed handshake issues.
+pub(super) const LABEL_NEXT_RESUMPTION: &str = "res next";
 
 /// The label of a side's handshake secret.
 pub(super) fn label_handshake(sender: Role) -> &'static str {
@@ -189,4 +208,20 @@ transcript! {
     Th5 + client_signature = Th6;
     /// The client's MAC. The record layer's keys are bound to this.
     Th6 + client_mac = Th7;
+}
+
+// A resumed handshake has neither chains nor signatures. What is absent adds nothing.
+
+impl Th2 {
+    /// The server's parameters alone were its statement.
+    pub(super) fn no_server_signature(self) -> Th3 {
+        Th3(self.0)
+    }
+}
+
+impl Th5 {
+    /// The client's parameters alone were its statement.
+    pub(super) fn no_client_signature(self) -> Th6 {
+        Th6(self.0)
+    }
 }

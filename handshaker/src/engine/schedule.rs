@@ -1,27 +1,29 @@
 //! The key schedule: RFC 8446 section 7.1 in shape, under different labels.
 //!
 //! ```text
-//! early  = Extract(0, 0)
+//! early  = Extract(0, psk)                  psk: that of an accepted ticket, else 0
 //! hs     = Extract(DS(early, "derived", H("")), shared secret)
 //! s_hs   = DS(hs, "s hs", TH1)            c_hs = DS(hs, "c hs", TH1)
 //! master = Extract(DS(hs, "derived", H("")), 0)
 //! ```
 //!
-//! What no secret goes into, the salt of `hs`, stands here as a constant.
+//! What no secret goes into, the salt of `hs` without a ticket, stands here as a constant.
 //!
 //! Every secret has its own heap allocation, is written there and wiped there: moving the value inline would leave a copy behind
 //! at every move. What *ring* copies of them it does not wipe.
 
-use ring::error::Unspecified;
-use ring::{hkdf, hmac};
+use ring::hmac;
 use zeroize::Zeroize;
 
 use super::protocol::{
-    HASH_LEN, Hash, LABEL_ALERT_IV, LABEL_ALERT_KEY, LABEL_DERIVED, LABEL_FINISHED, LABEL_IV,
-    LABEL_KEY, LABEL_LOG_ID, LABEL_PREFIX, label_handshake, label_record,
+    HASH_LEN, Hash, LABEL_ALERT_IV, LABEL_ALERT_KEY, LABEL_BINDER, LABEL_DERIVED, LABEL_FINISHED,
+    LABEL_IV, LABEL_KEY, LABEL_LOG_ID, LABEL_NEXT_RESUMPTION, LABEL_RESUMPTION, LABEL_TICKET_IV,
+    LABEL_TICKET_KEY, label_handshake, label_record,
 };
 use super::seal::MessageKey;
 use crate::error::Error;
+use crate::labels::Expander;
+use crate::resumption::Psk;
 use crate::role::Role;
 use crate::session::{KeyData, RecordProtocol};
 
@@ -46,15 +48,6 @@ impl Drop for Secret {
     }
 }
 
-/// The length of a key as *ring* wants it.
-struct OutputLen(usize);
-
-impl hkdf::KeyType for OutputLen {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
 impl Secret {
     /// To be written in its place.
     fn blank() -> Self {
@@ -72,39 +65,26 @@ impl Secret {
     /// Makes ready to expand the secret: once for all that is derived from it in one place, since that takes a fourth of the
     /// time of an output. It holds a copy that *ring* does not wipe, so it is not kept.
     pub(super) fn expander(&self) -> Expander {
-        Expander(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &*self.0))
+        Expander::of(&self.0)
     }
 }
 
-/// A secret, ready to be expanded.
-pub(super) struct Expander(hkdf::Prk);
-
+/// What the schedule makes of a secret.
 impl Expander {
-    /// HKDF-Expand-Label (RFC 8446 section 7.1) into all of `out`.
-    fn expand(&self, label: &str, context: &[u8], out: &mut [u8]) {
-        let length = (out.len() as u16).to_be_bytes();
-        let label_length = [(LABEL_PREFIX.len() + label.len()) as u8];
-        let context_length = [context.len() as u8];
-        let info =
-            [&length[..], &label_length, LABEL_PREFIX, label.as_bytes(), &context_length, context];
-        self.expand_info(&info, out).expect("every output is far below 255 blocks");
-    }
-
-    /// HKDF-Expand, over the concatenation of `info`.
-    pub(super) fn expand_info(&self, info: &[&[u8]], out: &mut [u8]) -> Result<(), Unspecified> {
-        self.0.expand(info, OutputLen(out.len())).and_then(|okm| okm.fill(out))
-    }
-
     fn derive(&self, label: &str, hash: &Hash) -> Secret {
         let mut secret = Secret::blank();
         self.expand(label, hash, &mut *secret.0);
         secret
     }
 
-    fn message_key(&self, key_label: &str, iv_label: &str) -> MessageKey {
+    fn psk(&self, label: &str, hash: &Hash) -> Psk {
+        Psk::written(|psk| self.expand(label, hash, psk))
+    }
+
+    fn message_key(&self, key_label: &str, iv_label: &str, context: &[u8]) -> MessageKey {
         let mut message_key = MessageKey::blank();
-        self.expand(key_label, &[], message_key.key_mut());
-        self.expand(iv_label, &[], message_key.iv_mut());
+        self.expand(key_label, context, message_key.key_mut());
+        self.expand(iv_label, context, message_key.iv_mut());
         message_key
     }
 
@@ -132,18 +112,51 @@ impl Drop for SharedSecret {
     }
 }
 
+/// What a ticket's secret makes before shares are exchanged.
+pub(super) struct EarlySecret(Secret);
+
+impl EarlySecret {
+    pub(super) fn of(psk: &[u8; HASH_LEN]) -> Self {
+        Self(Secret::extract(&[0; HASH_LEN], psk))
+    }
+
+    /// Shows that the sender of the offer has the ticket's secret. `offer` is the hash of the frame with zeros in its place.
+    pub(super) fn binder(&self, offer: &Hash) -> [u8; HASH_LEN] {
+        let mut binder = [0; HASH_LEN];
+        binder.copy_from_slice(hmac::sign(&self.binder_key(), offer).as_ref());
+        binder
+    }
+
+    /// Compares in constant time.
+    pub(super) fn verify_binder(&self, offer: &Hash, binder: &[u8]) -> Result<(), Error> {
+        hmac::verify(&self.binder_key(), offer, binder)
+            .map_err(|_| Error::decrypt("the binder of the client's ticket does not fit its offer"))
+    }
+
+    fn binder_key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &*self.binder_secret().0)
+    }
+
+    fn binder_secret(&self) -> Secret {
+        let mut key = Secret::blank();
+        let secret = self.0.expander().derive(LABEL_BINDER, &EMPTY_HASH);
+        secret.expander().expand(LABEL_FINISHED, &[], &mut *key.0);
+        key
+    }
+}
+
 /// What one side protects its handshake messages with.
 pub(super) struct DirectionSecret(pub(super) Secret);
 
 impl DirectionSecret {
     /// Seals the side's `ServerFinished` or `ClientFinished`.
     pub(super) fn message_key(&self) -> MessageKey {
-        self.0.expander().message_key(LABEL_KEY, LABEL_IV)
+        self.0.expander().message_key(LABEL_KEY, LABEL_IV, &[])
     }
 
     /// Seals the side's alert.
     pub(super) fn alert_key(&self) -> MessageKey {
-        self.0.expander().message_key(LABEL_ALERT_KEY, LABEL_ALERT_IV)
+        self.0.expander().message_key(LABEL_ALERT_KEY, LABEL_ALERT_IV, &[])
     }
 
     /// The side's authenticator.
@@ -188,6 +201,18 @@ impl MasterSecret {
         self.0.expander().expand(LABEL_LOG_ID, th7, &mut log_id);
         log_id
     }
+
+    /// Of a full handshake that issues a ticket: what seals the `Ticket` frame, and the ticket's secret.
+    pub(super) fn ticket(&self, th7: &Hash) -> (MessageKey, Psk) {
+        let master = self.0.expander();
+        let key = master.message_key(LABEL_TICKET_KEY, LABEL_TICKET_IV, th7);
+        (key, master.psk(LABEL_RESUMPTION, th7))
+    }
+
+    /// The secret of the ticket that a resumed handshake issues.
+    pub(super) fn next_ticket(&self, th1: &Hash) -> Psk {
+        self.0.expander().psk(LABEL_NEXT_RESUMPTION, th1)
+    }
 }
 
 /// All secrets that exist once shares are exchanged.
@@ -198,8 +223,18 @@ pub(super) struct Secrets {
 }
 
 impl Secrets {
+    /// Of a full handshake.
     pub(super) fn new(shared: &SharedSecret, th1: &Hash) -> Self {
-        let handshake = Secret::extract(&DERIVED_EARLY, &*shared.0).expander();
+        Self::salted(&DERIVED_EARLY, shared, th1)
+    }
+
+    /// Of a handshake that resumes with the ticket whose secret made `early`.
+    pub(super) fn resumed(early: &EarlySecret, shared: &SharedSecret, th1: &Hash) -> Self {
+        Self::salted(&early.0.expander().next_salt().0, shared, th1)
+    }
+
+    fn salted(salt: &[u8; HASH_LEN], shared: &SharedSecret, th1: &Hash) -> Self {
+        let handshake = Secret::extract(salt, &*shared.0).expander();
         let side = |role| DirectionSecret(handshake.derive(label_handshake(role), th1));
         Self {
             server: side(Role::Server),
@@ -269,5 +304,63 @@ mod tests {
         let handshake = Secret::extract(&DERIVED_EARLY, &known("ss"));
         assert_eq!(*handshake.0, *known("hs"));
         assert_eq!(*handshake.expander().next_salt().0, *known("derived_hs"));
+    }
+
+    /// The hash of what the client of the appendix offers with its ticket, the binder being `binder`; and the whole frame.
+    fn resuming_offer(binder: &[u8; HASH_LEN]) -> (Hash, Vec<u8>) {
+        use super::super::client_init::ClientInit;
+        use super::super::extensions::Extensions;
+        use super::super::frame;
+        use super::super::protocol::{FrameKind, HEADER_LEN};
+        use super::super::resumption::{Offer, OfferedTicket};
+
+        let (full, ticket) = (known("ClientInit frame"), known("ticket"));
+        let mut init = ClientInit::load(&full[HEADER_LEN..]).unwrap();
+        let ticket = Some(OfferedTicket { ticket: &ticket, binder });
+        init.extensions = Extensions::ours(true, Some(Offer { want: true, ticket }));
+        let mut out = Vec::new();
+        frame::write(&mut out, FrameKind::ClientInit, |out| init.encode(out));
+        assert_eq!(out.len(), 425);
+        let hash = ring::digest::digest(&ring::digest::SHA256, &out);
+        (hash.as_ref().try_into().unwrap(), out)
+    }
+
+    #[test]
+    fn the_appendix_about_resumption() {
+        use super::super::protocol::{Stage, Transcript};
+
+        let (th3, th7) = (hash("TH3"), hash("TH7"));
+        let (key, psk) = known_secrets().master.ticket(&th7);
+        assert_eq!(*key.key(), *known("ticket_key"));
+        assert_eq!(*key.iv(), *known("ticket_iv"));
+        assert_eq!(*psk.as_bytes(), *known("res"));
+
+        let psk = std::array::from_fn(|at| at as u8);
+        let early = EarlySecret::of(&psk);
+        assert_eq!(*early.0.0, *known("resumed early"));
+        assert_eq!(*early.binder_secret().0, *known("resumed binder_key"));
+        let (zeros, _) = resuming_offer(&[0; HASH_LEN]);
+        let binder = early.binder(&zeros);
+        assert_eq!(binder, *known("resumed binder"));
+        assert_eq!(early.verify_binder(&zeros, &binder), Ok(()));
+        for (offer, binder) in [(&th3, binder), (&zeros, [0; HASH_LEN])] {
+            let error = early.verify_binder(offer, &binder).unwrap_err();
+            assert_eq!(error.alert(), Some(crate::AlertCode::DecryptError));
+        }
+
+        let offer = Transcript::new().client_init(&resuming_offer(&binder).1);
+        let th1 = offer.server_init(&known("resumed ServerInit frame")).hash();
+        assert_eq!(th1, *known("resumed TH1"));
+        let shared = SharedSecret::copy_of(&known("ss").try_into().unwrap());
+        let Secrets { server, client, master } = Secrets::resumed(&early, &shared, &th1);
+        assert_eq!(*server.0.0, *known("resumed s_hs"));
+        assert_eq!(*client.0.0, *known("resumed c_hs"));
+        assert_eq!(*master.0.0, *known("resumed master"));
+        assert_eq!(server.mac(&th3), *known("resumed server mac over TH3"));
+        assert_eq!(*master.next_ticket(&th1).as_bytes(), *known("resumed res next"));
+        let (key_data, _) = master.finish(RecordProtocol::Aes128GcmRekey, &th7);
+        assert_eq!(key_data.as_bytes(), known("resumed key_data (REKEY)"));
+        let handshake = Secret::extract(&early.0.expander().next_salt().0, &known("ss"));
+        assert_eq!(*handshake.0, *known("resumed hs"));
     }
 }

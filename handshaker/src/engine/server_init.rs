@@ -2,6 +2,7 @@
 
 use super::codec::{Reader, put_u16, vector16};
 use super::extensions::Extensions;
+use super::resumption::Yes;
 use crate::error::Error;
 
 /// In the order of the wire.
@@ -11,7 +12,7 @@ pub(super) struct ServerInit<'a> {
     pub(super) random: [u8; 32],
     pub(super) suite: u16,
     pub(super) share: &'a [u8],
-    pub(super) extensions: Extensions<'a>,
+    pub(super) extensions: Extensions<'a, Yes>,
 }
 
 impl<'a> ServerInit<'a> {

@@ -44,6 +44,8 @@ fn config(name: &str, options: HandshakeOptions) -> Config {
         suites: [Suite::X25519, Suite::P256].into(),
         options,
         ephemerals: Arc::new(SystemEphemerals),
+        server_tickets: None,
+        client_tickets: None,
     }
 }
 

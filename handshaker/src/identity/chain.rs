@@ -28,6 +28,8 @@ pub struct VerifiedPeer {
     key: PublicKey,
     /// When the whole path is valid, its authority included.
     validity: Validity,
+    /// When the first of the revocation lists that were needed ends, in seconds since 1970.
+    lists_end: Option<u64>,
 }
 
 impl VerifiedPeer {
@@ -63,6 +65,12 @@ impl VerifiedPeer {
 
     pub(super) fn validity(&self) -> Validity {
         self.validity
+    }
+
+    /// Until when the chain is good, as far as is known today: the first end among certificates, the authority, and the revocation
+    /// lists that were needed. In seconds since 1970.
+    pub(crate) fn good_until(&self) -> u64 {
+        self.lists_end.map_or(self.validity.not_after, |end| end.min(self.validity.not_after))
     }
 }
 
@@ -146,7 +154,7 @@ pub(super) fn verify(
     let peer = Arc::new(PeerIdentity::from_certificates(id.clone(), validity.end()));
     let path = std::iter::once(0).chain(found.intermediates.iter().map(|place| place + 1));
     Ok(GoodChain {
-        peer: VerifiedPeer { peer, id, key, validity },
+        peer: VerifiedPeer { peer, id, key, validity, lists_end: found.lists_end },
         purposes: found.purposes,
         path: path.collect(),
     })

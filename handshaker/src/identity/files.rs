@@ -5,7 +5,6 @@ mod read;
 #[cfg(all(test, feature = "dev-ca"))]
 mod tests;
 mod trust;
-mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 pub use builder::IdentityFilesBuilder;
+pub(crate) use read::FileContents;
 
 use super::domains::{Domains, Loaded};
 use super::error::IdentityError;
@@ -21,9 +21,9 @@ use super::snapshot::Identity;
 use super::source::IdentitySource;
 use super::spiffe::TrustDomain;
 use super::stats::IdentityStats;
+use crate::watch::Watch;
 use builder::Paths;
 use trust::{load_changed, unread};
-use watch::Watch;
 
 /// How long a look waits, once, when it finds the files of a trust domain broken: a file that is being written in place, as
 /// spiffe-helper does, is whole by then.
@@ -116,7 +116,10 @@ impl IdentityFiles {
 
     /// As [`watch`](Self::watch), with another interval.
     pub fn watch_every(&self, interval: Duration) -> Result<(), IdentityError> {
-        self.shared.watch.start(&self.shared, interval)
+        // Failures are logged and counted where they arise.
+        let look = |shared: &Shared, now| drop(shared.reload_if_changed(now));
+        let started = self.shared.watch.start(&self.shared, "alts-identity", interval, look);
+        started.map_err(|fault| IdentityError::Watcher(fault.to_string()))
     }
 
     /// How often changed files took effect.

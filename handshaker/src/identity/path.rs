@@ -39,6 +39,8 @@ pub(super) struct Path {
     pub(super) validity: Validity,
     /// In which roles all of its certificates may be used, the leaf's included.
     pub(super) purposes: Purposes,
+    /// When the first of the revocation lists that were needed ends, in seconds since 1970.
+    pub(super) lists_end: Option<u64>,
 }
 
 /// Finds a path from `leaf` to one of the authorities.
@@ -229,6 +231,7 @@ impl<'a> Search<'a> {
             }
         }
         let lists = self.rules.revocation_lists;
+        let mut lists_end = None;
         if !lists.is_empty() {
             let now = seconds(self.rules.now);
             for (place, (certificate, issuer)) in certificates.iter().zip(&issuers).enumerate() {
@@ -239,7 +242,8 @@ impl<'a> Search<'a> {
                     may_sign_lists: is_anchor || issuer.may_sign_revocation_lists(),
                 };
                 let lists = lists.iter().map(|list| &**list);
-                revocation::check(lists, certificate, place == 0, issuer, now)?;
+                let end = revocation::check(lists, certificate, place == 0, issuer, now)?;
+                lists_end = Some(lists_end.map_or(end, |first: u64| first.min(end)));
             }
         }
         let validity =
@@ -247,6 +251,6 @@ impl<'a> Search<'a> {
         let validity = issuers.iter().fold(anchor.validity, validity);
         let both = |one: Purposes, issuer: &&Certificate<'_>| one.and(issuer.purposes());
         let purposes = issuers.iter().fold(self.leaf.purposes(), both);
-        Ok(Path { intermediates: path.to_vec(), validity, purposes })
+        Ok(Path { intermediates: path.to_vec(), validity, purposes, lists_end })
     }
 }

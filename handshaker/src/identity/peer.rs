@@ -25,7 +25,7 @@ enum Name {
 
 impl PeerIdentity {
     /// A peer whose certificates were verified in this process.
-    pub(super) fn from_certificates(id: SpiffeId, not_after: SystemTime) -> Self {
+    pub(crate) fn from_certificates(id: SpiffeId, not_after: SystemTime) -> Self {
         Self { name: Name::Spiffe(id), not_after: Some(not_after), attributes: BTreeMap::new() }
     }
 

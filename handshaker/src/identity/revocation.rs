@@ -266,15 +266,15 @@ pub(super) struct Issuer<'a> {
 }
 
 /// Refuses a certificate that is on a current list of its issuer, and one that no current list of its issuer covers. `now` is in
-/// seconds since 1970.
+/// seconds since 1970, and so is the answer: when the first of the lists that cover the certificate ends.
 pub(super) fn check<'a>(
     lists: impl IntoIterator<Item = &'a RevocationList>,
     certificate: &Certificate<'_>,
     is_leaf: bool,
     issuer: Issuer<'_>,
     now: u64,
-) -> Result<(), CertificateError> {
-    let mut is_covered = false;
+) -> Result<u64, CertificateError> {
+    let mut covered_until: Option<u64> = None;
     for list in lists {
         let is_current = now < list.next_update;
         // The name is looked at because one key may serve authorities of several names. The key decides.
@@ -286,8 +286,11 @@ pub(super) fn check<'a>(
             if list.contains(certificate.serial) {
                 return Err(CertificateError::Revoked);
             }
-            is_covered |= list.scope.includes(&list.der, certificate, is_leaf);
+            if list.scope.includes(&list.der, certificate, is_leaf) {
+                let end = covered_until.unwrap_or(u64::MAX);
+                covered_until = Some(end.min(list.next_update));
+            }
         }
     }
-    if is_covered { Ok(()) } else { Err(CertificateError::RevocationUnknown) }
+    covered_until.ok_or(CertificateError::RevocationUnknown)
 }

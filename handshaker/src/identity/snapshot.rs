@@ -172,6 +172,16 @@ impl Identity {
         self.validity.end()
     }
 
+    /// What tickets hold of the bundle and the revocation lists of a trust domain; `None` if nobody of that domain is believed.
+    pub(crate) fn ticket_trust(&self, domain: &str) -> Option<Digest> {
+        self.trust.ticket_digest(domain)
+    }
+
+    /// As [`not_after`](Self::not_after), in seconds since 1970.
+    pub(crate) fn good_until(&self) -> u64 {
+        self.validity.not_after
+    }
+
     pub(super) fn trust_digest(&self) -> Digest {
         self.trust_digest
     }

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use ring::digest::{Context, SHA256};
+
 use super::anchor::Anchor;
 use super::certificate::Certificate;
 #[cfg(feature = "workload-api")]
 use super::der::Reader;
-use super::digest::{Digest, sha256, sha256_of_all};
+use super::digest::{Digest, finish, sha256, sha256_of_all};
 use super::error::{CertificateError, IdentityError};
 use super::name::shown_name;
 use super::pem::{self, Kind};
@@ -39,10 +41,14 @@ pub struct TrustBundles {
 pub(super) struct Bundle {
     anchors: Vec<Anchor>,
     revocation_lists: Vec<Arc<RevocationList>>,
-    /// Of each anchor and revocation list.
-    contents: BTreeSet<Digest>,
+    /// Of each anchor.
+    anchor_digests: BTreeSet<Digest>,
+    /// Of each revocation list.
+    list_digests: BTreeSet<Digest>,
     /// Of all of them, once it was asked for.
     digest: OnceLock<Digest>,
+    /// As tickets have it, once it was asked for, with the domain that it was asked for.
+    ticket_digest: OnceLock<(TrustDomain, Digest)>,
 }
 
 impl TrustBundles {
@@ -165,6 +171,12 @@ impl TrustBundles {
         self.domains.get(domain).map(|bundle| &**bundle).filter(|bundle| !bundle.anchors.is_empty())
     }
 
+    /// What tickets hold of the domain's bundle and revocation lists. `None` for a domain without an authority.
+    pub(crate) fn ticket_digest(&self, domain: &str) -> Option<Digest> {
+        let (domain, bundle) = self.domains.get_key_value(domain)?;
+        (!bundle.anchors.is_empty()).then(|| bundle.ticket_digest(domain))
+    }
+
     /// Differs when anything that decides about a chain does.
     pub(super) fn digest(&self) -> Digest {
         let domains = self
@@ -204,7 +216,18 @@ impl Bundle {
 
     /// Differs when anything in the bundle does, whatever the order in which it came.
     pub(super) fn digest(&self) -> &Digest {
-        self.digest.get_or_init(|| sha256_of_all(self.contents.iter().map(Digest::as_slice)))
+        self.digest.get_or_init(|| {
+            let digests = self.anchor_digests.iter().chain(&self.list_digests);
+            sha256_of_all(digests.map(Digest::as_slice))
+        })
+    }
+
+    /// As [`digest`](Self::digest), in the form that tickets have: it goes into them, so its form is part of theirs.
+    fn ticket_digest(&self, domain: &TrustDomain) -> Digest {
+        let compute = || ticket_digest(domain, &self.anchor_digests, &self.list_digests);
+        let (known, digest) = self.ticket_digest.get_or_init(|| (domain.clone(), compute()));
+        // A bundle stands for one domain, as a rule.
+        if known == domain { *digest } else { compute() }
     }
 
     /// Adds what is in `pem`; what cannot be used goes to `unused`. After an error the bundle must not be used.
@@ -287,24 +310,44 @@ impl Bundle {
     }
 
     fn insert_anchor(&mut self, der: &[u8], anchor: Anchor) {
-        if self.is_new(der) {
+        if self.anchor_digests.insert(sha256(der)) {
             self.anchors.push(anchor);
+            self.forget_digests();
         }
     }
 
     pub(super) fn insert_list(&mut self, der: &[u8], list: Arc<RevocationList>) {
-        if self.is_new(der) {
+        if self.list_digests.insert(sha256(der)) {
             self.revocation_lists.push(list);
+            self.forget_digests();
         }
     }
 
-    fn is_new(&mut self, der: &[u8]) -> bool {
-        let is_new = self.contents.insert(sha256(der));
-        if is_new {
-            self.digest = OnceLock::new();
-        }
-        is_new
+    fn forget_digests(&mut self) {
+        self.digest = OnceLock::new();
+        self.ticket_digest = OnceLock::new();
     }
+}
+
+/// `"altsh1 trust"`, the domain's name behind a byte of length, and the digests of anchors and of revocation lists, each kind behind
+/// their number and sorted, so that the order of files decides nothing.
+fn ticket_digest(
+    domain: &TrustDomain,
+    anchors: &BTreeSet<Digest>,
+    lists: &BTreeSet<Digest>,
+) -> Digest {
+    let name = domain.as_str().as_bytes();
+    let mut context = Context::new(&SHA256);
+    context.update(b"altsh1 trust");
+    context.update(&[name.len() as u8]);
+    context.update(name);
+    for digests in [anchors, lists] {
+        context.update(&(digests.len() as u32).to_be_bytes());
+        for digest in digests {
+            context.update(digest);
+        }
+    }
+    finish(context)
 }
 
 /// A part of a trust bundle that is not used.

@@ -53,7 +53,7 @@ impl Validity {
 }
 
 /// Whole seconds since 1970; earlier times, when no certificate was valid, count as 1970.
-pub(super) fn seconds(time: SystemTime) -> u64 {
+pub(crate) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

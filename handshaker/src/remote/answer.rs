@@ -61,6 +61,7 @@ pub(super) fn result(
         peer_rpc_versions,
         peer_max_frame_size: answer.max_frame_size,
         close_notify: false,
+        resumed: None,
         late_alert: None,
     })
 }

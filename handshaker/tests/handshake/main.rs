@@ -11,3 +11,4 @@ mod misuse;
 mod mutation;
 mod peers;
 mod refusals;
+mod resumption;

@@ -1,4 +1,5 @@
-//! The command `alts`. One module for each subcommand, and one for each thing that they share. All but `dev-ca` need Unix.
+//! The command `alts`. One module for each subcommand, and one for each thing that they share. All but `dev-ca` and `ticket-keys`
+//! need Unix.
 
 #[cfg(unix)]
 mod connect;
@@ -20,7 +21,7 @@ mod tunnel;
 use std::error::Error;
 use std::process::ExitCode;
 
-use alts::handshaker::cli::DevCaCommand;
+use alts::handshaker::cli::{DevCaCommand, TicketKeysCommand};
 use clap::{Parser, Subcommand};
 
 /// Secures connections of programs that cannot do it themselves.
@@ -49,6 +50,9 @@ enum Command {
     /// Make certificates for development: an authority of its own, never to be trusted by anything real.
     #[command(subcommand, arg_required_else_help = true)]
     DevCa(DevCaCommand),
+    /// Keep the keys with which a server, or a fleet, lets clients resume.
+    #[command(subcommand, arg_required_else_help = true)]
+    TicketKeys(TicketKeysCommand),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         #[cfg(unix)]
         Command::Connect(connect) => return connect.run(),
         Command::DevCa(command) => command.run().map(|()| ExitCode::SUCCESS),
+        Command::TicketKeys(command) => command.run().map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error: Box<dyn Error>| {
         eprintln!("error: {error}");

@@ -6,7 +6,7 @@ use alts_handshaker::RecordProtocol;
 
 use super::{Receiving, State};
 use crate::error::{Error, Truncation};
-use crate::record::{Head, RecordError, open_record};
+use crate::record::{HEADER_LEN, Head, RECORD_TYPE, RecordError, open_record};
 use crate::stream::channel::{Channel, Direction, MAX_PLAIN_RECORDS};
 use crate::stream::window::Window;
 
@@ -22,6 +22,9 @@ impl<S: Direction> Channel<Receiving, S> {
 
     #[inline(never)]
     fn open_received(&mut self) -> io::Result<bool> {
+        if self.awaits_ticket() {
+            return self.take_first_frame();
+        }
         let protocol = self.keys.protocol();
         let Some(moving) = self.moving.as_mut() else { return Ok(false) };
         let (key, Some(window)) = moving.opening() else { return Ok(false) };
@@ -57,13 +60,40 @@ impl<S: Direction> Channel<Receiving, S> {
         Ok(true)
     }
 
+    /// The server announced a ticket: that comes first, or its alert.
+    fn take_first_frame(&mut self) -> io::Result<bool> {
+        let sealed = self.window().map_or(&[][..], |window| window.sealed());
+        match Head::parse(sealed) {
+            Ok(Head::Record { .. }) if sealed.len() >= HEADER_LEN => {
+                Err(self.fail(RecordError::WrongType { found: RECORD_TYPE }))
+            }
+            Ok(_) => Ok(false),
+            Err(error) => self.refuse(error),
+        }
+    }
+
     /// Handles a frame that is not a record. In place of the first record a client may find the server's alert about its
-    /// certificate. `Ok` if it is an alert of which more has to arrive.
+    /// certificate, or the ticket that the server announced. `Ok(false)` if more of it has to arrive, `Ok(true)` after the ticket.
     fn refuse(&mut self, error: RecordError) -> io::Result<bool> {
         let alert = self.held.as_mut().and_then(|held| held.arrived.late_alert.take());
         let Some(alert) = alert else { return Err(self.fail(error)) };
         let sealed = self.window().map_or(&[][..], |window| window.sealed());
-        match sealed.first_chunk().and_then(|header| alert.alert.frame_len(*header)) {
+        let ticket_len = sealed.first_chunk().and_then(|header| alert.alert.ticket_len(*header));
+        if let Some(frame_len) = ticket_len
+            && sealed.len() >= frame_len
+        {
+            return match alert.alert.take_ticket(&sealed[..frame_len]) {
+                Ok(()) => {
+                    if let Some(window) = self.window() {
+                        window.skip(frame_len);
+                    }
+                    Ok(true)
+                }
+                Err(error) => Err(self.fail(error)),
+            };
+        }
+        let alert_len = sealed.first_chunk().and_then(|header| alert.alert.frame_len(*header));
+        match alert_len.or(ticket_len) {
             Some(frame_len) if sealed.len() < frame_len => {
                 self.held().arrived.late_alert = Some(alert);
                 Ok(false)
@@ -83,6 +113,9 @@ impl<S: Direction> Channel<Receiving, S> {
     pub(super) fn end_of_stream(&mut self) -> io::Result<()> {
         let partial = self.held.as_ref().is_some_and(|held| !held.arrived.partial.is_empty())
             || self.window().is_some_and(|window| !window.sealed().is_empty());
+        if self.awaits_ticket() {
+            return Err(self.fail(Error::Truncated { at: Truncation::Handshake }));
+        }
         if partial {
             return Err(self.fail(Error::Truncated { at: Truncation::Record }));
         }
@@ -111,13 +144,15 @@ impl<S: Direction> Channel<Receiving, S> {
     /// Whether `sealed` begins with a whole record, or with bytes that cannot become one.
     fn is_decided(&self, sealed: &[u8]) -> bool {
         match Head::parse(sealed) {
-            Ok(Head::Record { wire_len }) => wire_len <= sealed.len(),
+            Ok(Head::Record { wire_len }) => {
+                wire_len <= sealed.len() || (self.awaits_ticket() && sealed.len() >= HEADER_LEN)
+            }
             Ok(Head::Unknown) => false,
             Err(_) => {
                 let awaited = self.held.as_ref().and_then(|held| held.arrived.late_alert.as_ref());
                 let frame_len = awaited
                     .zip(sealed.first_chunk())
-                    .and_then(|(awaited, header)| awaited.alert.frame_len(*header));
+                    .and_then(|(awaited, header)| awaited.frame_len(*header));
                 frame_len.is_none_or(|frame_len| frame_len <= sealed.len())
             }
         }

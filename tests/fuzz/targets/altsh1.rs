@@ -11,10 +11,11 @@ pub(crate) mod kind {
     pub(crate) const SERVER_INIT: u32 = 0x42;
     pub(crate) const SERVER_FINISHED: u32 = 0x43;
     pub(crate) const CLIENT_FINISHED: u32 = 0x44;
+    pub(crate) const TICKET: u32 = 0x45;
     pub(crate) const SEALED_ALERT: u32 = 0x4E;
     pub(crate) const ALERT: u32 = 0x4F;
-    pub(crate) const ALL: [u32; 6] =
-        [CLIENT_INIT, SERVER_INIT, SERVER_FINISHED, CLIENT_FINISHED, SEALED_ALERT, ALERT];
+    pub(crate) const ALL: [u32; 7] =
+        [CLIENT_INIT, SERVER_INIT, SERVER_FINISHED, CLIENT_FINISHED, TICKET, SEALED_ALERT, ALERT];
 }
 
 /// Numbers of alerts (section 13).

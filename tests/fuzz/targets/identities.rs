@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use alts::handshaker::identity::{Identity, TrustBundles};
+use x509_cert::der::{DecodePem, Encode};
 
 /// In 2027; they are valid from 2025 to 2045.
 pub(crate) fn now() -> SystemTime {
@@ -33,6 +34,12 @@ pub(crate) fn trust() -> TrustBundles {
     let home = "test.example".parse().unwrap();
     bundles.insert_pem(&home, data!("test.example.bundle.pem")).unwrap();
     bundles
+}
+
+/// The certificate (DER) of the one authority of `test.example`.
+pub(crate) fn authority() -> Vec<u8> {
+    let bundle = data!("test.example.bundle.pem");
+    x509_cert::Certificate::from_pem(bundle).unwrap().to_der().unwrap()
 }
 
 /// Everybody, the usual first.

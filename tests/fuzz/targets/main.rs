@@ -25,6 +25,8 @@ mod service;
 mod stream;
 #[path = "../../support/mod.rs"]
 mod support;
+mod ticket_keys;
+mod tickets;
 #[path = "../../pool/wakers.rs"]
 mod wakers;
 mod yamux;

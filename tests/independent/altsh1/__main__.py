@@ -9,7 +9,7 @@ import warnings
 
 from cryptography.utils import CryptographyDeprecationWarning
 
-from . import agreement, appendix, expected, sweeps
+from . import agreement, appendix, expected, resumption, sweeps
 from .attack import FAULTS, commit
 from .faults import __all__ as modules
 from .peer import Broken, Peer
@@ -39,6 +39,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
     parser.add_argument("--peer", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--protocol", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--resumption", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--logs", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--verbose", action="store_true", help="name what went well, too")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
@@ -129,10 +130,13 @@ def main():
     with tempfile.TemporaryDirectory() as directory, Peer(options.peer, options.logs) as peer:
         world = World(directory)
         if not options.filter:
-            count, wrong = appendix.differences(options.protocol)
-            for line in wrong:
-                report.note("known answers", "known answers", line)
-            report.counts.setdefault("known answers", [count, len(wrong)])
+            for kind, (count, wrong) in [
+                ("known answers", appendix.differences(options.protocol)),
+                ("resumption", resumption.differences(options.resumption)),
+            ]:
+                for line in wrong:
+                    report.note(kind, kind, line)
+                report.counts.setdefault(kind, [count, len(wrong)])
         if not options.as_found:
             handshakes(options, world, peer, report)
         faults(options, world, peer, report)

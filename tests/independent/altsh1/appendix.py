@@ -2,10 +2,48 @@
 
 import re
 
-
+from . import resumption
 from .messages import PLAIN, REKEY
 from .schedule import Secrets, info, mac, sha256
 from .wire import alert_body, alert_frame
+
+
+# What the text of the part about resumption gives.
+RESUMPTION = {
+    "psk": bytes(range(32)).hex(),
+    "ticket_secret": bytes(range(0xA0, 0xC0)).hex(),
+    "key_name": b"key-0001".hex(),
+    "salt": bytes(range(0x40, 0x50)).hex(),
+    "server": "spiffe://example.org/server",
+    "realm": "",
+    "client": "spiffe://example.org/client",
+    "auth_time": 1700000000,
+    "not_after": 1700003600,
+    "peer_not_after": 1700086400,
+    "trust": sha256(b"trust").hex(),
+    "log_id": bytes(range(0x50, 0x60)).hex(),
+}
+
+# Rows, and what they are called in `resumption`.
+RESUMPTION_ROWS = {
+    "res": "res",
+    "ticket_key": "ticket_key",
+    "ticket_iv": "ticket_iv",
+    "k ‖ n": "k | n",
+    "ticket": "ticket",
+    "resumed early": "early",
+    "resumed binder_key": "binder_key",
+    "resumed binder": "binder",
+    "resumed ServerInit frame": "server_init",
+    "resumed TH1": "th1",
+    "resumed hs": "hs",
+    "resumed s_hs": "s_hs",
+    "resumed c_hs": "c_hs",
+    "resumed master": "master",
+    "resumed server mac over TH3": "server_mac",
+    "resumed res next": "res next",
+    "resumed key_data (REKEY)": "key_data",
+}
 
 
 def known(protocol):
@@ -50,6 +88,16 @@ def computed(table):
             f"alert_nonce of {name}": side.alert_nonce,
             f"finished_key of {name}": side.finished,
         }
+    given = RESUMPTION | {
+        "client_init": table["ClientInit frame"].hex(),
+        "server_init": table["ServerInit frame"].hex(),
+        "ss": table["ss"].hex(),
+        "master": secrets.master.hex(),
+        "th3": th3.hex(),
+        "th7": th7.hex(),
+    }
+    resumed = resumption.computed(given)
+    answers |= {row: resumed[name] for row, name in RESUMPTION_ROWS.items()}
     return answers
 
 

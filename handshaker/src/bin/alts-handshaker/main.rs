@@ -7,7 +7,7 @@ mod serve;
 
 use std::process::ExitCode;
 
-use alts_handshaker::cli::DevCaCommand;
+use alts_handshaker::cli::{DevCaCommand, TicketKeysCommand};
 use clap::{Parser, Subcommand};
 
 /// Identities and handshakes for ALTS connections.
@@ -23,6 +23,9 @@ enum Command {
     /// Make certificates for development, with an authority that production systems must never trust.
     #[command(subcommand, arg_required_else_help = true)]
     DevCa(DevCaCommand),
+    /// Keep the keys with which a server, or a fleet, lets clients resume.
+    #[command(subcommand, arg_required_else_help = true)]
+    TicketKeys(TicketKeysCommand),
     /// Serve gRPC's `HandshakerService` to callers on this machine.
     #[cfg(all(feature = "serve", unix))]
     Serve(Box<serve::Serve>),
@@ -34,6 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::DevCa(command) => command.run(),
+        Command::TicketKeys(command) => command.run(),
         #[cfg(all(feature = "serve", unix))]
         Command::Serve(serve) => serve.run(),
         #[cfg(all(feature = "serve", unix))]

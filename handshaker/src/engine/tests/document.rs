@@ -99,6 +99,12 @@ fn labels() {
     assert_eq!(label("alert_nonce"), protocol::LABEL_ALERT_IV);
     assert_eq!(label("finished_key"), protocol::LABEL_FINISHED);
     assert_eq!(label("log_id"), protocol::LABEL_LOG_ID);
+    assert_eq!(label("binder_secret"), protocol::LABEL_BINDER);
+    assert_eq!(label("binder_key"), protocol::LABEL_FINISHED);
+    assert_eq!(label("ticket_key"), protocol::LABEL_TICKET_KEY);
+    assert_eq!(label("ticket_iv"), protocol::LABEL_TICKET_IV);
+    assert_eq!(label("psk of a Ticket frame"), protocol::LABEL_RESUMPTION);
+    assert_eq!(label("psk of a ServerFinished"), protocol::LABEL_NEXT_RESUMPTION);
     let record = protocol::label_record;
     assert_eq!(label("key_data (REKEY)"), record(RecordProtocol::Aes128GcmRekey));
     assert_eq!(label("key_data (plain)"), record(RecordProtocol::Aes128Gcm));

@@ -2,6 +2,7 @@
 
 mod answers;
 mod offers;
+mod resumption;
 
 use std::sync::Arc;
 
@@ -9,12 +10,11 @@ use super::{honest, identity, step};
 use crate::alert::AlertCode;
 use crate::engine::alert::Alerts;
 use crate::engine::client_init::{ClientInit, OfferedShare};
-use crate::engine::extensions::Extensions;
-use crate::engine::finished::{
-    self, ClientParameters, Finished, Parameters, ServerParameters, encode_padding,
-};
+use crate::engine::extensions::{Extensions, Form};
+use crate::engine::finished::{self, ClientParameters, Finished, Parameters, ServerParameters};
 use crate::engine::frame::{self, Frame, Header};
 use crate::engine::key_share::KeyShare;
+use crate::engine::padding;
 use crate::engine::proof;
 use crate::engine::protocol::{FrameKind, Hash, Stage, Th0, Th4, Transcript};
 use crate::engine::schedule::{DirectionSecret, Secrets};
@@ -100,7 +100,7 @@ impl<P> Forgery<P> {
         (self.mac)(&mut mac);
         plaintext.extend_from_slice(&mac);
         (self.before_padding)(&mut plaintext);
-        encode_padding(&mut plaintext);
+        padding::encode(&mut plaintext);
         (self.plaintext)(&mut plaintext);
         let kind = match role {
             Role::Server => FrameKind::ServerFinished,
@@ -319,7 +319,7 @@ fn rpc(major: u32) -> RpcVersions {
 }
 
 /// Loads `extensions<u16>` that own nothing.
-fn extensions(encoded: &'static [u8]) -> Extensions<'static> {
+fn extensions<R: Form<'static>>(encoded: &'static [u8]) -> Extensions<'static, R> {
     let mut reader = crate::engine::codec::Reader::new("it", encoded);
     Extensions::load(&mut reader).unwrap()
 }
@@ -327,4 +327,6 @@ fn extensions(encoded: &'static [u8]) -> Extensions<'static> {
 const PLAIN: &[u8] = &[0, 4, 0x7f, 0x01, 0, 0];
 const CRITICAL: &[u8] = &[0, 4, 0xff, 0x01, 0, 0];
 const CLOSE_NOTIFY: &[u8] = &[0, 4, 0, 1, 0, 0];
+const RESUMPTION: &[u8] = &[0, 4, 0, 0x10, 0, 0];
+const CRITICAL_RESUMPTION: &[u8] = &[0, 4, 0x80, 0x10, 0, 0];
 const CRITICAL_CLOSE_NOTIFY: &[u8] = &[0, 4, 0x80, 1, 0, 0];

@@ -20,20 +20,20 @@ pub(super) enum Sharing {
 }
 
 /// A file as it was when it was read. Any file may have a private key in it, so all are wiped.
-pub(super) struct FileContents {
-    pub(super) bytes: Zeroizing<Vec<u8>>,
+pub(crate) struct FileContents {
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
     /// The permission bits, where there are any.
     mode: Option<u32>,
 }
 
 impl FileContents {
     /// Reads a file, links followed. The permissions are those of the very file that is read.
-    pub(super) fn read(path: &Path) -> Result<Self, IdentityError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, IdentityError> {
         read(path).map_err(|fault| fault.in_file(path))
     }
 
     /// The permission bits, 0 where there are none.
-    pub(super) fn mode(&self) -> u32 {
+    pub(crate) fn mode(&self) -> u32 {
         self.mode.unwrap_or(0)
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::Rule;
+use alts::handshaker::resumption::TicketCache;
 use alts::plain::{ListenAddress, PlainStream, TargetAddress};
 use alts::relay::RelayEnd;
 use alts::{AltsStream, Connector};
@@ -37,6 +38,10 @@ pub(crate) struct Client {
     #[arg(long, value_name = "RULE", help_heading = "Who the server is")]
     deny: Vec<Rule>,
 
+    /// Keep the tickets that the server gives, in memory, and resume with them: each next connection takes no signatures.
+    #[arg(long, help_heading = "Resumption")]
+    resume: bool,
+
     #[command(flatten)]
     identity: IdentityArguments,
     #[command(flatten)]
@@ -61,11 +66,15 @@ impl Client {
         }
         let policy = AllowedPeer::policy(&self.server, &self.deny);
         let files = self.identity.load()?;
-        let Self { listen, target, serving, .. } = self;
-        serving.run(&listen, Some(files.clone()), |common, settings| {
+        let Self { listen, target, resume, serving, .. } = self;
+        serving.run(&listen, Some(files.clone()), |common, mut settings| {
             super::log_identity(&files);
-            let handshaker = LocalHandshaker::builder(files).server_policy(policy).build();
-            let connector = Connector::with_settings(handshaker, settings);
+            let mut handshaker = LocalHandshaker::builder(files).server_policy(policy);
+            if resume {
+                handshaker = handshaker.ticket_cache(TicketCache::new());
+                settings.handshake.target_name = Some(target.to_string());
+            }
+            let connector = Connector::with_settings(handshaker.build(), settings);
             Serving(Arc::new(Shared { common, connector, target }))
         })
     }

@@ -1,12 +1,14 @@
 //! `alts tunnel server`.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::Rule;
+use alts::handshaker::resumption::TicketKeys;
 use alts::plain::{ListenAddress, PlainStream, TargetAddress};
 use alts::relay::RelayEnd;
 use alts::{Acceptor, AltsStream};
@@ -46,6 +48,11 @@ pub(crate) struct Server {
     #[arg(long, conflicts_with = "allow", help_heading = "Who may connect")]
     allow_all: bool,
 
+    /// Let clients that come again resume, without signatures, with ticket keys from this file, which `alts ticket-keys rotate`
+    /// writes. Whoever reads it can pose as any client that may connect.
+    #[arg(long, value_name = "FILE", help_heading = "Resumption")]
+    ticket_keys: Option<PathBuf>,
+
     #[command(flatten)]
     identity: IdentityArguments,
     #[command(flatten)]
@@ -79,11 +86,15 @@ impl Server {
             AllowedPeer::policy(&self.allow, &self.deny)
         };
         let files = self.identity.load()?;
+        let ticket_keys = self.ticket_keys.map(TicketKeys::watch).transpose()?;
         let Self { listen, target, proxy_protocol, serving, .. } = self;
         serving.run(&listen, Some(files.clone()), |common, settings| {
             super::log_identity(&files);
-            let handshaker = LocalHandshaker::builder(files).client_policy(policy).build();
-            let acceptor = Acceptor::with_settings(handshaker, settings);
+            let mut handshaker = LocalHandshaker::builder(files).client_policy(policy);
+            if let Some(keys) = ticket_keys {
+                handshaker = handshaker.ticket_keys(keys);
+            }
+            let acceptor = Acceptor::with_settings(handshaker.build(), settings);
             Serving(Arc::new(Shared { common, acceptor, target, proxy_protocol }))
         })
     }

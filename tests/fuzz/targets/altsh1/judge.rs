@@ -21,6 +21,7 @@ pub(crate) fn header(bytes: [u8; 8], due: &[u32]) -> Result<usize, u16> {
     }
     let most = match word {
         kind::CLIENT_INIT => 4_096,
+        kind::TICKET => 1_560,
         kind::SEALED_ALERT => 147,
         kind::ALERT => 131,
         _ => 32_768,

@@ -9,7 +9,7 @@ use alts::handshaker::Role;
 
 pub(crate) type Hash = [u8; 32];
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> Hash {
+pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> Hash {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), &parts.concat());
     tag.as_ref().try_into().unwrap()
 }
@@ -19,7 +19,7 @@ pub(crate) fn hash(bytes: &[u8]) -> Hash {
 }
 
 /// `EL` of section 8.
-fn expand(secret: &Hash, label: &str, context: &[u8], len: usize) -> Vec<u8> {
+pub(crate) fn expand(secret: &Hash, label: &str, context: &[u8], len: usize) -> Vec<u8> {
     let label = [b"altsh1 ", label.as_bytes()].concat();
     let lengths = [(len as u16).to_be_bytes().to_vec(), vec![label.len() as u8]].concat();
     let info = [&lengths[..], &label, &[context.len() as u8], context].concat();

@@ -1,8 +1,8 @@
 //! The server's answer and both Finished messages with faults.
 
 use super::{
-    CLOSE_NOTIFY, CRITICAL, CRITICAL_CLOSE_NOTIFY, Forgery, ForgingClient, ForgingServer, PLAIN,
-    extensions, frame_of, rpc,
+    CLOSE_NOTIFY, CRITICAL, CRITICAL_CLOSE_NOTIFY, CRITICAL_RESUMPTION, Forgery, ForgingClient,
+    ForgingServer, PLAIN, RESUMPTION, extensions, frame_of, rpc,
 };
 use crate::alert::AlertCode;
 use crate::engine::client_init::ClientInit;
@@ -32,6 +32,10 @@ fn server_inits_that_are_refused() {
     assert_eq!(refused(|init| init.suite = 0x11), AlertCode::IllegalParameter);
     let offered = |init: &mut ServerInit<'_>| init.extensions = extensions(CLOSE_NOTIFY);
     assert_eq!(refused(offered), AlertCode::IllegalParameter);
+    let accepted = |init: &mut ServerInit<'_>| init.extensions = extensions(RESUMPTION);
+    assert_eq!(refused(accepted), AlertCode::IllegalParameter);
+    let twin = |init: &mut ServerInit<'_>| init.extensions = extensions(CRITICAL_RESUMPTION);
+    assert_eq!(refused(twin), AlertCode::UnsupportedExtension);
     let unknown = |init: &mut ServerInit<'_>| init.extensions = extensions(PLAIN);
     assert_eq!(refused(unknown), AlertCode::IllegalParameter);
     let critical = |init: &mut ServerInit<'_>| init.extensions = extensions(CRITICAL);
@@ -43,6 +47,11 @@ fn server_inits_that_are_refused() {
     assert_eq!(malformed(|body| body.push(0)), AlertCode::DecodeError);
     assert_eq!(malformed(Vec::clear), AlertCode::DecodeError);
     assert_eq!(malformed(|body| body.truncate(50)), AlertCode::DecodeError);
+    let not_empty = |body: &mut Vec<u8>| {
+        body.truncate(body.len() - 2);
+        body.extend([0, 5, 0, 0x10, 0, 1, 0]);
+    };
+    assert_eq!(malformed(not_empty), AlertCode::DecodeError);
 }
 
 #[test]
@@ -77,6 +86,7 @@ fn choices_that_were_not_offered() {
     assert_eq!(refused(|it| it.app_protocol = "h2"), illegal);
     assert_eq!(refused(|it| it.signature_schemes.push(0x0403)), illegal);
     assert_eq!(refused(|it| it.extensions = extensions(CLOSE_NOTIFY)), illegal);
+    assert_eq!(refused(|it| it.extensions = extensions(RESUMPTION)), illegal);
     assert_eq!(refused(|it| it.extensions = extensions(PLAIN)), illegal);
     let unsupported = AlertCode::UnsupportedExtension;
     assert_eq!(refused(|it| it.extensions = extensions(CRITICAL)), unsupported);
@@ -252,6 +262,7 @@ fn client_finished_with_faults() {
     };
     let illegal = AlertCode::IllegalParameter;
     assert_eq!(refused(|it| it.extensions = extensions(CLOSE_NOTIFY)), illegal);
+    assert_eq!(refused(|it| it.extensions = extensions(RESUMPTION)), illegal);
     assert_eq!(refused(|it| it.extensions = extensions(PLAIN)), illegal);
     let critical = |it: &mut ClientParameters<'static>| it.extensions = extensions(CRITICAL);
     assert_eq!(refused(critical), AlertCode::UnsupportedExtension);

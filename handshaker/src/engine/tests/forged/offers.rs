@@ -1,10 +1,12 @@
 //! `ClientInit` with faults.
 
 use super::{
-    CRITICAL, CRITICAL_CLOSE_NOTIFY, ForgingServer, PLAIN, extensions, frame_of, offer, rpc, told,
+    CRITICAL, CRITICAL_CLOSE_NOTIFY, CRITICAL_RESUMPTION, ForgingServer, PLAIN, extensions,
+    frame_of, offer, rpc, told,
 };
 use crate::alert::AlertCode;
 use crate::engine::client_init::{ClientInit, OfferedShare};
+use crate::engine::codec::{put_u16, vector8, vector16};
 use crate::engine::frame::{self, Header};
 use crate::engine::key_share::Suite;
 use crate::engine::protocol::FrameKind;
@@ -107,6 +109,45 @@ fn offers_with_nothing_for_us() {
     let unsupported = Err(AlertCode::UnsupportedExtension);
     assert_eq!(offered(|init| init.extensions = extensions(CRITICAL)), unsupported);
     assert_eq!(offered(|init| init.extensions = extensions(CRITICAL_CLOSE_NOTIFY)), unsupported);
+    assert_eq!(offered(|init| init.extensions = extensions(CRITICAL_RESUMPTION)), unsupported);
+}
+
+/// What is wrong with resumption is told whether or not this side resumes, in the order in which it is read.
+#[test]
+fn resumption_that_is_malformed() {
+    fn with(data: &[u8]) -> Result<(), AlertCode> {
+        let share = SystemEphemerals.key_share(Suite::X25519).unwrap();
+        let mut body = frame_of(&offer(|_| {}, share.public())).body().to_vec();
+        body.truncate(body.len() - 2);
+        vector16(&mut body, |out| {
+            put_u16(out, 0x10);
+            vector16(out, |out| out.extend_from_slice(data));
+        });
+        let mut out = Vec::new();
+        frame::write(&mut out, FrameKind::ClientInit, |out| out.extend_from_slice(&body));
+        judged(&out)
+    }
+    let ticket = |length: usize, binder: usize| {
+        let mut data = vec![1];
+        vector16(&mut data, |out| out.resize(3 + length, 5));
+        vector8(&mut data, |out| out.resize(out.len() + binder, 6));
+        data
+    };
+    let malformed = Err(AlertCode::DecodeError);
+    assert_eq!(with(&[1, 0, 0, 0]), Ok(()));
+    assert_eq!(
+        with(&ticket(1_024, 32)),
+        Ok(()),
+        "nothing of it is known, so it is refused silently"
+    );
+    assert_eq!(with(&ticket(1_025, 32)), malformed);
+    assert_eq!(with(&ticket(20, 31)), malformed);
+    assert_eq!(with(&ticket(20, 0)), malformed);
+    assert_eq!(with(&ticket(0, 32)), malformed);
+    assert_eq!(with(&[]), malformed);
+    assert_eq!(with(&[1, 0, 0, 0, 0]), malformed);
+    assert_eq!(with(&[0, 0, 0, 0]), Err(AlertCode::IllegalParameter));
+    assert_eq!(with(&[3, 0, 0, 0]), Err(AlertCode::IllegalParameter));
 }
 
 #[test]
