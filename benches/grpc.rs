@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Server and client are processes of their own, each with one thread, and report their processor time (getrusage). Peers take turns
-//! within a round, and the targets compare within one round, so that what the machine does besides falls out. See `Part` for what is
-//! measured.
+//! within a round, and the targets compare within one round, so that what the machine does besides falls out. Each round of calls starts
+//! its processes anew: two processes of one program differ by up to a fifth. See `Part` for what is measured.
 
 #[path = "grpc/bulk.rs"]
 mod bulk;

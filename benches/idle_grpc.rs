@@ -5,7 +5,7 @@
 //! cargo bench -p alts-benches --features grpc --bench idle_grpc
 //! cargo bench -p alts-benches --features grpc --bench idle_grpc -- --quick            # 500 connections
 //! cargo bench -p alts-benches --features grpc --bench idle_grpc -- --connections N
-//! cargo bench -p alts-benches --features grpc --bench idle_grpc -- --scale 1000,10000,100000
+//! cargo bench -p alts-benches --features grpc --bench idle_grpc -- --scale 1000,10000,100000 own-alts,hyper-alts
 //! ```
 //!
 //! Each row is measured in a process of its own, and the clients of each row live in another, so that a row sees nothing but
@@ -13,7 +13,8 @@
 //! of 8,000 connections; then what one quiet bidirectional stream adds to each, with messages encoded by `SmallBufferCodec`, and what
 //! another adds with tonic's own codec. Of grpcio's server, whose allocator does not count, there is the resident memory only.
 //!
-//! `--scale` measures the server on alts' HTTP/2 over plain TCP with as many connections as it says, one number after the other.
+//! `--scale` measures the servers of some rows, by default alts' HTTP/2 over plain TCP, with as many connections as it says, one number
+//! after the other; all clients are on alts' HTTP/2 then.
 
 #[path = "idle_grpc/bare.rs"]
 mod bare;
@@ -21,6 +22,8 @@ mod bare;
 mod client;
 #[path = "idle_grpc/clients.rs"]
 mod clients;
+#[path = "idle_grpc/crowd.rs"]
+mod crowd;
 #[path = "../examples/grpc/echo.rs"]
 mod echo;
 #[path = "idle_grpc/figures.rs"]
@@ -34,7 +37,7 @@ mod server;
 #[path = "idle_grpc/service.rs"]
 mod service;
 
-use std::io::Read;
+use std::io::BufRead;
 use std::path::Path;
 
 use alts_benches::child::Child;
@@ -64,13 +67,19 @@ fn main() {
             let address = address.parse().expect("an address");
             clients::run(Row::called(row), Path::new(directory), address);
         }
+        ["--crowd", row, directory, address] => {
+            let address = address.parse().expect("an address");
+            crowd::run(Row::called(row), Path::new(directory), address);
+        }
         ["--echo"] => client::serve(),
         // Cargo says `--bench`.
-        ["--scale", sizes, ..] => {
+        ["--scale", sizes, ref rest @ ..] => {
             let sizes = sizes.split(',').map(|size| size.parse().expect("a number"));
+            let sizes: Vec<usize> = sizes.collect();
+            let rows = rest.first().filter(|word| !word.starts_with("--")).unwrap_or(&"own-tcp");
             with_identities(|directory| {
-                let row = Row::called("own-tcp");
-                scale::compare(row, &sizes.collect::<Vec<_>>(), directory)
+                let rows = rows.split(',').map(Row::called);
+                rows.flat_map(|row| scale::compare(row, &sizes, directory)).collect()
             });
         }
         ["--connections", connections, ..] => {
@@ -164,7 +173,7 @@ fn compare(wanted: usize, directory: &Path) -> Vec<Verdict> {
 }
 
 fn print(name: &str, figures: &Figures) {
-    let Figures { heap, resident, small, default, buffers } = figures;
+    let Figures { heap, resident, small, default, buffers, .. } = figures;
     let [heap, resident, small, default, buffers] =
         [heap, resident, small, default, buffers].map(|figure| column(*figure));
     println!("{name:<32}{heap:>11}{resident:>9}{small:>14}{default:>15}{buffers:>13}");
@@ -179,7 +188,7 @@ fn start(row: Row, directory: &Path, host: &str, connections: usize, streams: bo
 
 fn measure(row: Row, directory: &Path, host: &str, connections: usize, streams: bool) {
     let host = host.parse().expect("an address");
-    let kept = match row.end {
+    let mut kept = match row.end {
         End::Server => {
             let (figures, clients, runtime) =
                 server::measure(row, directory, host, connections, streams);
@@ -191,16 +200,19 @@ fn measure(row: Row, directory: &Path, host: &str, connections: usize, streams: 
             None
         }
     };
-    // Until the other process has no more use for it.
-    let _ = std::io::stdin().read(&mut [0]);
-    drop(kept);
+    // Orders to the clients, until the other process has no more use for them.
+    for order in std::io::stdin().lock().lines() {
+        let (Some((clients, _)), Ok(order)) = (&mut kept, order) else { return };
+        clients.tell(&order);
+        println!("{}", clients.line());
+    }
 }
 
 /// Of the whole process, since its allocator does not count.
 fn grpcio(directory: &Path, connections: usize) -> Option<Figures> {
     let mut server = grpcio::start(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
     let address = server.line().parse().expect("an address");
-    let mut clients = server::start_clients(Row::called("hyper-tcp"), directory, address);
+    let mut clients = server::start_clients(Row::called("hyper-tcp"), directory, address, false);
     let mut tell = |count: usize| {
         clients.ask(&count.to_string());
         at_rest(|| resident(Some(server.id())))
@@ -208,5 +220,6 @@ fn grpcio(directory: &Path, connections: usize) -> Option<Figures> {
     let before = tell(server::WARM_UP);
     let resident = (tell(connections) - before) as f64 / connections as f64;
     let none = f64::NAN;
-    Some(Figures { heap: none, resident, small: none, default: none, buffers: none })
+    let seconds = none;
+    Some(Figures { heap: none, resident, small: none, default: none, buffers: none, seconds })
 }

@@ -31,14 +31,16 @@ enum Stack {
     Framed,
     CopyBidirectional,
     Http,
+    OwnHttp,
 }
 
-const STACKS: [(Stack, &str, &str); 5] = [
+const STACKS: [(Stack, &str, &str); 6] = [
     (Stack::Loop, "loop", "a loop of read_on_ready"),
     (Stack::OwnFramed, "own", "ready::Framed"),
     (Stack::Framed, "framed", "tokio_util's Framed"),
     (Stack::CopyBidirectional, "copy", "tokio's copy_bidirectional, with the other socket"),
     (Stack::Http, "http", "hyper's HTTP/1.1, as under axum"),
+    (Stack::OwnHttp, "own-http", "alts::http1, which is hyper's between two rests"),
 ];
 
 impl Stack {

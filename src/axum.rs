@@ -18,8 +18,8 @@
 //! # }
 //! ```
 //!
-//! `axum::serve` is hyper's HTTP/1.1, which holds 18 KB for each idle connection. [`http2::server`](crate::http2::server) (feature
-//! `http2`) serves the same router over HTTP/2, and holds nothing.
+//! `axum::serve` is hyper's HTTP/1.1, which holds 18 KB for each idle connection. [`http1`](crate::http1) (feature `http1`) serves the same
+//! router and holds nothing between two requests; so does [`http2::server`](crate::http2::server) (feature `http2`) over HTTP/2.
 
 use std::future::pending;
 use std::io;
@@ -57,6 +57,21 @@ impl Caller {
     /// The caller's address. `None` over a Unix socket.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote_addr
+    }
+}
+
+/// For requests that [`http1`](crate::http1) or a loop of one's own serves: `extensions.insert(ConnectInfo(Caller::from(stream)))`.
+impl From<&AltsStream<tokio::net::TcpStream>> for Caller {
+    fn from(stream: &AltsStream<tokio::net::TcpStream>) -> Self {
+        let remote_addr = stream.get_ref().peer_addr().ok();
+        Self { terms: Arc::clone(stream.terms()), remote_addr }
+    }
+}
+
+#[cfg(unix)]
+impl From<&AltsStream<tokio::net::UnixStream>> for Caller {
+    fn from(stream: &AltsStream<tokio::net::UnixStream>) -> Self {
+        Self { terms: Arc::clone(stream.terms()), remote_addr: None }
     }
 }
 

@@ -74,6 +74,7 @@
 //! | `mio` | on-ready reads for mio's sockets; streams over them, and over any non-blocking socket of `std::io`, work without it |
 //! | `tonic` | gRPC |
 //! | `http2` | HTTP/2 on on-ready reads, for tower's services |
+//! | `http1` | HTTP/1.1 on hyper, without buffers between requests |
 //! | `axum` | secured connections for `axum::serve`, and who calls |
 //! | `codec` | messages by the codecs of tokio-util: `ready::Framed` |
 //! | `yamux` | many streams in one connection |
@@ -95,6 +96,8 @@ pub mod connect;
 mod error;
 #[cfg(doc)]
 pub mod guide;
+#[cfg(feature = "http1")]
+pub mod http1;
 #[cfg(feature = "http2")]
 pub mod http2;
 pub mod observer;

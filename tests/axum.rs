@@ -92,3 +92,32 @@ async fn handlers_know_who_calls_over_unix_sockets() {
     let mut stream = connector.connect(UnixStream::connect(&path).await.unwrap()).await.unwrap();
     assert_eq!(ask(&mut stream).await, format!("{CLIENT} from a Unix socket"));
 }
+
+#[cfg(feature = "http1")]
+#[tokio::test]
+async fn handlers_know_who_calls_over_connections_that_rest() {
+    let parties = Parties::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut incoming = parties.acceptor(Settings::default()).incoming(listener);
+    let server = alts::http1::Server::new();
+    let serving = server.clone();
+    tokio::spawn(async move {
+        while let Some(stream) = incoming.next().await {
+            let describe = |stream: &alts::AltsStream<TcpStream>,
+                            extensions: &mut http::Extensions| {
+                extensions.insert(ConnectInfo(Caller::from(stream)));
+            };
+            tokio::spawn(serving.connection(stream, router(), describe));
+        }
+    });
+    let socket = TcpStream::connect(address).await.unwrap();
+    let from = socket.local_addr().unwrap();
+    let mut stream = parties.connector(Settings::default()).connect(socket).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(ask(&mut stream).await, format!("{CLIENT} from {from}"));
+    }
+    drop(stream);
+    server.drained().await;
+    assert_eq!(server.stats().requests, 3);
+}

@@ -71,19 +71,15 @@ fn server(outcome: &Outcome) -> f64 {
 
 pub(crate) fn compare(lab: Lab<'_>) -> Vec<Verdict> {
     let start = |(server, client)| Pair::start(lab, server, client, Transport::Tcp, Cores::one());
-    let mut pairs = PAIRS.map(start);
     // By work and pair.
     let mut outcomes = vec![vec![Vec::new(); PAIRS.len()]; WORK.len()];
-    for round in 0..=lab.rounds {
+    for round in 0..lab.rounds {
+        let mut pairs = PAIRS.map(start);
         for (work, (_, order, many, few)) in WORK.iter().enumerate() {
-            // The first round warms up.
-            let count = if lab.quick || round == 0 { *few } else { *many };
             for at in 0..PAIRS.len() {
                 let pair = (at + round) % PAIRS.len();
-                let outcome = pairs[pair].measure(order, count);
-                if round > 0 {
-                    outcomes[work][pair].push(outcome);
-                }
+                let count = if lab.quick { *few } else { *many };
+                outcomes[work][pair].push(pairs[pair].measure_warm(order, *few, count));
             }
         }
     }

@@ -52,7 +52,6 @@ const SERVERS: [&str; 4] = ["hyper", "alts", "handler", "canned"];
 const MESSAGE: usize = 1_024;
 
 pub(crate) fn compare(lab: Lab<'_>) {
-    let mut pairs = SERVERS.map(|name| start(lab, name));
     println!(
         "\nthe server alone under hyper's client, and what is left of it without HTTP/2, median of {} rounds on one core",
         lab.rounds
@@ -61,15 +60,12 @@ pub(crate) fn compare(lab: Lab<'_>) {
     for (in_flight, many, few) in [(32, 20_000, 4_000), (1, 10_000, 2_000)] {
         let order = format!("unary {MESSAGE} {in_flight}");
         let mut outcomes = SERVERS.map(|_| Vec::<Outcome>::new());
-        for round in 0..=lab.rounds {
-            // The first round warms up.
-            let count = if lab.quick || round == 0 { few } else { many };
+        for round in 0..lab.rounds {
+            let mut pairs = SERVERS.map(|name| start(lab, name));
             for at in 0..SERVERS.len() {
                 let at = (at + round) % SERVERS.len();
-                let outcome = pairs[at].measure(&order, count);
-                if round > 0 {
-                    outcomes[at].push(outcome);
-                }
+                let count = if lab.quick { few } else { many };
+                outcomes[at].push(pairs[at].measure_warm(&order, few, count));
             }
         }
         for (at, server) in SERVERS.iter().enumerate() {

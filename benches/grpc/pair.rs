@@ -139,6 +139,12 @@ impl Pair {
         Outcome { server: each(after - before), client: each(client), wall: each(wall) }
     }
 
+    /// As [`measure`](Self::measure), after `few` times that are not counted.
+    pub(crate) fn measure_warm(&mut self, order: &str, few: u32, count: u32) -> Outcome {
+        self.measure(order, few);
+        self.measure(order, count)
+    }
+
     /// Has the client measure.
     pub(crate) fn ask(&mut self, order: &str) -> Vec<f64> {
         self.client.ask(order)

@@ -103,5 +103,6 @@ where
         small: each(small - empty, all),
         default: each(default - small, all),
         buffers,
+        seconds: f64::NAN,
     }
 }

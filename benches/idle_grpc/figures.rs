@@ -17,22 +17,24 @@ pub(crate) struct Figures {
     pub(crate) default: f64,
     /// Buffers of all connections that are out of the pool; not a number where there is none.
     pub(crate) buffers: f64,
+    /// How long it took to make the connections, with a call on each. Not a number where nobody asks.
+    pub(crate) seconds: f64,
 }
 
 impl Figures {
     /// On a line that another process reads.
     pub(crate) fn report(&self) {
-        let Self { heap, resident, small, default, buffers } = self;
-        println!("{heap} {resident} {small} {default} {buffers}");
+        let Self { heap, resident, small, default, buffers, seconds } = self;
+        println!("{heap} {resident} {small} {default} {buffers} {seconds}");
     }
 
     pub(crate) fn from_report(report: &str) -> Self {
         let numbers: Vec<f64> =
             report.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let [heap, resident, small, default, buffers] = numbers[..] else {
+        let [heap, resident, small, default, buffers, seconds] = numbers[..] else {
             panic!("no report: {report}")
         };
-        Self { heap, resident, small, default, buffers }
+        Self { heap, resident, small, default, buffers, seconds }
     }
 }
 

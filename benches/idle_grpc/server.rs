@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alts::connect::Settings;
 use alts::http2::server::Described;
@@ -31,8 +31,8 @@ use crate::service::routes;
 /// Connections that are there before counting begins, so that what only the first ones cost is not counted.
 pub(crate) const WARM_UP: usize = 64;
 
-/// Serves, has clients call, and counts what is left. Without `streams` there are only connections. They are there as long as clients and
-/// runtime are.
+/// Serves, has clients call, and counts what is left. Without `streams` there are only connections, as many as a process can have. They are
+/// there as long as clients and runtime are.
 pub(crate) fn measure(
     row: Row,
     directory: &Path,
@@ -47,14 +47,14 @@ pub(crate) fn measure(
     let pool = BufferPool::new();
     runtime.spawn(serve(row, Pem::read(directory, "server"), listener, pool.clone()));
 
-    let mut clients = start_clients(row, directory, address);
-    let mut tell = |order: &str| {
-        clients.ask(order);
-        at_rest(live_heap)
-    };
-    let heap = tell(&WARM_UP.to_string());
+    let mut clients = start_clients(row, directory, address, !streams);
+    clients.ask(&WARM_UP.to_string());
+    let heap = at_rest(live_heap);
     let rss = resident(None);
-    let idle = tell(&connections.to_string());
+    let begun = Instant::now();
+    clients.ask(&connections.to_string());
+    let seconds = begun.elapsed().as_secs_f64();
+    let idle = at_rest(live_heap);
     let idle_rss = resident(None);
     let pooled = row.http2 != Http2::Hyper || row.transport == Transport::Alts;
     let buffers = if pooled { pool.stats().in_use_buffers as f64 } else { f64::NAN };
@@ -62,19 +62,22 @@ pub(crate) fn measure(
     if streams && row.http2 != Http2::None {
         // Those of the connections that were there before counting, too.
         let each = |bytes: isize| bytes as f64 / (connections + WARM_UP) as f64;
-        let with_small = tell("small");
+        clients.ask("small");
+        let with_small = at_rest(live_heap);
         small = each(with_small - idle);
-        default = each(tell("default") - with_small);
+        clients.ask("default");
+        default = each(at_rest(live_heap) - with_small);
     }
     let each = |bytes: isize| bytes as f64 / connections as f64;
     let (heap, resident) = (each(idle - heap), each(idle_rss - rss));
-    (Figures { heap, resident, small, default, buffers }, clients, runtime)
+    (Figures { heap, resident, small, default, buffers, seconds }, clients, runtime)
 }
 
 /// The process that keeps the other ends.
-pub(crate) fn start_clients(row: Row, directory: &Path, address: SocketAddr) -> Child {
+pub(crate) fn start_clients(row: Row, directory: &Path, address: SocketAddr, crowd: bool) -> Child {
     let directory = directory.to_str().expect("a path in UTF-8");
-    Child::of_this_program(&["--clients", row.argument, directory, &address.to_string()])
+    let role = if crowd { "--crowd" } else { "--clients" };
+    Child::of_this_program(&[role, row.argument, directory, &address.to_string()])
 }
 
 async fn serve(row: Row, pem: Pem, listener: TcpListener, pool: BufferPool) {

@@ -22,7 +22,7 @@ pub(crate) fn run(stack: Stack, directory: &Path, address: SocketAddr) {
     let mut request = match stack {
         Stack::Loop | Stack::CopyBidirectional => Vec::new(),
         Stack::Framed | Stack::OwnFramed => (MESSAGE as u32).to_be_bytes().to_vec(),
-        Stack::Http => {
+        Stack::Http | Stack::OwnHttp => {
             format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {MESSAGE}\r\n\r\n")
                 .into()
         }

@@ -4,6 +4,8 @@ use std::alloc::System;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use alts::AltsStream;
 use alts::connect::Settings;
@@ -15,7 +17,7 @@ use alts_benches::identity::Pem;
 use alts_benches::memory::{at_rest, live_heap};
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -47,6 +49,7 @@ pub(crate) fn measure(stack: Stack, directory: &Path, connections: usize) -> isi
     runtime.spawn(async move {
         let pool = acceptor.settings().pool.clone();
         let mut incoming = acceptor.incoming(listener);
+        let own_http = alts::http1::Server::new();
         while let Some(stream) = incoming.next().await {
             match stack {
                 Stack::Loop => drop(tokio::spawn(on_ready(stream, pool.clone()))),
@@ -54,6 +57,7 @@ pub(crate) fn measure(stack: Stack, directory: &Path, connections: usize) -> isi
                 Stack::Framed => drop(tokio::spawn(framed(stream))),
                 Stack::CopyBidirectional => drop(tokio::spawn(relay(stream, target_address))),
                 Stack::Http => drop(tokio::spawn(http(stream))),
+                Stack::OwnHttp => drop(tokio::spawn(own_http.connection(stream, Echo, |_, _| {}))),
             }
         }
     });
@@ -120,4 +124,25 @@ fn http(stream: Stream) -> impl Future<Output = hyper::Result<()>> + Send {
         Ok::<_, Infallible>(Response::new(Full::new(content)))
     });
     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), echo)
+}
+
+/// The same for tower.
+#[derive(Clone, Copy)]
+struct Echo;
+
+impl tower_service::Service<Request<alts::http1::Body>> for Echo {
+    type Response = Response<Full<Bytes>>;
+    type Error = alts::http1::BodyError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<alts::http1::Body>) -> Self::Future {
+        Box::pin(async {
+            let content = request.into_body().collect().await?.to_bytes();
+            Ok(Response::new(Full::new(content)))
+        })
+    }
 }

@@ -59,6 +59,17 @@ impl Pair {
         }
     }
 
+    /// Microseconds of an echo through a quiet connection: median and 99th percentile.
+    pub(crate) fn ping(&mut self) -> Result<[f64; 2], Error> {
+        self.clients.tell("ping")?;
+        let report = self.clients.hear()?;
+        let mut figures = report.split(' ').skip(1).map_while(|figure| figure.parse().ok());
+        match (figures.next(), figures.next()) {
+            (Some(median), Some(worst)) => Ok([median, worst]),
+            _ => Err(format!("no report: {report}").into()),
+        }
+    }
+
     /// What server and clients hold.
     pub(crate) fn held(&mut self) -> Result<(Held, Held), Error> {
         Ok((self.server.held()?, self.clients.held()?))

@@ -3,6 +3,7 @@
 use std::io::{BufRead, stdin};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::Policy;
@@ -21,6 +22,10 @@ use super::identity_arguments::own_name;
 const AT_A_TIME: usize = 8;
 /// How often it is said how far it is.
 const PROGRESS: usize = 200;
+/// Echoes through quiet connections that are timed.
+const PINGS: usize = 100;
+/// Their bytes.
+const PING: usize = 64;
 
 /// Obeys until standard input ends.
 pub(crate) fn hold(arguments: Hold) -> Result<(), Error> {
@@ -46,6 +51,10 @@ pub(crate) fn hold(arguments: Hold) -> Result<(), Error> {
                     Ok(()) => println!("done {}", held.len()),
                     Err(error) => println!("stopped {} {error}", held.len()),
                 }
+            }
+            None if order == "ping" => {
+                let [median, worst] = runtime.block_on(ping(&mut held))?;
+                println!("pinged {median} {worst}");
             }
             None if order == "measure" => println!("{}", Held::at_rest(|| held.len())?),
             _ => return Err(format!("no order: {order}").into()),
@@ -89,14 +98,35 @@ impl Dialler {
         tcp.set_zero_linger()?;
         let mut stream = self.connector.connect(tcp).await?;
         if self.echo > 0 {
-            let message = vec![0x5A; self.echo];
-            let mut back = vec![0; self.echo];
-            stream.write_all(&message).await?;
-            stream.read_exact(&mut back).await?;
-            if message != back {
-                return Err(std::io::Error::other("the echo differs").into());
-            }
+            echo(&mut stream, self.echo).await?;
         }
         Ok(stream)
+    }
+}
+
+async fn echo(stream: &mut AltsStream<TcpStream>, bytes: usize) -> std::io::Result<()> {
+    let message = vec![0x5A; bytes];
+    let mut back = vec![0; bytes];
+    stream.write_all(&message).await?;
+    stream.read_exact(&mut back).await?;
+    if message != back {
+        return Err(std::io::Error::other("the echo differs"));
+    }
+    Ok(())
+}
+
+/// Microseconds of an echo through a connection that has been quiet, one at a time: median and 99th percentile.
+async fn ping(held: &mut [AltsStream<TcpStream>]) -> Result<[f64; 2], Error> {
+    let apart = held.len().div_ceil(PINGS).max(1);
+    let mut took = Vec::with_capacity(PINGS);
+    for stream in held.iter_mut().step_by(apart) {
+        let begun = Instant::now();
+        echo(stream, PING).await?;
+        took.push(begun.elapsed().as_secs_f64() * 1e6);
+    }
+    took.sort_by(f64::total_cmp);
+    match took.get(took.len() * 99 / 100) {
+        Some(&worst) => Ok([took[took.len() / 2], worst]),
+        None => Err("there is no connection".into()),
     }
 }

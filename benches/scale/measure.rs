@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::thread;
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -29,6 +30,10 @@ pub(crate) struct Row {
     pub(crate) server: Share,
     pub(crate) client: Share,
     pub(crate) kernel: KernelGrowth,
+    /// Connections that were made in a second, all processes together.
+    pub(crate) made: f64,
+    /// Microseconds of an echo through a quiet connection, median and 99th percentile, those of the middle pair.
+    pub(crate) ping: [f64; 2],
 }
 
 /// One end's part of it.
@@ -57,7 +62,9 @@ pub(crate) fn measure(
     let (server_before, client_before) = held(&mut pairs)?;
     let kernel_before = Kernel::at_rest()?;
 
+    let begun = Instant::now();
     let stopped = connect(&mut pairs, &shares, connections)?;
+    let seconds = begun.elapsed().as_secs_f64();
 
     let (server, client) = held(&mut pairs)?;
     let opened = server.connections - server_before.connections;
@@ -65,12 +72,15 @@ pub(crate) fn measure(
         let why = stopped.unwrap_or_else(|| "a connection was lost".to_owned());
         return Err(format!("{opened} of {connections} connections: {why}").into());
     }
+    let kernel = Kernel::at_rest()?.growth(&kernel_before, opened);
     let row = Row {
         connections: opened,
         pairs: pairs.len(),
         server: Share::of(server, server_before),
         client: Share::of(client, client_before),
-        kernel: Kernel::at_rest()?.growth(&kernel_before, opened),
+        kernel,
+        made: opened as f64 / seconds,
+        ping: ping(&mut pairs)?,
     };
     Ok(Measured { row, stopped })
 }
@@ -110,6 +120,13 @@ fn connect(
         stopped = result?.or(stopped);
     }
     Ok(stopped)
+}
+
+/// One pair after the other; what the middle one found.
+fn ping(pairs: &mut [Pair]) -> Result<[f64; 2], Error> {
+    let mut all = pairs.iter_mut().map(Pair::ping).collect::<Result<Vec<_>, _>>()?;
+    all.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    Ok(all[all.len() / 2])
 }
 
 /// Of all servers, and of all clients.

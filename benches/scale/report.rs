@@ -33,14 +33,15 @@ impl Report {
         let mut lines = vec![
             self.machine.line(),
             String::new(),
-            "what an idle connection holds, in bytes, after its handshake and an echo of 1 KiB"
+            "what an idle connection holds, in bytes, after its handshake and an echo of 1 KiB; how many were made in a second; how long"
                 .to_owned(),
+            "an echo of 64 bytes takes through one that was quiet, in microseconds".to_owned(),
             format!(
-                "{:>11} {:>9} | {:^23} | {:^23} | {:^15} | {:>10}",
-                "", "server", "a server's end", "a client's end", "kernel", "server's"
+                "{:>11} {:>9} | {:^23} | {:^23} | {:^15} | {:>10} | {:>7} | {:^15}",
+                "", "server", "a server's end", "a client's end", "kernel", "server's", "made", "echo"
             ),
             format!(
-                "{:>11} {:>9} | {:>7} {:>7} {:>7} | {:>7} {:>7} {:>7} | {:>7} {:>7} | {:>10}",
+                "{:>11} {:>9} | {:>7} {:>7} {:>7} | {:>7} {:>7} {:>7} | {:>7} {:>7} | {:>10} | {:>7} | {:>7} {:>7}",
                 "connections",
                 "processes",
                 "heap",
@@ -51,14 +52,18 @@ impl Report {
                 "PSS",
                 "both",
                 "an end",
-                "end in all"
+                "end in all",
+                "in 1 s",
+                "p50",
+                "p99"
             ),
         ];
         for row in &self.rows {
-            let Row { connections, pairs, server, client, kernel } = row;
+            let Row { connections, pairs, server, client, kernel, made, ping: [median, worst] } =
+                row;
             let end = kernel.total / 2.0;
             lines.push(format!(
-                "{connections:>11} {pairs:>9} | {:>7.0} {:>7.0} {:>7.0} | {:>7.0} {:>7.0} {:>7.0} | {:>7.0} {end:>7.0} | {:>10.0}",
+                "{connections:>11} {pairs:>9} | {:>7.0} {:>7.0} {:>7.0} | {:>7.0} {:>7.0} {:>7.0} | {:>7.0} {end:>7.0} | {:>10.0} | {made:>7.0} | {median:>7.0} {worst:>7.0}",
                 server.heap,
                 server.resident,
                 server.proportional,
@@ -90,10 +95,10 @@ impl Report {
 
     pub(crate) fn csv(&self) -> String {
         let mut csv = "date,commit,machine,connections,server_processes,server_heap,server_rss,server_pss,client_heap,\
-            client_rss,client_pss,kernel_both_ends\n"
+            client_rss,client_pss,kernel_both_ends,made_per_second,echo_p50_us,echo_p99_us\n"
             .to_owned();
         for row in &self.rows {
-            let Row { connections, pairs, server, client, kernel } = row;
+            let Row { connections, pairs, server, client, kernel, made, ping } = row;
             let Machine { date, commit, description } = &self.machine;
             let figures = [
                 server.heap,
@@ -103,8 +108,11 @@ impl Report {
                 client.resident,
                 client.proportional,
                 kernel.total,
+                *made,
+                ping[0],
+                ping[1],
             ];
-            let figures: Vec<_> = figures.iter().map(|bytes| format!("{bytes:.0}")).collect();
+            let figures: Vec<_> = figures.iter().map(|figure| format!("{figure:.0}")).collect();
             let figures = figures.join(",");
             // Writing to a string does not fail.
             let _ =

@@ -21,7 +21,9 @@ frame/alert that is too long                     | both   | peer too_large      
 frame/sealed alert that is too long              | both   | peer too_large                  | clear too_large           | a frame says it has
 frame/type with high bits                        | both   | peer unexpected_message         | clear unexpected_message  | a frame of the unknown type 0x100004
 frame/type with the next bit                     | both   | peer unexpected_message         | clear unexpected_message  | a frame of the unknown type 0x14
-frame/reserved type                              | both   | peer unexpected_message         | clear unexpected_message  | a frame of the unknown type 0x45
+frame/reserved type                              | both   | peer unexpected_message         | clear unexpected_message  | a frame of the unknown type 0x46
+frame/Ticket first                               | both   | peer unexpected_message         | clear unexpected_message  | Ticket where
+frame/Ticket that is too long                    | both   | peer too_large                  | clear too_large           | a frame says it has
 frame/record first                               | both   | peer unexpected_message         | clear unexpected_message  | a frame of the unknown type 0x6
 frame/ClientFinished first                       | both   | peer unexpected_message         | clear unexpected_message  | ClientFinished where
 frame/ServerFinished first                       | both   | peer unexpected_message         | clear unexpected_message  | ServerFinished where
