@@ -1,5 +1,6 @@
 //! What connections share, and who is told when one of them ends.
 
+#[cfg(feature = "tokio")]
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub(crate) struct Terms {
     pub(crate) options: StreamOptions,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// For terms of one connection that is in halves, and has an observer.
+    #[cfg(feature = "tokio")]
     pub(super) closing: Option<Closing>,
 }
 
@@ -31,7 +33,14 @@ impl Terms {
         options: StreamOptions,
         observer: Option<Arc<dyn Observer>>,
     ) -> Self {
-        Self { negotiated, pool, options, observer, closing: None }
+        Self {
+            negotiated,
+            pool,
+            options,
+            observer,
+            #[cfg(feature = "tokio")]
+            closing: None,
+        }
     }
 
     /// The most payload of a record to send.
@@ -83,21 +92,28 @@ impl Deref for OwnTerms {
 
 impl Drop for OwnTerms {
     fn drop(&mut self) {
-        if let (Some(observer), None) = (&self.0.observer, &self.0.closing) {
+        #[cfg(feature = "tokio")]
+        if self.0.closing.is_some() {
+            return;
+        }
+        if let Some(observer) = &self.0.observer {
             observer.closed();
         }
     }
 }
 
 /// Tells the end of one connection as it is dropped. Terms that many connections share have none.
+#[cfg(feature = "tokio")]
 pub(crate) struct Closing(Arc<dyn Observer>);
 
+#[cfg(feature = "tokio")]
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.closed();
     }
 }
 
+#[cfg(feature = "tokio")]
 impl fmt::Debug for Closing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Closing").finish_non_exhaustive()
