@@ -29,6 +29,7 @@ mod handshaking;
 #[cfg(feature = "tokio")]
 mod incoming;
 mod nonblocking;
+mod observed;
 mod settings;
 #[cfg(feature = "tokio")]
 mod socket;

@@ -105,6 +105,21 @@ impl Error {
         }
     }
 
+    /// One word of a fixed set, for counts: [`alts_handshaker::Error::reason`] where the handshake failed, or `probe` (the peer
+    /// sent nothing), `truncated`, `record`, `no_buffer`, `stalled`, `network`, `misuse`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Handshake(error) => error.reason(),
+            Self::Truncated { at: Truncation::BeforeHandshake } => "probe",
+            Self::Truncated { .. } => "truncated",
+            Self::Record(_) => "record",
+            Self::Pool(_) => "no_buffer",
+            Self::Stalled => "stalled",
+            Self::WriteAfterShutdown => "misuse",
+            Self::Io { .. } => "network",
+        }
+    }
+
     fn io_kind(&self) -> io::ErrorKind {
         use alts_handshaker::{AlertCode, Error as Handshake};
         match self {

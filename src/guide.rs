@@ -12,6 +12,7 @@
 //! | [`identities`] | certificates from SPIRE, cert-manager, Vault, or a development authority |
 //! | [`resumption`] | how clients that come again save the signatures, what that is worth, and to whom |
 //! | [`deployment`] | file permissions, limits, rotation, shutdown, what to watch |
+//! | [`operation`] | what an operator sees: counters, metrics for Prometheus, log lines |
 //! | [`tuning`] | the settings that matter, and when to leave them alone |
 
 #[doc = include_str!("guide/architecture.md")]
@@ -43,6 +44,9 @@ pub mod resumption {}
 
 #[doc = include_str!("guide/deployment.md")]
 pub mod deployment {}
+
+#[doc = include_str!("guide/operation.md")]
+pub mod operation {}
 
 #[doc = include_str!("guide/tuning.md")]
 pub mod tuning {}

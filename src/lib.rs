@@ -80,6 +80,7 @@
 //! | `yamux` | many streams in one connection |
 //! | `relay` | two connections joined into one |
 //! | `plain` | TCP, Unix sockets and systemd's as one type, by addresses as people write them |
+//! | `prometheus` | all that an operator sees, for a registry of prometheus-client |
 //! | `admin` | pages with health and metrics, signals, systemd: `alts::handshaker::admin` |
 //! | `cli` | what the command `alts` needs |
 //! | `aws-lc-rs` | AWS-LC for the cryptography of records, where [`StreamOptions::aead`] asks for it |
@@ -99,9 +100,12 @@ pub mod guide;
 pub mod http1;
 #[cfg(feature = "http2")]
 pub mod http2;
+pub mod observer;
 #[cfg(all(unix, feature = "plain"))]
 pub mod plain;
 pub mod pool;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 pub mod ready;
 pub mod record;
 #[cfg(feature = "relay")]

@@ -5,11 +5,13 @@ mod channel;
 mod moving;
 mod negotiated;
 mod nonblocking;
+mod observed;
 mod receive;
 mod send;
 #[cfg(feature = "tokio")]
 mod split;
 mod stall;
+mod terms;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tokio")]
@@ -33,7 +35,7 @@ pub use negotiated::{Negotiated, SecurityLevel, StreamOptions};
 pub use split::{IntoSplit, ReadHalf, Reunite, ReuniteError, WriteHalf};
 
 pub(crate) use channel::Channel;
-pub(crate) use negotiated::Terms;
+pub(crate) use terms::Terms;
 
 /// A byte stream over `S` that is encrypted and authenticated with ALTS records. A [`Connector`](crate::Connector) or an
 /// [`Acceptor`](crate::Acceptor) makes it.

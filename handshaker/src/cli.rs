@@ -18,8 +18,8 @@ use clap::Args;
 #[cfg(feature = "workload-api")]
 use crate::identity::WorkloadApi;
 use crate::identity::{
-    Identity, IdentityError, IdentityFiles, IdentityFilesBuilder, IdentitySource, Policy, Rule,
-    TrustDomain,
+    Identity, IdentityError, IdentityFiles, IdentityFilesBuilder, IdentitySource, IdentityStats,
+    Policy, Rule, TrustDomain,
 };
 
 pub use dev_ca::DevCaCommand;
@@ -196,6 +196,14 @@ impl IdentitySource for WatchedIdentity {
             Self::Files(files) => files.snapshot(),
             #[cfg(feature = "workload-api")]
             Self::WorkloadApi(source) => source.snapshot(),
+        }
+    }
+
+    fn stats(&self) -> IdentityStats {
+        match self {
+            Self::Files(files) => files.stats(),
+            #[cfg(feature = "workload-api")]
+            Self::WorkloadApi(source) => source.stats(),
         }
     }
 }

@@ -78,6 +78,22 @@ impl Error {
         }
     }
 
+    /// One word of a fixed set, for counts: the name of the alert that belongs to it ([`AlertCode::name`]), or `peer_alert`,
+    /// `foreign_protocol`, `no_identity`, `unavailable`, `misuse`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Peer { code, .. }
+            | Self::Incompatible { code, .. }
+            | Self::Limit { code, .. } => code.name(),
+            Self::Denied { .. } => AlertCode::AccessDenied.name(),
+            Self::Alert { .. } => "peer_alert",
+            Self::Foreign(_) => "foreign_protocol",
+            Self::Identity(_) => AlertCode::NoIdentity.name(),
+            Self::Unavailable(_) => "unavailable",
+            Self::Misuse(_) => "misuse",
+        }
+    }
+
     pub(crate) fn peer(code: AlertCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::Peer { code, detail: detail.into() }
     }

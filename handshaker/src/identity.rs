@@ -79,7 +79,9 @@ mod revocation;
 mod signed;
 mod signer;
 mod snapshot;
+mod source;
 mod spiffe;
+mod stats;
 mod trust;
 mod validity;
 mod verify;
@@ -88,7 +90,7 @@ mod workload_api;
 
 #[cfg(feature = "dev-ca")]
 pub(crate) use certificate::authority_of;
-pub(crate) use chain::claims;
+pub(crate) use chain::{certified, claims};
 pub(crate) use files::FileContents;
 pub(crate) use validity::seconds;
 
@@ -100,8 +102,10 @@ pub use key::{BadSignature, SignatureScheme};
 pub use peer::PeerIdentity;
 pub use policy::{Denial, Policy, Rule};
 pub use signer::{PrivateKey, Signer};
-pub use snapshot::{Identity, IdentitySource};
+pub use snapshot::Identity;
+pub use source::IdentitySource;
 pub use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};
+pub use stats::{BundleStats, IdentityStats};
 pub use trust::{DEVELOPMENT_TRUST_DOMAIN, TrustBundles};
 pub use verify::{ChainVerifier, ClaimedPeer};
 #[cfg(feature = "workload-api")]

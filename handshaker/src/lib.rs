@@ -60,6 +60,7 @@ pub mod admin;
 mod alert;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod counters;
 /// The examples of the README are compiled.
 #[cfg(all(doctest, feature = "remote", feature = "serve"))]
 #[doc = include_str!("../README.md")]
@@ -75,6 +76,8 @@ mod labels;
 #[cfg(feature = "tokio")]
 mod limits;
 mod local;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 #[cfg(any(feature = "remote", feature = "service"))]
 pub mod proto;
 #[cfg(feature = "remote")]
@@ -89,6 +92,7 @@ mod session;
 mod watch;
 
 pub use alert::AlertCode;
+pub use counters::{Durations, HandshakeCounters, HandshakeStats, RoleStats};
 pub use engine::{Handshake, Suite};
 pub use error::Error;
 pub use foreign::ForeignProtocol;

@@ -142,6 +142,16 @@ impl HandshakeLimits {
         lock(&self.0.places).waiting()
     }
 
+    /// Connections that have said nothing yet.
+    pub fn silent(&self) -> usize {
+        lock(&self.0.places).silent()
+    }
+
+    /// Connections that have spoken and wait for a place.
+    pub fn queued(&self) -> usize {
+        lock(&self.0.places).queued()
+    }
+
     /// The most connections there can be at a time that are not secured: with a place, waiting, or being told that they are
     /// refused. An accept loop that has begun so many waits for one to end.
     pub fn most_connections(&self) -> usize {

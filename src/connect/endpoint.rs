@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alts_handshaker::{HandshakeResult, Handshaker, Role};
 
+use super::observed::name_span;
 use super::settings::Settings;
 use crate::error::Error;
 use crate::pool::PooledBuf;
@@ -87,6 +88,7 @@ impl Endpoint {
         mut result: HandshakeResult,
         received: Option<PooledBuf>,
     ) -> Result<AltsStream<S>, Error> {
+        name_span(result.log_id);
         let terms = self.share(Negotiated::of(&result));
         let mut channel = Channel::new(self.role, &mut result, terms)?;
         if let Some(received) = received {
@@ -104,8 +106,9 @@ impl Endpoint {
             None => {
                 let pool = self.settings.pool.clone();
                 let options = self.settings.stream.clone();
+                let observer = self.settings.observer.clone();
                 recent.truncate(RECENT_OUTCOMES - 1);
-                recent.insert(0, Arc::new(Terms { negotiated, pool, options }));
+                recent.insert(0, Arc::new(Terms::new(negotiated, pool, options, observer)));
             }
         }
         Arc::clone(&recent[0])

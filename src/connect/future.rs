@@ -15,8 +15,9 @@ use tracing::Instrument;
 use super::dial::dial_until;
 use super::drive::secure;
 use super::endpoint::{Acceptor, Connector, Endpoint};
+use super::observed::Observed;
 use super::socket::Socket;
-use crate::error::{Error, Truncation};
+use crate::error::Error;
 use crate::stream::AltsStream;
 
 impl Acceptor {
@@ -111,41 +112,16 @@ impl<S> fmt::Debug for HandshakeFuture<S> {
     }
 }
 
-fn secure_logged<S: Socket>(
-    endpoint: Arc<Endpoint>,
-    options: HandshakeOptions,
-    io: S,
-    source: Option<IpAddr>,
-    deadline: Option<Instant>,
-) -> impl Future<Output = Result<AltsStream<S>, Error>> {
-    let shown = source.map(tracing::field::display);
-    let span = tracing::info_span!("alts_handshake", role = ?endpoint.role, source = shown);
-    logged(endpoint, options, io, source, deadline).instrument(span)
-}
-
-async fn logged<S: Socket>(
+async fn secure_logged<S: Socket>(
     endpoint: Arc<Endpoint>,
     options: HandshakeOptions,
     io: S,
     source: Option<IpAddr>,
     deadline: Option<Instant>,
 ) -> Result<AltsStream<S>, Error> {
+    let observed = Observed::begin(endpoint.role, &endpoint.settings, source);
     let deadline = deadline.unwrap_or_else(|| endpoint.deadline());
-    let result = secure(&endpoint, &options, io, source, deadline).await;
-    match &result {
-        Ok(stream) => {
-            let negotiated = stream.negotiated();
-            tracing::debug!(
-                peer = negotiated.peer.name(),
-                protocol = %negotiated.record_protocol,
-                resumed = negotiated.resumed.is_some(),
-                "handshake done",
-            );
-        }
-        Err(error @ Error::Truncated { at: Truncation::BeforeHandshake }) => {
-            tracing::debug!(%error, "no handshake");
-        }
-        Err(error) => tracing::info!(%error, fault = ?error.fault(), "handshake failed"),
-    }
-    result
+    let securing = secure(&endpoint, &options, io, source, deadline);
+    let result = securing.instrument(observed.span()).await;
+    observed.ended(result)
 }

@@ -10,6 +10,7 @@ use alts_handshaker::{Error as Handshake, HandshakeOptions, Role};
 use super::endpoint::{Acceptor, Connector, Endpoint};
 use super::failure;
 use super::handshaking::Handshaking;
+use super::observed::Observed;
 use super::settings::addable;
 use crate::error::Error;
 use crate::ready::NonBlocking;
@@ -48,6 +49,8 @@ pub struct MidHandshake<S> {
     handshaking: Handshaking,
     io: S,
     start: Instant,
+    /// In a box, or a handshake would be far larger than a stream.
+    observed: Box<Observed>,
 }
 
 /// How far a [`MidHandshake`] got.
@@ -61,8 +64,14 @@ pub enum Progress<S> {
 
 impl<S: io::Read + io::Write> MidHandshake<S> {
     fn new(endpoint: &Arc<Endpoint>, io: S, options: &HandshakeOptions) -> Result<Self, Error> {
-        let handshaking = Handshaking::start(endpoint, options)?;
-        Ok(Self { endpoint: Arc::clone(endpoint), handshaking, io, start: Instant::now() })
+        let observed = Box::new(Observed::begin(endpoint.role, &endpoint.settings, None));
+        match observed.span().in_scope(|| Handshaking::start(endpoint, options)) {
+            Ok(handshaking) => {
+                let (endpoint, start) = (Arc::clone(endpoint), Instant::now());
+                Ok(Self { endpoint, handshaking, io, start, observed })
+            }
+            Err(error) => Err(observed.failed(error)),
+        }
     }
 
     /// Continues as far as the socket allows. Call it when the socket is readable, or writable while
@@ -71,6 +80,8 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
     /// # Errors
     /// The socket is closed with the handshake; an alert has been sent if there was room for it.
     pub fn advance(mut self) -> Result<Progress<S>, Error> {
+        let span = self.observed.span();
+        let _entered = span.enter();
         let result = match self.advance_inner() {
             Ok(()) => Ok(()),
             Err(error) => match error.kind() {
@@ -92,11 +103,12 @@ impl<S: io::Read + io::Write> MidHandshake<S> {
         if let Err(error) = result {
             // An error of sending the alert would hide why the handshake failed.
             let _ = self.handshaking.send(&mut NonBlocking(&mut self.io));
-            return Err(error);
+            return Err(self.observed.failed(error));
         }
         match self.handshaking.finish() {
             Some((result, received)) => {
-                Ok(Progress::Done(self.endpoint.stream(self.io, result, received)?))
+                let stream = self.endpoint.stream(self.io, result, received);
+                Ok(Progress::Done(self.observed.ended(stream)?))
             }
             None => Ok(Progress::Pending(self)),
         }

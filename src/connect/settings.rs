@@ -1,9 +1,11 @@
 //! How connections are made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alts_handshaker::HandshakeOptions;
 
+use crate::observer::Observer;
 use crate::pool::BufferPool;
 use crate::stream::StreamOptions;
 
@@ -38,6 +40,9 @@ pub struct Settings {
     /// kernel less. Bytes on their way to the peer do not count, so long distances are not slowed down. Not applied
     /// by `start`.
     pub unsent_limit: Option<u32>,
+    /// Is told of handshakes, of connections that end, and of what moves: [`Counters`](crate::observer::Counters), or one of your own.
+    /// Default `None`: nothing is counted. Clones share it.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for Settings {
@@ -54,6 +59,7 @@ impl Default for Settings {
             first_bytes_timeout: Duration::from_secs(5),
             nodelay: true,
             unsent_limit: Some(64 << 10),
+            observer: None,
         }
     }
 }

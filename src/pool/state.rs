@@ -315,6 +315,7 @@ impl State {
             waiting: self.ordinary.len() + self.growing.len(),
             waited: self.waited,
             refused: self.refused,
+            pressed: self.pressed(),
             pressed_since: self.want.pressure.map(|pressure| pressure.since),
         }
     }

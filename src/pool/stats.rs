@@ -1,6 +1,6 @@
 //! The figures of a pool.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A snapshot of a pool, taken under its lock: all figures belong to one moment.
 ///
@@ -40,6 +40,8 @@ pub struct PoolStats {
     pub waited: u64,
     /// Requests since then that found no room and could not wait, as those of non-blocking readers.
     pub refused: u64,
+    /// For how long requests have waited in all, with pauses of at most two seconds.
+    pub pressed: Duration,
     /// Since when requests have waited, with pauses of at most two seconds; `None` if none does. A pool that stays at its cap
     /// logs a warning after 5 seconds, then once a minute.
     pub pressed_since: Option<Instant>,

@@ -54,6 +54,7 @@ impl Counter {
     }
 
     /// How many records came before, as far as 64 bits say.
+    #[inline]
     pub(crate) fn records(&self) -> u64 {
         let low = self.bytes.first_chunk().expect("8 of 12 bytes");
         u64::from_le_bytes(*low)

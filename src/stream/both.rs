@@ -6,9 +6,9 @@ use std::sync::Arc;
 use alts_handshaker::{HandshakeResult, Role};
 
 use super::channel::{Channel, ConnectionKeys, Held};
-use super::negotiated::Terms;
 use super::receive::{Arrived, Receiving};
 use super::send::{Sending, Unsent};
+use super::terms::{OwnTerms, Terms};
 use crate::ready::{Sink, Source};
 use crate::record::{RecordError, TrafficKeys};
 
@@ -27,7 +27,7 @@ impl Channel<Receiving, Sending> {
             keys: ConnectionKeys(keys),
             receiving: Receiving::new(role),
             sending: Sending::new(role),
-            terms,
+            terms: OwnTerms::new(terms),
             moving: None,
             held,
         })
@@ -38,11 +38,12 @@ impl Channel<Receiving, Sending> {
     pub(super) fn split(self) -> (Channel<Receiving, ()>, Channel<(), Sending>) {
         let Self { keys, receiving, sending, terms, moving, held } = self;
         let Held { arrived, unsent } = held.map_or_else(Held::default, |held| *held);
+        let (terms, others) = terms.pair();
         let mut receiver = Channel {
             keys: keys.clone(),
             receiving,
             sending: (),
-            terms: Arc::clone(&terms),
+            terms,
             moving,
             held: Some(Box::new(Held { arrived, unsent: () })),
         };
@@ -50,7 +51,7 @@ impl Channel<Receiving, Sending> {
             keys,
             receiving: (),
             sending,
-            terms,
+            terms: others,
             moving: None,
             held: Some(Box::new(Held { arrived: (), unsent })),
         };

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::moving::Moving;
-use super::negotiated::Terms;
+use super::terms::{OwnTerms, Terms};
 use crate::record::TrafficKeys;
 
 /// A secured connection, or one direction of it.
@@ -29,7 +29,7 @@ pub(crate) struct Channel<R: Direction, S: Direction> {
     pub(super) keys: ConnectionKeys,
     pub(super) receiving: R,
     pub(super) sending: S,
-    pub(super) terms: Arc<Terms>,
+    pub(super) terms: OwnTerms,
     pub(super) moving: Option<Box<Moving>>,
     pub(super) held: Option<Box<Held<R::Rare, S::Rare>>>,
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use alts_handshaker::identity::PeerIdentity;
 use alts_handshaker::{HandshakeResult, RecordProtocol, RpcVersions};
 
-use crate::pool::BufferPool;
 use crate::record::AeadProvider;
 
 /// What records protect. Both record protocols of this crate encrypt.
@@ -97,29 +96,4 @@ impl Default for StreamOptions {
 }
 
 /// The size that every peer accepts, and that is sent to a peer that states nothing. As in gRPC's Java and C++.
-const DEFAULT_FRAME_SIZE: u32 = 16 << 10;
-/// No peer may ask for smaller records than this: their overhead would be a weapon. gRPC's minimum.
-const MIN_FRAME_SIZE: u32 = 4 << 10;
-/// No peer has to accept larger records: with this size the length field is within 1 MiB.
-const MAX_FRAME_SIZE: u32 = crate::record::MAX_LENGTH;
-
-/// What the connections of one acceptor or connector with one peer have in common.
-#[derive(Debug)]
-pub(crate) struct Terms {
-    pub(crate) negotiated: Negotiated,
-    pub(crate) pool: BufferPool,
-    pub(crate) options: StreamOptions,
-}
-
-impl Terms {
-    /// The most payload of a record to send.
-    #[inline]
-    pub(crate) fn max_payload(&self) -> usize {
-        let ours = self.options.max_frame_size.clamp(MIN_FRAME_SIZE, MAX_FRAME_SIZE);
-        let frame = match self.negotiated.peer_max_frame_size {
-            0 => ours.min(DEFAULT_FRAME_SIZE),
-            theirs => ours.min(theirs.max(MIN_FRAME_SIZE)),
-        };
-        frame as usize - crate::record::OVERHEAD
-    }
-}
+pub(super) const DEFAULT_FRAME_SIZE: u32 = 16 << 10;

@@ -84,6 +84,12 @@ impl Receiving {
         self.counter = counter;
     }
 
+    /// How many records were received.
+    #[inline]
+    pub(super) fn records(&self) -> u64 {
+        self.counter.records()
+    }
+
     /// Whether the direction is at its end.
     fn has_ended(&self) -> bool {
         self.state != State::Open
@@ -157,8 +163,10 @@ impl<S: Direction> Channel<Receiving, S> {
         if room == 0 {
             return Ok(0);
         }
+        let before = self.receiving.records();
         let read = self.read_some(source, room, take);
         self.tidy();
+        self.note_received(before, *read.as_ref().unwrap_or(&0));
         read
     }
 
@@ -173,8 +181,10 @@ impl<S: Direction> Channel<Receiving, S> {
             // The ticket of a `read` that was given up. A buffer granted to it would be missing here.
             held.arrived.ticket = None;
         }
+        let before = self.receiving.records();
         let read = self.read_buffer(source, pool, ticket);
         self.tidy();
+        self.note_received(before, len_of(&read));
         read
     }
 
@@ -356,5 +366,13 @@ impl<S: Direction> Channel<Receiving, S> {
     fn has_plaintext(&self) -> bool {
         let window = self.moving.as_ref().and_then(|moving| moving.window.as_ref());
         window.is_some_and(|window| !window.plaintext().is_empty())
+    }
+}
+
+#[inline]
+fn len_of(read: &io::Result<Option<PooledBuf>>) -> usize {
+    match read {
+        Ok(Some(buf)) => buf.len(),
+        _ => 0,
     }
 }

@@ -59,6 +59,12 @@ impl Sending {
         Self { counter: Counter::new(role), state: State::Open }
     }
 
+    /// How many records were sealed.
+    #[inline]
+    pub(super) fn records(&self) -> u64 {
+        self.counter.records()
+    }
+
     #[cfg(test)]
     pub(super) fn set_counter(&mut self, counter: Counter) {
         self.counter = counter;

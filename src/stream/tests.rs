@@ -2,6 +2,7 @@
 
 mod closing;
 mod given;
+mod observed;
 #[cfg(feature = "tokio")]
 mod readable;
 mod reading;
@@ -18,6 +19,7 @@ use alts_handshaker::{HandshakeOptions, HandshakeResult, LocalHandshaker, Record
 
 use super::{AltsStream, Channel, Negotiated, StreamOptions, Terms};
 use crate::error::{Error, Fault};
+use crate::observer::Observer;
 use crate::pool::BufferPool;
 use crate::ready::Sink;
 use crate::record::{Counter, OVERHEAD, Opener, RecordError, Sealer};
@@ -124,13 +126,20 @@ fn stream(
     role: Role,
     records: u64,
 ) -> (AltsStream<Ends>, Sealer, Opener) {
+    observed(protocol, role, records, None)
+}
+
+/// As [`stream`], with an observer.
+fn observed(
+    protocol: RecordProtocol,
+    role: Role,
+    records: u64,
+    observer: Option<Arc<dyn Observer>>,
+) -> (AltsStream<Ends>, Sealer, Opener) {
     let mut result = handshake(protocol, role);
     let key = result.key_data.as_bytes().to_vec();
-    let terms = Terms {
-        negotiated: Negotiated::of(&result),
-        pool: BufferPool::new(),
-        options: StreamOptions::default(),
-    };
+    let (negotiated, options) = (Negotiated::of(&result), StreamOptions::default());
+    let terms = Terms::new(negotiated, BufferPool::new(), options, observer);
     let mut channel = Channel::new(role, &mut result, Arc::new(terms)).unwrap();
     channel.sending.set_counter(counter(role, records));
     channel.receiving.set_counter(counter(role.peer(), records));
@@ -236,7 +245,7 @@ fn records_are_as_long_as_both_sides_take_and_no_longer() {
         let mut negotiated = Negotiated::of(&result);
         negotiated.peer_max_frame_size = theirs;
         let options = StreamOptions { max_frame_size: ours, ..StreamOptions::default() };
-        let terms = Terms { negotiated, pool: BufferPool::new(), options };
+        let terms = Terms::new(negotiated, BufferPool::new(), options, None);
         assert_eq!(terms.max_payload() + OVERHEAD, frame as usize, "{ours}, {theirs}");
     }
 }

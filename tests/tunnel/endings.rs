@@ -48,7 +48,10 @@ fn a_probe_is_no_error() {
     for _ in 0..5 {
         drop(server.connect());
     }
-    server.wait_for_metric("alts_tunnel_handshakes_total{reason=\"probe\"}", 5.0);
+    server.wait_for_metric(
+        "alts_tunnel_handshake_failures_total{role=\"server\",reason=\"probe\"}",
+        5.0,
+    );
     let log = server.log();
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
     assert_eq!(echo.accepted(), 0);

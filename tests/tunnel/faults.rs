@@ -94,7 +94,7 @@ fn browsers_and_scanners_are_counted_and_reach_no_target() {
         stream.write_all(sent).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     }
-    let name = "alts_tunnel_handshakes_total{reason=\"foreign_protocol\"}";
+    let name = "alts_tunnel_handshake_failures_total{role=\"server\",reason=\"foreign_protocol\"}";
     server.wait_for_metric(name, 2.0);
     assert_eq!(echo.accepted(), 0);
 }
@@ -111,7 +111,10 @@ fn denied_and_unknown_clients_are_counted_apart_from_faults() {
     let arguments = ["connect", server.address(), "--server", "own-trust-domain", "--probe"];
     let output = crate::process::run(&arguments, &files.identity("stranger"));
     assert_eq!(output.status.code(), Some(6), "{output:?}");
-    server.wait_for_metric("alts_tunnel_handshakes_total{reason=\"denied\"}", 1.0);
+    server.wait_for_metric(
+        "alts_tunnel_handshake_failures_total{role=\"server\",reason=\"access_denied\"}",
+        1.0,
+    );
     server.wait_for_metric("alts_tunnel_connections_ended_total{reason=\"no_handshake\"}", 1.0);
     assert_eq!(echo.accepted(), 1);
     // A client may deny a server, too.

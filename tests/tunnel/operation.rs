@@ -16,16 +16,22 @@ fn metrics_count_what_passes() {
     stream.write_all(&[7; 1000]).unwrap();
     stream.read_exact(&mut [0; 1000]).unwrap();
     // While the connection is open.
-    for side in [&server, &client] {
+    for (side, role) in [(&server, "server"), (&client, "client")] {
         side.wait_for_metric("alts_tunnel_connections_open", 1.0);
+        side.wait_for_metric("alts_tunnel_secured_connections", 1.0);
         side.wait_for_metric("alts_tunnel_forward_bytes_total", 1000.0);
         side.wait_for_metric("alts_tunnel_backward_bytes_total", 1000.0);
-        side.wait_for_metric("alts_tunnel_handshakes_total{reason=\"ok\"}", 1.0);
+        side.wait_for_metric(&format!("alts_tunnel_handshakes_total{{role=\"{role}\"}}"), 1.0);
+        for direction in ["received", "sent"] {
+            let name = format!("alts_tunnel_secured_bytes_total{{direction=\"{direction}\"}}");
+            side.wait_for_metric(&name, 1000.0);
+        }
         side.wait_for_metric("alts_tunnel_pool_bytes{state=\"in_use\"}", 0.0);
     }
     drop(stream);
     for side in [&server, &client] {
         side.wait_for_metric("alts_tunnel_connections_open", 0.0);
+        side.wait_for_metric("alts_tunnel_secured_connections", 0.0);
         side.wait_for_metric("alts_tunnel_relays_total{path=\"copy\"}", 1.0);
     }
     assert!(server.get("/healthz").contains("200 OK"));

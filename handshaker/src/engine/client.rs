@@ -169,7 +169,7 @@ impl AwaitServerFinished {
         let peer = proof::verify(&config, Role::Server, &finished, &proved, &secrets.server, now)?;
         let transcript = transcript.server_mac(&finished.mac);
         let agreed = negotiate::check(&config.options, wish.is_some(), &finished.parameters)?;
-        proof::authorize(&config, peer.id())?;
+        proof::authorize_by(&config, &peer, &finished.chain)?;
 
         let identity = &*config.identity;
         let scheme = proof::choose_scheme(identity, &finished.parameters.signature_schemes)?;

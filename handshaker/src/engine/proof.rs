@@ -10,7 +10,7 @@ use super::protocol::{Hash, MAX_SIGNATURE, SIGNATURE_PAD, signature_context};
 use super::schedule::DirectionSecret;
 use crate::alert::AlertCode;
 use crate::error::Error;
-use crate::identity::{Identity, SignatureScheme, SpiffeId, VerifiedPeer, claims};
+use crate::identity::{Identity, SignatureScheme, SpiffeId, VerifiedPeer, certified, claims};
 use crate::role::Role;
 
 /// The schemes that this side verifies, which it tells the peer.
@@ -78,6 +78,20 @@ pub(super) fn verify<P>(
         .map_err(|_| Error::decrypt("the peer's signature does not fit its certificate"))?;
     secret.verify_mac(&proved.signature, &finished.mac)?;
     Ok(peer)
+}
+
+/// As [`authorize`], for a peer that proved who it is by `chain`, which the error describes.
+pub(super) fn authorize_by(
+    config: &Config,
+    peer: &VerifiedPeer,
+    chain: &[&[u8]],
+) -> Result<(), Error> {
+    authorize(config, peer.id()).map_err(|error| match error {
+        Error::Denied { peer, detail } => {
+            Error::Denied { peer, detail: format!("{detail}{}", certified(chain)).into() }
+        }
+        error => error,
+    })
 }
 
 /// Whether the peer may be who it proved to be. Names are compared exactly.

@@ -192,9 +192,14 @@ impl MasterSecret {
         let master = self.0.expander();
         let mut key_data = vec![0; protocol.key_len()];
         master.expand(label_record(protocol), th7, &mut key_data);
+        (KeyData::new(key_data), self.log_id(th7))
+    }
+
+    /// The connection's public name, which both sides know once the client has sent its last message.
+    pub(super) fn log_id(&self, th7: &Hash) -> [u8; 16] {
         let mut log_id = [0; 16];
-        master.expand(LABEL_LOG_ID, th7, &mut log_id);
-        (KeyData::new(key_data), log_id)
+        self.0.expander().expand(LABEL_LOG_ID, th7, &mut log_id);
+        log_id
     }
 
     /// Of a full handshake that issues a ticket: what seals the `Ticket` frame, and the ticket's secret.

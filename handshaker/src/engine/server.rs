@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::alert::Alerts;
 use super::client_init::ClientInit;
-use super::config::Config;
+use super::config::{Config, name_span};
 use super::extensions::{Extensions, Form, Offered};
 use super::finished::{self, ClientParameters, Finished, ServerParameters};
 use super::frame::{self, Frame};
@@ -186,11 +186,18 @@ impl AwaitClientFinished {
         let statement = transcript.hash();
         let transcript = transcript.client_signature(finished.signature_item);
         let proved = Proved { statement, signature: transcript.hash() };
-        let peer = proof::verify(&config, Role::Client, &finished, &proved, &client, now)?;
         let th7 = transcript.client_mac(&finished.mac).hash();
-        // The server offers no extensions.
-        finished.parameters.extensions.check_answer(Offered::default())?;
-        proof::authorize(&config, peer.id())?;
+        let judged = proof::verify(&config, Role::Client, &finished, &proved, &client, now)
+            .and_then(|peer| {
+                // The server offers no extensions.
+                finished.parameters.extensions.check_answer(Offered::default())?;
+                proof::authorize_by(&config, &peer, &finished.chain)?;
+                Ok(peer)
+            });
+        let peer = judged.inspect_err(|_| {
+            // The client is done: its log names the connection so.
+            name_span(master.log_id(&th7));
+        })?;
         let result = config.result(agreed, &peer, &master, &th7);
         if gives_ticket {
             write_ticket(&config, &peer, master.ticket(&th7), result.log_id, now, out);

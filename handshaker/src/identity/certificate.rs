@@ -5,6 +5,8 @@
 
 mod extensions;
 
+use std::fmt::Write as _;
+
 use pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
@@ -144,6 +146,20 @@ impl<'a> Certificate<'a> {
             uris,
             uri,
             distribution_points: found.distribution_points,
+        })
+    }
+
+    /// The serial number as `openssl x509 -serial` shows it.
+    pub(super) fn shown_serial(&self) -> String {
+        // A zero in front says only that the number is not negative.
+        let digits = match self.serial {
+            [0, digits @ ..] if !digits.is_empty() => digits,
+            digits => digits,
+        };
+        digits.iter().fold(String::new(), |mut shown, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(shown, "{byte:02X}");
+            shown
         })
     }
 

@@ -163,14 +163,28 @@ pub(super) fn verify(
 /// What a chain that was refused says about itself, for a log: who the leaf claims to be, who would have issued it, and until when it
 /// would be valid. Empty if it cannot be read.
 pub(crate) fn claims(chain: &[impl AsRef<[u8]>]) -> String {
-    let leaf = chain.first().and_then(|der| Certificate::parse(der.as_ref(), 0).ok());
-    leaf.map_or_else(String::new, |leaf| {
+    of_leaf(chain, |leaf, origin| {
         let id = match leaf.leaf_id() {
             Ok(id) => id.to_string(),
             Err(_) => "no SPIFFE ID".to_owned(),
         };
+        format!("; it claims, unverified: {id}, {origin}")
+    })
+}
+
+/// Where the certificate of a peer comes from that is good and was refused nevertheless, for a log. Empty if it cannot be read.
+pub(crate) fn certified(chain: &[impl AsRef<[u8]>]) -> String {
+    of_leaf(chain, |_, origin| format!("; its certificate is {origin}"))
+}
+
+fn of_leaf(
+    chain: &[impl AsRef<[u8]>],
+    show: impl FnOnce(&Certificate<'_>, String) -> String,
+) -> String {
+    let leaf = chain.first().and_then(|der| Certificate::parse(der.as_ref(), 0).ok());
+    leaf.map_or_else(String::new, |leaf| {
         let issuer = shown_name(leaf.issuer);
         let not_after = validity::shown(leaf.validity.end());
-        format!("; it claims, unverified: {id}, issued by {issuer}, valid until {not_after}")
+        show(&leaf, format!("issued by {issuer}, valid until {not_after}"))
     })
 }

@@ -11,6 +11,7 @@ use super::error::IdentityError;
 use super::signer::Signer;
 use super::snapshot::Identity;
 use super::spiffe::TrustDomain;
+use super::stats::BundleStats;
 use super::trust::{Bundle, TrustBundles, Unused};
 
 /// What is said about a domain now.
@@ -41,6 +42,8 @@ struct Domain {
     fault: Option<IdentityError>,
     /// The last bundle without a fault.
     last_good: Option<Arc<Bundle>>,
+    /// Since when the bundle is as it is.
+    since: SystemTime,
 }
 
 impl Domains {
@@ -55,7 +58,7 @@ impl Domains {
     }
 
     /// Uses what was loaded, and logs it. Returns whether any bundle changed.
-    pub(super) fn update(&mut self, loaded: Vec<Loaded>) -> bool {
+    pub(super) fn update(&mut self, loaded: Vec<Loaded>, now: SystemTime) -> bool {
         let mut changed = false;
         for Loaded { domain, seen, bundle, unused } in loaded {
             let before = self.0.get(&domain);
@@ -65,17 +68,25 @@ impl Domains {
             log(&domain, before.and_then(|before| before.fault.as_ref()), &bundle);
             let last_good = before.and_then(|before| before.last_good.clone());
             let old = before.map(|before| *before.bundle.digest());
-            let next = match bundle {
+            let mut next = match bundle {
                 Ok(bundle) => {
                     let bundle = Arc::new(bundle);
                     let last_good = Some(Arc::clone(&bundle));
-                    Domain { seen, bundle, fault: None, last_good }
+                    Domain { seen, bundle, fault: None, last_good, since: now }
                 }
-                Err(fault) => {
-                    Domain { seen, bundle: Arc::default(), fault: Some(fault), last_good }
-                }
+                Err(fault) => Domain {
+                    seen,
+                    bundle: Arc::default(),
+                    fault: Some(fault),
+                    last_good,
+                    since: now,
+                },
             };
-            changed |= old != Some(*next.bundle.digest());
+            let is_new = old != Some(*next.bundle.digest());
+            if let Some(before) = before.filter(|_| !is_new) {
+                next.since = before.since;
+            }
+            changed |= is_new;
             self.0.insert(domain, next);
         }
         changed
@@ -126,6 +137,18 @@ impl Domains {
             bundles.insert_bundle(name, Arc::clone(&domain.bundle));
         }
         bundles
+    }
+
+    /// What an operator wants to know of each.
+    pub(super) fn stats(&self) -> Vec<BundleStats> {
+        let of = |(name, domain): (&TrustDomain, &Domain)| BundleStats {
+            domain: name.clone(),
+            authorities: domain.bundle.anchors().len(),
+            revocation_lists: domain.bundle.revocation_lists().len(),
+            is_usable: domain.fault.is_none(),
+            since: Some(domain.since),
+        };
+        self.0.iter().map(of).collect()
     }
 
     /// The last bundle of a domain that had no fault.

@@ -17,8 +17,10 @@ pub(crate) use read::FileContents;
 use super::domains::{Domains, Loaded};
 use super::error::IdentityError;
 use super::reloading::{Found, Reloading, State};
-use super::snapshot::{Identity, IdentitySource};
+use super::snapshot::Identity;
+use super::source::IdentitySource;
 use super::spiffe::TrustDomain;
+use super::stats::IdentityStats;
 use crate::watch::Watch;
 use builder::Paths;
 use trust::{load_changed, unread};
@@ -80,7 +82,7 @@ impl IdentityFiles {
         let contents = paths.read();
         let mut domains = Domains::default();
         let loaded = load_changed(&domains, &paths.trust, &contents.trust, &paths.template);
-        domains.update(loaded);
+        domains.update(loaded, now);
         // The settings are wrong, and no change of a file can correct that.
         let is_forbidden =
             |fault: &IdentityError| matches!(fault.fault(), IdentityError::DevelopmentDomain(_));
@@ -145,6 +147,10 @@ impl IdentitySource for IdentityFiles {
     fn snapshot(&self) -> Result<Arc<Identity>, IdentityError> {
         self.shared.reloading.current()
     }
+
+    fn stats(&self) -> IdentityStats {
+        self.shared.reloading.stats()
+    }
 }
 
 impl fmt::Debug for IdentityFiles {
@@ -189,7 +195,7 @@ impl Shared {
         }
         state.note_unread(contents.trust.iter().find_map(unread).cloned());
         let found = Found {
-            trust_changed: state.domains.update(loaded),
+            trust_changed: state.domains.update(loaded, now),
             pair: contents.pair_digest(),
             make: Some(|domains: &Domains| self.paths.identity(&contents, domains, now)),
             in_chain: |fault| self.paths.in_chain(fault),

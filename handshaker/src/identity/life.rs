@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::snapshot::Identity;
+use super::validity::shown;
 
 /// How much of its validity period an identity has used up. An issuer should have renewed it by the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,17 +37,17 @@ impl Life {
     }
 
     pub(super) fn log(self, identity: &Identity) {
-        let id = identity.id();
+        let (id, not_after) = (identity.id(), shown(identity.not_after()));
         match self {
             Self::Young => {}
             Self::Half => {
-                tracing::warn!(%id, "half of the certificate's validity period is over; it should be renewed by now");
+                tracing::warn!(%id, not_after, "half of the certificate's validity period is over; it should be renewed by now");
             }
             Self::Late => {
-                tracing::warn!(%id, "80 % of the certificate's validity period is over, and it has not been renewed");
+                tracing::warn!(%id, not_after, "80 % of the certificate's validity period is over, and it has not been renewed");
             }
             Self::Over => {
-                tracing::error!(%id, "this side's certificate has expired; handshakes fail until it is renewed");
+                tracing::error!(%id, not_after, "this side's certificate has expired; handshakes fail until it is renewed");
             }
         }
     }

@@ -9,7 +9,9 @@ use super::domains::Domains;
 use super::error::IdentityError;
 use super::life::Life;
 use super::snapshot::Identity;
+use super::stats::IdentityStats;
 use super::trust::TrustBundles;
+use super::validity::shown;
 
 pub(super) struct Reloading {
     /// An error while there is no identity.
@@ -111,6 +113,13 @@ impl Reloading {
         self.failures.load(Ordering::Relaxed)
     }
 
+    /// What an operator wants to know.
+    pub(super) fn stats(&self) -> IdentityStats {
+        let bundles = self.state().domains.stats();
+        let identity = self.current().ok();
+        IdentityStats { identity, reloads: self.reloads(), failures: self.failures(), bundles }
+    }
+
     pub(super) fn count_failure(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
@@ -138,7 +147,12 @@ impl Reloading {
         {
             match make(&state.domains) {
                 Ok(identity) => {
-                    tracing::info!(id = %identity.id(), "certificate and key reloaded");
+                    tracing::info!(
+                        id = %identity.id(),
+                        serial = identity.serial(),
+                        not_after = shown(identity.not_after()),
+                        "certificate and key reloaded",
+                    );
                     state.pair = found.pair;
                     next = Some(identity);
                 }

@@ -1,6 +1,5 @@
 //! This side's identity at one moment.
 
-use std::fmt;
 use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -157,6 +156,12 @@ impl Identity {
         self.epoch
     }
 
+    /// The leaf's serial number, as `openssl x509 -serial` shows it.
+    pub fn serial(&self) -> String {
+        let leaf = self.chain.first().and_then(|der| Certificate::parse(der, 0).ok());
+        leaf.map_or_else(String::new, |leaf| leaf.shown_serial())
+    }
+
     /// When the chain's certificates and their authority have all become valid.
     pub fn not_before(&self) -> SystemTime {
         self.validity.start()
@@ -261,23 +266,4 @@ fn epoch(chain: &[CertificateDer<'_>], trust: &Digest) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&sha256_of_all(texts)[..8]);
     u64::from_be_bytes(first)
-}
-
-/// Where handshakes get this side's identity from. Each takes one snapshot at its start.
-pub trait IdentitySource: Send + Sync + fmt::Debug + 'static {
-    /// The identity of this moment. Quick: it reads no files.
-    fn snapshot(&self) -> Result<Arc<Identity>, IdentityError>;
-}
-
-/// An identity that never changes.
-impl IdentitySource for Arc<Identity> {
-    fn snapshot(&self) -> Result<Arc<Identity>, IdentityError> {
-        Ok(Self::clone(self))
-    }
-}
-
-impl<T: IdentitySource + ?Sized> IdentitySource for Arc<T> {
-    fn snapshot(&self) -> Result<Arc<Identity>, IdentityError> {
-        self.as_ref().snapshot()
-    }
 }

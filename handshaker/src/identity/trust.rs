@@ -142,6 +142,11 @@ impl TrustBundles {
         self.domains.get(domain).map_or(0, |bundle| bundle.anchors.len())
     }
 
+    /// How many revocation lists `domain` has.
+    pub fn revocation_lists(&self, domain: &TrustDomain) -> usize {
+        self.domains.get(domain).map_or(0, |bundle| bundle.revocation_lists.len())
+    }
+
     /// Refuses the development domain unless it is allowed.
     pub(super) fn check_domain(&self, domain: &TrustDomain) -> Result<(), IdentityError> {
         if domain.as_str() == DEVELOPMENT_TRUST_DOMAIN && !self.development {

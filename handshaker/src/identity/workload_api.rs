@@ -14,8 +14,10 @@ use std::time::{Duration, SystemTime};
 use super::domains::Domains;
 use super::error::IdentityError;
 use super::reloading::{Found, Reloading, State};
-use super::snapshot::{Identity, IdentitySource};
+use super::snapshot::Identity;
+use super::source::IdentitySource;
 use super::spiffe::{SpiffeId, TrustDomain};
+use super::stats::IdentityStats;
 use super::trust::TrustBundles;
 use super::validity::shown;
 use address::Address;
@@ -219,6 +221,10 @@ impl IdentitySource for WorkloadApi {
     fn snapshot(&self) -> Result<Arc<Identity>, IdentityError> {
         self.shared.reloading.current()
     }
+
+    fn stats(&self) -> IdentityStats {
+        self.shared.reloading.stats()
+    }
 }
 
 impl fmt::Debug for WorkloadApi {
@@ -311,7 +317,7 @@ impl Shared {
         let mut trust_changed = false;
         if let Some(said) = said {
             let loaded = bundles::load_changed(&state.domains, said, &self.template);
-            trust_changed = state.domains.update(loaded);
+            trust_changed = state.domains.update(loaded, now);
             trust_changed |= state.domains.keep_only(|domain| said.bundles.contains_key(domain));
         }
         let template = &self.template;

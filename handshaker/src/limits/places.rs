@@ -101,8 +101,16 @@ impl<K: Copy + Ord + Hash> Places<K> {
         self.held
     }
 
+    pub(super) fn silent(&self) -> usize {
+        self.silent.count
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queued.count
+    }
+
     pub(super) fn waiting(&self) -> usize {
-        self.silent.count + self.queued.count
+        self.silent() + self.queued()
     }
 
     /// Verdicts of the calls before, to be sent when no lock is held.

@@ -10,7 +10,7 @@ use futures_util::Stream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, Streaming};
-use tracing::Span;
+use tracing::{Span, field};
 
 use super::admission::{OpenStream, Place};
 use super::observer::Finished;
@@ -87,7 +87,7 @@ impl Call {
         if let Some(observer) = &service.observer {
             observer.started();
         }
-        let span = tracing::debug_span!("handshake", uid = caller.uid);
+        let span = tracing::info_span!("handshake", uid = caller.uid, log_id = field::Empty);
         let record = Record { service, caller, began, role: None, ended: false, span };
         Self { requests, deadline, place: None, handshake: None, empty_messages: 0, record }
     }
@@ -156,7 +156,8 @@ impl Call {
         let core = timeout_at(self.deadline, cores.crypto()).await.map_err(|_| too_late())?;
         let mut out_frames = Vec::new();
         // On an error there may be an alert in `out_frames`. It stays here: see `responses`.
-        let step = handshake.step(&received, SystemTime::now(), &mut out_frames)?;
+        let step = || handshake.step(&received, SystemTime::now(), &mut out_frames);
+        let step = self.record.span.in_scope(step)?;
         drop(core);
 
         let result = step.result.map(|result| {
@@ -262,6 +263,8 @@ fn after(moment: Instant, limit: Duration) -> Instant {
 
 impl Record {
     fn succeeded(&mut self, result: &HandshakeResult) {
+        let log_id = format_args!("{:032x}", u128::from_be_bytes(result.log_id));
+        self.span.record("log_id", field::display(log_id));
         tracing::debug!(
             parent: &self.span,
             role = ?self.role,

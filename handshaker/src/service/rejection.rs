@@ -55,14 +55,11 @@ impl Rejection {
 impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
         let reason = match &error {
-            Error::Peer { code, .. }
-            | Error::Incompatible { code, .. }
-            | Error::Limit { code, .. } => code.name(),
-            Error::Denied { .. } => "access_denied",
-            Error::Alert { .. } => "peer_alert",
-            Error::Foreign(_) => "foreign_protocol",
-            Error::Identity(_) | Error::Unavailable(_) => "no_identity",
+            // A signer that does not sign.
+            Error::Unavailable(_) => "no_identity",
+            // The caller's.
             Error::Misuse(_) => "bad_request",
+            error => error.reason(),
         };
         Self { status: to_status(&error), reason }
     }

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use alts_handshaker::identity::{CertificateError, IdentityError};
+use rcgen::SerialNumber;
 
 use super::authority::{HOUR, NOW, at, date, leaf_params};
 use super::files::{Directory, name};
@@ -25,9 +26,13 @@ fn a_certificate_that_is_not_renewed_is_warned_of_once_in_each_part_of_its_life(
         assert_eq!(look(), "", "{seconds}");
     }
     // One that is new takes effect, and nothing is said about its life.
-    directory.renew("spiffe://example.org/renewed");
+    let mut params = leaf_params("spiffe://example.org/renewed");
+    params.serial_number = Some(SerialNumber::from(vec![0xAB, 1]));
+    directory.write(directory.dir.path(), &directory.home.issue(&params));
     let log = logged(|| drop(files.reload_if_changed(at(NOW - 60))));
-    assert!(log.contains("reloaded") && !log.contains("validity period"), "{log}");
+    let line = "INFO certificate and key reloaded id=spiffe://example.org/renewed serial=\"AB01\" \
+                not_after=\"2026-03-01T01:00:00Z\"\n";
+    assert_eq!(log, line);
 }
 
 #[test]

@@ -36,7 +36,7 @@ Example:
 impl Forward {
     pub(crate) fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let Self { listen, target, proxy_protocol, serving } = self;
-        serving.run(&listen, None, |common| {
+        serving.run(&listen, None, |common, _| {
             Forwarding(Arc::new(Shared { common, target, proxy_protocol }))
         })
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use alts::connect::AcceptLoop;
+use alts::connect::{AcceptLoop, Settings};
 use alts::handshaker::admin::{self, Report, Stop, notify, reload_on_hangup};
 use alts::handshaker::cli::{DurationLimit, PositiveDuration, WatchedIdentity};
 use alts::plain::{Activation, ListenAddress, ListenOptions, PlainListener, PlainStream};
@@ -41,7 +41,7 @@ pub(crate) struct ServingArguments {
     #[arg(long, visible_alias = "admin", value_name = "ADDRESS", help_heading = "Addresses")]
     status: Option<ListenAddress>,
     /// Allow --status on an address that other machines reach. Whoever reaches it can read how many connections there are and how much they carry, why handshakes fail, and
-    /// when this side's certificate expires.
+    /// the serial number and the end of this side's certificate.
     #[arg(long, visible_alias = "unsafe-admin", requires = "status", help_heading = "Addresses")]
     unsafe_status: bool,
 
@@ -106,12 +106,12 @@ pub(crate) trait Program: Send + Sync + 'static {
 impl ServingArguments {
     /// Runs `program` on what listens at `listen` until a signal ends it.
     ///
-    /// `make` is called within the runtime, before any connection is accepted.
+    /// `make` is called within the runtime, before any connection is accepted, with the settings of secured connections.
     pub(crate) fn run<P: Program>(
         &self,
         listen: &[ListenAddress],
         identity: Option<WatchedIdentity>,
-        make: impl FnOnce(Arc<Common>) -> P,
+        make: impl FnOnce(Arc<Common>, Settings) -> P,
     ) -> Result<ExitCode, Box<dyn Error>> {
         self.log.init()?;
         if let Some(status) = &self.status
@@ -135,12 +135,16 @@ impl ServingArguments {
         &self,
         listen: &[ListenAddress],
         identity: Option<WatchedIdentity>,
-        make: impl FnOnce(Arc<Common>) -> P,
+        make: impl FnOnce(Arc<Common>, Settings) -> P,
     ) -> Result<bool, Box<dyn Error>> {
         let mut relay = RelayOptions::default();
         relay.idle_timeout = self.idle_timeout.0;
         relay.close_timeout = self.close_timeout.0;
-        let metrics = Arc::new(Metrics::new(&mut relay, identity.clone()));
+        let mut settings = Settings::default();
+        settings.pool = relay.pool.clone();
+        settings.handshake_timeout = self.connect_timeout.0;
+        let secured = identity.as_ref().map(|identity| (&mut settings, identity));
+        let metrics = Arc::new(Metrics::new(&mut relay, secured));
         let common = Arc::new(Common {
             relay: Arc::new(relay),
             metrics: Arc::clone(&metrics),
@@ -149,7 +153,7 @@ impl ServingArguments {
             max_lifetime: self.max_lifetime.0,
             quiet: self.log.quiet(),
         });
-        let program = Arc::new(make(Arc::clone(&common)));
+        let program = Arc::new(make(Arc::clone(&common), settings));
 
         // Signals from here on are not lost: a program that has read the ready line may send one.
         let mut stop = Stop::new()?;

@@ -20,6 +20,8 @@ pub(super) struct Want {
     /// A request was refused, and no buffer has come back since.
     pub(super) turned_away: bool,
     pub(super) pressure: Option<Pressure>,
+    /// How long earlier stretches have lasted together.
+    lasted: Duration,
     has_watch: bool,
     /// Buffers that wait for a peer, by number.
     leases: BTreeMap<u64, Lease>,
@@ -34,6 +36,12 @@ pub(super) struct Pressure {
     last: Instant,
     /// When it was last reported.
     reported: Option<Instant>,
+}
+
+impl Pressure {
+    fn lasted(self) -> Duration {
+        self.last.saturating_duration_since(self.since)
+    }
 }
 
 /// A buffer that waits for a peer.
@@ -138,9 +146,16 @@ impl State {
     }
 
     fn relieved(&mut self, reported: bool) -> Watch {
-        self.want.pressure = None;
+        if let Some(pressure) = self.want.pressure.take() {
+            self.want.lasted += pressure.lasted();
+        }
         self.want.has_watch = false;
         Watch::Relieved(reported)
+    }
+
+    /// For how long requests have waited in all, as far as the watch has seen it, which looks once a second.
+    pub(super) fn pressed(&self) -> Duration {
+        self.want.lasted + self.want.pressure.map_or(Duration::ZERO, Pressure::lasted)
     }
 
     /// The watch could not be started.
@@ -281,14 +296,18 @@ mod tests {
         let mut pressed = Pressed::new();
         pressed.lease(0, 2 * SECOND + SECOND / 2);
         assert_eq!(pressed.watch(3), (again(SECOND / 2), 0));
+        assert_eq!(pressed.state.stats().pressed, 2 * SECOND);
         pressed.give_up();
         assert_eq!(pressed.watch(4), (again(SECOND), 0), "it may come back");
         assert_eq!(pressed.watch(5), (again(SECOND), 0));
         assert_eq!(pressed.watch(6), (Watch::Relieved(false), 0));
+        assert_eq!(pressed.state.stats().pressed, 2 * SECOND, "nobody has waited since");
         let mut after = AfterUnlock::default();
         pressed.state.refuse(pressed.start + 7 * SECOND, &mut after);
         assert!(after.start_watch, "another watch");
         assert_eq!(pressed.state.stats().refused, 1);
+        pressed.watch(8);
+        assert_eq!(pressed.state.stats().pressed, 3 * SECOND);
     }
 
     #[test]

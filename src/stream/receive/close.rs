@@ -22,9 +22,11 @@ impl<S: Direction> Channel<Receiving, S> {
         if !idle || !(self.terms.negotiated.close_notify || awaits_ticket) {
             return;
         }
+        let before = self.receiving.records();
         // An error is stored, and reported by the next read.
         let _ = self.take_ticket_and_close(source, awaits_ticket);
         self.tidy();
+        self.note_received(before, 0);
     }
 
     fn take_ticket_and_close(

@@ -59,6 +59,7 @@ impl<R: Direction> Channel<R, Sending> {
             taken += len;
             records_len += record.len();
         }
+        self.note_sent(taken, records_len);
         Ok((taken, records_len))
     }
 

@@ -219,7 +219,7 @@ frontend behind
         assert said[0] == "127.0.0.5" and said[2:] == server.address.split(":"), said
         server.wait_for_log(f"peer=\"127.0.0.5:{said[1]}\" identity=\"spiffe://dev.local/client\"")
         # A connection that brings no byte is a probe: no warning, and nothing for the target.
-        probes = 'alts_tunnel_handshakes_total{reason="probe"}'
+        probes = 'alts_tunnel_handshake_failures_total{role="server",reason="probe"}'
         wait_until(lambda: server.metric(probes) >= 5, "HAProxy has checked the tunnel five times")
         assert "WARN" not in server.log() and "ERROR" not in server.log(), server.log()
         assert server.metric('alts_tunnel_connections_ended_total{reason="clean"}') == 1

@@ -78,11 +78,11 @@ impl Serve {
             loopback(address, why).map_err(|fault| format!("--admin {address}: {fault}"))?;
         }
         let identities = DaemonIdentities::load(&self)?;
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(&identities));
         let mut builder = HandshakerService::builder()
             .client_policy(self.client_policy())
             .limits(self.service_limits())
-            .observer(metrics.clone());
+            .observer(metrics.handshakes.clone());
         if let Some(policy) = self.server_policy() {
             builder = builder.server_policy(policy);
         }
@@ -105,7 +105,7 @@ impl Serve {
         notify::ready();
 
         if let Some(admin) = admin {
-            admin.spawn(metrics.clone(), Arc::new(identities), service.clone());
+            admin.spawn(metrics.clone(), service.clone());
         }
         tokio::spawn(reload);
 

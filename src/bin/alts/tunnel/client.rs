@@ -3,9 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
-use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::Rule;
@@ -69,16 +67,13 @@ impl Client {
         let policy = AllowedPeer::policy(&self.server, &self.deny);
         let files = self.identity.load()?;
         let Self { listen, target, resume, serving, .. } = self;
-        serving.run(&listen, Some(files.clone()), |common| {
+        serving.run(&listen, Some(files.clone()), |common, mut settings| {
             super::log_identity(&files);
             let mut handshaker = LocalHandshaker::builder(files).server_policy(policy);
-            let mut settings = Settings::default();
             if resume {
                 handshaker = handshaker.ticket_cache(TicketCache::new());
                 settings.handshake.target_name = Some(target.to_string());
             }
-            settings.pool = common.relay.pool.clone();
-            settings.handshake_timeout = common.connect_timeout;
             let connector = Connector::with_settings(handshaker.build(), settings);
             Serving(Arc::new(Shared { common, connector, target }))
         })
@@ -131,9 +126,6 @@ async fn reach(shared: &Shared, connection: &Connection) -> Option<AltsStream<Pl
         .await
         .map_err(|error| connection.failed("", "no_target", &error))
         .ok()?;
-    let start = Instant::now();
-    let result = shared.connector.connect(socket).await;
-    common.metrics.handshake(result.as_ref().map(|_| start.elapsed()));
-    // The handshake has logged what went wrong.
-    result.map_err(|_| common.metrics.ended("no_handshake")).ok()
+    // The handshake logs what goes wrong.
+    shared.connector.connect(socket).await.map_err(|_| common.metrics.ended("no_handshake")).ok()
 }

@@ -4,9 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
-use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::Rule;
@@ -90,15 +88,12 @@ impl Server {
         let files = self.identity.load()?;
         let ticket_keys = self.ticket_keys.map(TicketKeys::watch).transpose()?;
         let Self { listen, target, proxy_protocol, serving, .. } = self;
-        serving.run(&listen, Some(files.clone()), |common| {
+        serving.run(&listen, Some(files.clone()), |common, settings| {
             super::log_identity(&files);
             let mut handshaker = LocalHandshaker::builder(files).client_policy(policy);
             if let Some(keys) = ticket_keys {
                 handshaker = handshaker.ticket_keys(keys);
             }
-            let mut settings = Settings::default();
-            settings.pool = common.relay.pool.clone();
-            settings.handshake_timeout = common.connect_timeout;
             let acceptor = Acceptor::with_settings(handshaker.build(), settings);
             Serving(Arc::new(Shared { common, acceptor, target, proxy_protocol }))
         })
@@ -137,10 +132,7 @@ async fn join(
     connection: Connection,
 ) -> Option<Box<Joined<AltsStream<PlainStream>, PlainStream>>> {
     let metrics = &shared.common.metrics;
-    let start = Instant::now();
-    let result = shared.acceptor.accept(stream).await;
-    metrics.handshake(result.as_ref().map(|_| start.elapsed()));
-    let Ok(stream) = result else {
+    let Ok(stream) = shared.acceptor.accept(stream).await else {
         // The handshake has logged what went wrong.
         metrics.ended("no_handshake");
         return None;

@@ -26,7 +26,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exports::{EXPORT_HELP, ExportSpec};
 use crate::identity::OptionalIdentity;
-use crate::metrics::{Handshakes, Metrics};
+use crate::metrics::Metrics;
 use crate::multiplexed::Multiplexing;
 use crate::serving::{Below, Secured, Serving, Visible, accept};
 use crate::sizes::Size;
@@ -67,8 +67,8 @@ pub(crate) struct Serve {
     /// Where to answer /livez, /readyz and /metrics (Prometheus): HOST:PORT on this machine, or unix:PATH.
     #[arg(long, visible_alias = "admin", value_name = "ADDRESS", help_heading = "Addresses")]
     status: Option<ListenAddress>,
-    /// Allow --status on an address that other machines reach. Whoever reaches it can read how many connections and requests there are, why handshakes fail, and when this
-    /// side's certificate expires.
+    /// Allow --status on an address that other machines reach. Whoever reaches it can read how many connections and requests there are, why handshakes fail, and the
+    /// serial number and the end of this side's certificate.
     #[arg(long, visible_alias = "unsafe-admin", requires = "status", help_heading = "Addresses")]
     unsafe_status: bool,
 
@@ -197,7 +197,7 @@ impl Serve {
         false
     }
 
-    fn serving(&self) -> Result<Serving, Box<dyn Error>> {
+    fn serving(&self) -> Result<(Serving, Metrics), Box<dyn Error>> {
         let cap = usize::try_from(self.memory.0)?;
         let pool = || {
             let pool = BufferPool::builder().buffer_size(4096).cap(cap).build();
@@ -226,19 +226,29 @@ impl Serve {
             visible.push(Visible { name: spec.name.clone(), policy });
         }
         let identity = self.identity.given().map(|identity| identity.load()).transpose()?;
-        Ok(Serving {
-            server: Server::new(settings),
+        let server = Server::new(settings);
+        // A pool of its own: a stream holds a buffer while a request waits for one.
+        let mut alts = AltsSettings::default();
+        alts.handshake_timeout = self.handshake_timeout.0;
+        let watched = identity.as_ref().map(|identity| (&mut alts, identity));
+        let metrics = Metrics::new(server.clone(), watched);
+        let serving = Serving {
+            server,
             exports,
             visible,
-            secured: self.secured(identity.clone())?,
+            secured: self.secured(identity.clone(), alts)?,
             identity,
-            handshakes: Handshakes::default(),
             multiplexing: Multiplexing::new(pool()?, self.handshake_timeout.0)?,
             places: Arc::new(Semaphore::new(self.max_connections as usize)),
-        })
+        };
+        Ok((serving, metrics))
     }
 
-    fn secured(&self, files: Option<WatchedIdentity>) -> Result<Option<Secured>, Box<dyn Error>> {
+    fn secured(
+        &self,
+        files: Option<WatchedIdentity>,
+        settings: AltsSettings,
+    ) -> Result<Option<Secured>, Box<dyn Error>> {
         let Some(files) = files else { return Ok(None) };
         if self.allow.is_empty() {
             return Err(
@@ -250,16 +260,14 @@ impl Serve {
         let domain = snapshot.id().trust_domain();
         let policy = AllowedPeer::policy(&self.allow, &self.deny);
         let handshaker = LocalHandshaker::builder(files).client_policy(policy).build();
-        // A pool of its own: a stream holds a buffer while a request waits for one.
-        let mut settings = AltsSettings::default();
-        settings.handshake_timeout = self.handshake_timeout.0;
         let acceptor = Acceptor::with_settings(handshaker, settings);
         Ok(Some(Secured { acceptor, domain }))
     }
 
     /// Answers whether all clients have disconnected by themselves.
     async fn serve(&self, workers: &Arc<Workers>) -> Result<bool, Box<dyn Error>> {
-        let serving = Arc::new(self.serving()?);
+        let (serving, metrics) = self.serving()?;
+        let serving = Arc::new(serving);
         // Signals from here on are not lost: a program that has read the ready line may send one.
         let mut stop = Stop::new()?;
         let reload = reload_on_hangup(serving.identity.as_ref().and_then(WatchedIdentity::files))?;
@@ -283,8 +291,6 @@ impl Serve {
                 }
             }
         }
-        let metrics =
-            Metrics::new(serving.server.clone(), &serving.handshakes, serving.identity.clone());
         let status = Arc::new(Status { metrics, draining: AtomicBool::new(false) });
         if let Some(address) = &self.status {
             for listener in PlainListener::bind(address, options, &mut activation).await? {

@@ -11,7 +11,6 @@ use alts_nbd::export::{Export, Exports};
 use alts_nbd::server::{ConnectionError, Ending, Server};
 use tokio::sync::Semaphore;
 
-use crate::metrics::Handshakes;
 use crate::multiplexed::Multiplexing;
 use crate::workers::Workers;
 
@@ -43,7 +42,6 @@ pub(crate) struct Serving {
     pub(crate) secured: Option<Secured>,
     /// This side's identity, which is read again when its files change.
     pub(crate) identity: Option<WatchedIdentity>,
-    pub(crate) handshakes: Handshakes,
     pub(crate) multiplexing: Multiplexing,
     pub(crate) places: Arc<Semaphore>,
 }
@@ -88,10 +86,8 @@ impl Serving {
     async fn serve_secured(&self, stream: PlainStream, yamux: bool) {
         let peer = peer_name(&stream);
         let Some(secured) = &self.secured else { return };
-        let accepted = secured.acceptor.accept(stream).await;
-        self.handshakes.ended(accepted.as_ref().map(|_| ()).map_err(alts::Error::fault));
         // The handshake logs what goes wrong.
-        let Ok(stream) = accepted else { return };
+        let Ok(stream) = secured.acceptor.accept(stream).await else { return };
         let client = stream.peer().clone();
         let exports = self.visible_to(|policy| match (policy, client.spiffe_id()) {
             (None, _) => true,

@@ -9,7 +9,6 @@ use alts_handshaker::admin::{self, Report};
 use alts_handshaker::service::HandshakerService;
 use tokio::net::TcpListener;
 
-use super::identities::DaemonIdentities;
 use super::metrics::Metrics;
 
 pub(super) struct Admin {
@@ -19,7 +18,6 @@ pub(super) struct Admin {
 
 struct Daemon {
     metrics: Arc<Metrics>,
-    identities: Arc<DaemonIdentities>,
     service: HandshakerService,
 }
 
@@ -36,20 +34,15 @@ impl Admin {
     }
 
     /// Serves until the process ends, so that the last of a drain can still be seen.
-    pub(super) fn spawn(
-        self,
-        metrics: Arc<Metrics>,
-        identities: Arc<DaemonIdentities>,
-        service: HandshakerService,
-    ) {
-        let report = Arc::new(Daemon { metrics, identities, service });
+    pub(super) fn spawn(self, metrics: Arc<Metrics>, service: HandshakerService) {
+        let report = Arc::new(Daemon { metrics, service });
         tokio::spawn(admin::serve(self.listener, report));
     }
 }
 
 impl Report for Daemon {
     fn metrics(&self) -> Result<String, fmt::Error> {
-        self.metrics.text(&self.identities)
+        self.metrics.text()
     }
 
     fn is_ready(&self) -> bool {

@@ -13,6 +13,7 @@ use super::arguments::Serve;
 /// Names that a chain and its key may have in a directory: those of `dev-ca issue`, and those of Kubernetes' TLS secrets.
 const FILE_NAMES: [(&str, &str); 2] = [("chain.pem", "key.pem"), ("tls.crt", "tls.key")];
 
+#[derive(Default)]
 pub(super) struct DaemonIdentities(Vec<DaemonIdentity>);
 
 pub(super) struct DaemonIdentity {

@@ -291,6 +291,7 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use super::super::identities::DaemonIdentities;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -298,7 +299,7 @@ mod tests {
     fn places(all: usize, per_caller: usize) -> Places {
         let (first_call, idle, call) = (10 * SECOND, 100 * SECOND, 20 * SECOND);
         let limits = PlaceLimits { all, per_caller, first_call, idle, call };
-        let places = Places::new(limits, Arc::new(Metrics::new()));
+        let places = Places::new(limits, Arc::new(Metrics::new(&DaemonIdentities::default())));
         tokio::spawn(places.clone().watch());
         places
     }
