@@ -242,27 +242,34 @@ impl Server<'_, '_> {
     async fn simple(&mut self, at: usize, jobs: &[Job]) -> Result<(usize, Verdict), Ended> {
         let pending = &jobs[at].pending;
         let error = if self.choices.one_in(4) { self.choices.below(200) as u32 } else { 0 };
-        let data = match (pending.kind, error) {
-            (Kind::Read { .. }, 0) => vec![self.choices.byte() | 1; pending.len as usize],
-            _ => Vec::new(),
+        let fill = match (pending.kind, error) {
+            (Kind::Read { .. }, 0) => self.choices.byte() | 1,
+            _ => 1,
         };
         let mut cookie = pending.cookie;
         if self.choices.one_in(16) {
             cookie = cookie.wrapping_add(self.choices.byte().into());
         }
+        // A wrong cookie may be that of another request, which is answered then.
+        let target = jobs.iter().position(|job| job.pending.cookie == cookie);
+        let pending = &jobs[target.unwrap_or(at)].pending;
+        let data = match (pending.kind, error) {
+            (Kind::Read { .. }, 0) => vec![fill; pending.len as usize],
+            _ => Vec::new(),
+        };
         let mut bytes = 0x6744_6698_u32.to_be_bytes().to_vec();
         bytes.extend(error.to_be_bytes());
         bytes.extend(cookie.to_be_bytes());
         bytes.extend(&data);
-        let verdict = match cookie == pending.cookie {
-            true => pending.simple(self.structured, error, &data),
-            false => Verdict::Broken,
+        let verdict = match target {
+            Some(_) => pending.simple(self.structured, error, &data),
+            None => Verdict::Broken,
         };
         let sent = self.send(&bytes).await;
         if verdict != Verdict::Broken {
             sent?;
         }
-        Ok((at, verdict))
+        Ok((target.unwrap_or(at), verdict))
     }
 
     /// Requests and replies until something is wrong, which is `false`, or there were enough.
