@@ -95,7 +95,7 @@ impl Drop for Observed {
 pub(super) fn name_span(log_id: [u8; 16]) {
     // Handshakers from elsewhere may know none.
     if log_id != [0; 16] {
-        let log_id = format_args!("{:032x}", u128::from_be_bytes(log_id));
-        Span::current().record("log_id", field::display(log_id));
+        Span::current()
+            .record("log_id", field::display(format_args!("{:032x}", u128::from_be_bytes(log_id))));
     }
 }

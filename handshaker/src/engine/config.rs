@@ -133,8 +133,10 @@ impl Config {
 
 /// Gives the span of the handshake, which the driver has entered, the name of the connection.
 pub(super) fn name_span(log_id: [u8; 16]) {
-    let log_id = format_args!("{:032x}", u128::from_be_bytes(log_id));
-    tracing::Span::current().record("log_id", tracing::field::display(log_id));
+    tracing::Span::current().record(
+        "log_id",
+        tracing::field::display(format_args!("{:032x}", u128::from_be_bytes(log_id))),
+    );
 }
 
 /// A peer would refuse a longer chain. An [`Identity`] keeps the other limits; this one counts what the message adds.

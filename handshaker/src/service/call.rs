@@ -263,8 +263,10 @@ fn after(moment: Instant, limit: Duration) -> Instant {
 
 impl Record {
     fn succeeded(&mut self, result: &HandshakeResult) {
-        let log_id = format_args!("{:032x}", u128::from_be_bytes(result.log_id));
-        self.span.record("log_id", field::display(log_id));
+        self.span.record(
+            "log_id",
+            field::display(format_args!("{:032x}", u128::from_be_bytes(result.log_id))),
+        );
         tracing::debug!(
             parent: &self.span,
             role = ?self.role,
