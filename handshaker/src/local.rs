@@ -117,8 +117,8 @@ impl Handshaker for LocalHandshaker {
 
 /// Settles what a [`LocalHandshaker`] does. Every setting has a default, except that clients need to know their servers.
 ///
-/// A clone has all settings but one: it does not resume, until it is given ticket keys or a cache itself. What is changed in a copy of
-/// a configuration, and what is not, shall not decide whose sessions it takes over.
+/// A clone has all settings but one: it does not resume until it is given ticket keys or a cache itself. Otherwise a copy with a changed
+/// configuration, a stricter trust bundle for example, would accept sessions of the original.
 #[derive(Debug)]
 #[must_use]
 pub struct LocalHandshakerBuilder(LocalHandshaker);
@@ -159,8 +159,8 @@ impl LocalHandshakerBuilder {
         self
     }
 
-    /// As a server, issues tickets sealed under `keys`, and resumes handshakes with tickets that open with them. Share the value on
-    /// purpose, among servers that may take over each other's sessions; tickets of another server identity never open.
+    /// As a server, issues tickets sealed under `keys`, and resumes handshakes with tickets that open with them. Share the value
+    /// only among servers that may resume each other's sessions; tickets of another server identity never open.
     pub fn ticket_keys(mut self, keys: Arc<TicketKeys>) -> Self {
         self.0.ticket_keys = Some(keys);
         self

@@ -16,7 +16,7 @@ pub(super) const NAME_LEN: usize = 8;
 
 /// A key that tickets are sealed under. Its secret is written in its place and wiped there.
 pub(super) struct TicketKey {
-    /// In clear in each ticket.
+    /// In plaintext in each ticket.
     pub(super) name: [u8; NAME_LEN],
     secret: Box<[u8; 32]>,
 }
@@ -86,8 +86,8 @@ impl fmt::Debug for Turn {
 pub(super) struct KeySet(Vec<Turn>);
 
 impl KeySet {
-    /// Keys that take over from each other, the newest first, each with the time from which it seals: until the next takes over, and for
-    /// `period` at most. It opens for `max_age` after that.
+    /// A rotation: keys, the newest first, each with the time from which it seals tickets. Each seals until the next one begins, for
+    /// `period` at most, and opens tickets for `max_age` after that.
     pub(super) fn in_turn(
         keys: impl IntoIterator<Item = (TicketKey, u64)>,
         period: u64,

@@ -44,8 +44,8 @@ enum Source {
 impl TicketKeys {
     /// New keys from the operating system's generator, which this process alone has: tickets are void when it ends.
     ///
-    /// A full handshake can be resumed for `max_age`, from 60 seconds to 24 hours. A new key takes over each half of that, on use, and
-    /// each is wiped on use when its tickets have ended.
+    /// A full handshake can be resumed for `max_age`, from 60 seconds to 24 hours. After half of that the next
+    /// handshake makes a new key for sealing. A key is wiped at the first use after its tickets have ended.
     pub fn generate(max_age: Duration) -> Result<Arc<Self>, TicketKeysError> {
         Self::generate_at(max_age, SystemTime::now())
     }
@@ -59,8 +59,8 @@ impl TicketKeys {
         Ok(Arc::new(Self::of(max_age, set, Source::Memory)))
     }
 
-    /// Keys in a file, which outlive the process and serve a fleet: `alts ticket-keys rotate FILE` writes it. A thread looks at the
-    /// file every 5 s and takes over what has changed. A full handshake can be resumed for an hour.
+    /// Keys in a file, which outlive the process and serve a fleet: `alts ticket-keys rotate FILE` writes it. A thread checks
+    /// the file every 5 s and loads it again when it has changed. A full handshake can be resumed for one hour.
     ///
     /// Only the file's owner may have access to it. While what the file says cannot be used, the keys from before stay in use as long
     /// as they last. A key seals for 24 hours at most: without a rotation no tickets are issued after that.
