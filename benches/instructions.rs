@@ -1,4 +1,5 @@
-//! A connection over a Unix socket for callgrind to count: `ping` sends 64 bytes back and forth, `bulk` sends 64 KiB one way.
+//! What callgrind is to count: of a connection over a Unix socket, `ping` sends 64 bytes back and forth, `bulk` sends 64 KiB one way; of
+//! handshakes in memory, `full` is one with known chains, `ticket` the same with a ticket for the client, `resumed` one with that ticket.
 //!
 //! ```text
 //! cargo bench -p alts-benches --bench instructions --no-run       # prints where the program is
@@ -7,6 +8,13 @@
 //!
 //! The difference of the two totals ("Collected") divided by 1,000 is what one round costs on both sides, without the
 //! handshake and what else happens once. Counts repeat to about one in a thousand; time does not enter them.
+
+#[expect(dead_code, reason = "another benchmark uses the rest of it")]
+#[path = "handshake/alts.rs"]
+mod altsh1;
+#[expect(dead_code, reason = "another benchmark uses the rest of it")]
+#[path = "handshake/certificates.rs"]
+mod certificates;
 
 use std::time::SystemTime;
 
@@ -19,18 +27,44 @@ use alts::{Acceptor, AltsStream, Connector};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
+use altsh1::Peers;
+use certificates::{Certificates, p256_key};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let (Some(scenario), Some(rounds)) = (arguments.next(), arguments.next()) else {
         // `cargo bench` calls every benchmark.
-        return eprintln!("usage: instructions ping|bulk ROUNDS");
+        return eprintln!("usage: instructions ping|bulk|full|ticket|resumed ROUNDS");
     };
     let rounds = rounds.parse().expect("a number of rounds");
-    let (near, far) = pair().await;
+    let with_tickets = |tickets| Peers::new(&Certificates::new(p256_key), 1024, tickets);
     match &*scenario {
-        "ping" => ping(near, far, rounds).await,
-        "bulk" => bulk(near, far, rounds).await,
+        "ping" | "bulk" => {
+            let (near, far) = pair().await;
+            match &*scenario {
+                "ping" => ping(near, far, rounds).await,
+                _ => bulk(near, far, rounds).await,
+            }
+        }
+        "full" => {
+            let peers = with_tickets(false);
+            (0..rounds).for_each(|_| peers.handshake());
+        }
+        "ticket" => {
+            let peers = with_tickets(true);
+            for _ in 0..rounds {
+                peers.forget();
+                peers.handshake_with_ticket();
+            }
+        }
+        "resumed" => {
+            let peers = with_tickets(true);
+            peers.handshake_with_ticket();
+            for _ in 0..rounds {
+                peers.resume();
+            }
+        }
         other => panic!("there is no scenario {other:?}"),
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use alts::handshaker::identity::{ChainVerifier, Identity, Policy, TrustBundles};
 use alts::handshaker::resumption::{DEFAULT_MAX_AGE, TicketCache, TicketKeys};
 use alts::handshaker::{HandshakeOptions, LocalHandshaker};
+use alts_benches::Handshaken;
 
 use super::certificates::{Certificates, DOMAIN, Leaf};
 
@@ -40,19 +41,40 @@ impl Peers {
         Self { client: client.build(), server: server.build(), options, cache }
     }
 
+    pub(crate) fn client(&self) -> &LocalHandshaker {
+        &self.client
+    }
+
+    pub(crate) fn server(&self) -> &LocalHandshaker {
+        &self.server
+    }
+
+    /// The client's.
+    pub(crate) fn options(&self) -> &HandshakeOptions {
+        &self.options
+    }
+
     pub(crate) fn handshake(&self) {
         alts_benches::alts_handshake(&self.client, &self.server);
     }
 
-    /// A full handshake in which the client gets a ticket, which it does not use.
-    pub(crate) fn handshake_with_ticket(&self) {
+    /// Has the client forget its tickets, so that the next handshake is a full one.
+    pub(crate) fn forget(&self) {
         self.cache.clear();
-        assert!(!self.resumes(), "there was no ticket");
+    }
+
+    /// A full handshake in which the client gets a ticket.
+    pub(crate) fn handshake_with_ticket(&self) -> Handshaken {
+        let done = alts_benches::alts_handshake_with(&self.client, &self.server, &self.options);
+        assert!(!done.resumed, "there was no ticket");
+        done
     }
 
     /// With the ticket of the handshake before; leaves one for the next.
-    pub(crate) fn resumes(&self) -> bool {
-        alts_benches::alts_handshake_with(&self.client, &self.server, &self.options)
+    pub(crate) fn resume(&self) -> Handshaken {
+        let done = alts_benches::alts_handshake_with(&self.client, &self.server, &self.options);
+        assert!(done.resumed, "the handshake was a full one");
+        done
     }
 }
 

@@ -25,12 +25,20 @@ use alts::record::{OVERHEAD, Opener, Sealer};
 /// # Panics
 /// If it fails, or the sides do not end with the same keys.
 pub fn alts_handshake(client: &LocalHandshaker, server: &LocalHandshaker) {
-    let resumed = alts_handshake_with(client, server, &HandshakeOptions::default());
-    assert!(!resumed, "nothing was to be resumed");
+    let done = alts_handshake_with(client, server, &HandshakeOptions::default());
+    assert!(!done.resumed, "nothing was to be resumed");
 }
 
-/// As [`alts_handshake`], with options of the client's, until the client has the ticket that the server may give. Whether an earlier
-/// handshake was resumed.
+/// What a handshake was.
+#[derive(Clone, Copy, Debug)]
+pub struct Handshaken {
+    /// Whether it resumed an earlier one.
+    pub resumed: bool,
+    /// The bytes of its frames, both ways, a `Ticket` included.
+    pub bytes: usize,
+}
+
+/// As [`alts_handshake`], with options of the client's, until the client has put the ticket into its cache that the server may give.
 ///
 /// # Panics
 /// If it fails, or the sides do not end with the same keys.
@@ -38,7 +46,7 @@ pub fn alts_handshake_with(
     client: &LocalHandshaker,
     server: &LocalHandshaker,
     options: &HandshakeOptions,
-) -> bool {
+) -> Handshaken {
     let now = SystemTime::now();
     let mut client = client.start(Role::Client, options).expect("a client");
     let mut server = server.start(Role::Server, &HandshakeOptions::default()).expect("a server");
@@ -65,5 +73,6 @@ pub fn alts_handshake_with(
     if let Some(late) = late_alert.filter(|late| late.awaits_ticket()) {
         late.take_ticket(&ticket).expect("the ticket");
     }
-    resumed.is_some()
+    let bytes = [client_init, server_flight, client_finished, ticket].iter().map(Vec::len).sum();
+    Handshaken { resumed: resumed.is_some(), bytes }
 }

@@ -4,7 +4,7 @@
 use super::codec::{Reader, put_u16, vector8};
 use super::frame::{self, Frame};
 use super::protocol::{FrameKind, MAX_REASON};
-use super::schedule::Secrets;
+use super::schedule::{DirectionSecret, Secrets};
 use super::seal::MessageKey;
 use crate::alert::AlertCode;
 use crate::error::Error;
@@ -58,21 +58,25 @@ pub(crate) fn clear_alert(code: AlertCode, out: &mut Vec<u8>) {
 pub(super) struct SealedAlertKey(MessageKey);
 
 impl SealedAlertKey {
+    fn of(peer: &DirectionSecret) -> Self {
+        Self(peer.expander().alert_key())
+    }
+
     pub(super) fn open_frame(&self, frame: &mut Frame) -> Result<(AlertCode, String), Error> {
         Ok(Alert::load(frame.open(&self.0)?)?.code_and_words())
     }
 }
 
-/// How this side may still speak, and what it can understand.
+/// How this side may still speak, and what it can understand. Keys are derived when there is an alert, which there hardly ever is.
 pub(super) struct Alerts {
     voice: Voice,
-    peer: Option<SealedAlertKey>,
+    peer: Option<DirectionSecret>,
 }
 
 enum Voice {
     /// The peer does not have this side's keys yet.
     Clear,
-    Sealed(MessageKey),
+    Sealed(DirectionSecret),
     /// The one alert was sent, or there is nobody to send one to.
     Spent,
 }
@@ -88,7 +92,7 @@ impl Alerts {
             Role::Client => (&secrets.client, &secrets.server),
             Role::Server => (&secrets.server, &secrets.client),
         };
-        Self { voice: Voice::Sealed(own.alert_key()), peer: Some(SealedAlertKey(peer.alert_key())) }
+        Self { voice: Voice::Sealed(own.clone()), peer: Some(peer.clone()) }
     }
 
     /// Nothing will be sent or understood any more.
@@ -109,7 +113,8 @@ impl Alerts {
             Voice::Clear => {
                 frame::write(out, FrameKind::Alert, |out| body(code.in_plaintext(), out));
             }
-            Voice::Sealed(key) => {
+            Voice::Sealed(secret) => {
+                let key = secret.expander().alert_key();
                 let mut plaintext = Vec::new();
                 body(code, &mut plaintext);
                 frame::write_sealed(out, FrameKind::SealedAlert, key, &plaintext);
@@ -121,9 +126,9 @@ impl Alerts {
     /// The content of the peer's alert, or its fault. Codes that must not be sent in plaintext read as `handshake_failure` there.
     pub(super) fn receive(&self, frame: &mut Frame) -> Error {
         let result = match (&self.peer, frame.kind()) {
-            (Some(key), FrameKind::SealedAlert) => {
-                key.open_frame(frame).map(|(code, reason)| (code, reason, true))
-            }
+            (Some(secret), FrameKind::SealedAlert) => SealedAlertKey::of(secret)
+                .open_frame(frame)
+                .map(|(code, reason)| (code, reason, true)),
             _ => Alert::load(frame.body()).map(|alert| {
                 let (code, reason) = alert.code_and_words();
                 (code.in_plaintext(), reason, false)
@@ -137,7 +142,7 @@ impl Alerts {
 
     /// What a client keeps after its end of the handshake.
     pub(super) fn into_peers(self) -> Option<SealedAlertKey> {
-        self.peer
+        self.peer.as_ref().map(SealedAlertKey::of)
     }
 }
 

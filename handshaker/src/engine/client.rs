@@ -27,13 +27,14 @@ pub(super) use resuming::{AwaitShortFinished, AwaitedTicket};
 
 /// Nothing has been sent.
 pub(super) struct Start {
-    config: Config,
+    /// In a box, since it is handed from state to state.
+    config: Box<Config>,
 }
 
 impl Start {
     pub(super) fn new(config: Config) -> Result<Self, Error> {
         config.validate(Role::Client)?;
-        Ok(Self { config })
+        Ok(Self { config: Box::new(config) })
     }
 
     /// Sends the offer.
@@ -84,7 +85,7 @@ impl Start {
 
 /// The offer was sent; there are no keys.
 pub(super) struct AwaitServerInit {
-    config: Config,
+    config: Box<Config>,
     shares: Vec<Box<dyn KeyShare>>,
     transcript: Th0,
     wish: Option<Wish>,
@@ -121,7 +122,8 @@ impl AwaitServerInit {
             (Some(ticket), Some(wish)) if accepted => {
                 let secrets = Secrets::resumed(ticket.early(), &shared, &th1);
                 let alerts = Alerts::sealed(Role::Client, &secrets);
-                let state = AwaitShortFinished::new(config, secrets, transcript, wish, ticket);
+                let state =
+                    AwaitShortFinished::new(config, secrets, (transcript, th1), wish, ticket);
                 (Agreed::Resumed(state), alerts)
             }
             (_, wish) => {
@@ -144,7 +146,7 @@ impl AwaitServerInit {
 
 /// The keys are derived; neither side has proved its identity.
 pub(super) struct AwaitServerFinished {
-    config: Config,
+    config: Box<Config>,
     secrets: Secrets,
     transcript: Th1,
     wish: Option<Wish>,
@@ -159,14 +161,15 @@ impl AwaitServerFinished {
         out: &mut Vec<u8>,
     ) -> Result<(HandshakeResult, Option<AwaitedTicket>), Error> {
         let Self { config, secrets, transcript, wish } = self;
-        let plaintext = frame.open(&secrets.server.message_key())?;
+        let server = secrets.server.expander();
+        let plaintext = frame.open(&server.message_key())?;
         let finished = Finished::<ServerParameters<'_>>::load(plaintext)?;
 
         let transcript = transcript.server_statement(finished.statement);
         let statement = transcript.hash();
         let transcript = transcript.server_signature(finished.signature_item);
         let proved = Proved { statement, signature: transcript.hash() };
-        let peer = proof::verify(&config, Role::Server, &finished, &proved, &secrets.server, now)?;
+        let peer = proof::verify(&config, Role::Server, &finished, &proved, &server, now)?;
         let transcript = transcript.server_mac(&finished.mac);
         let agreed = negotiate::check(&config.options, wish.is_some(), &finished.parameters)?;
         proof::authorize_by(&config, &peer, &finished.chain)?;
@@ -185,22 +188,19 @@ impl AwaitServerFinished {
         let item = plaintext.len();
         finished::encode_signature(&mut plaintext, &signature);
         let transcript = transcript.client_signature(&plaintext[item..]);
-        let mac = secrets.client.mac(&transcript.hash());
+        let client = secrets.client.expander();
+        let mac = client.mac(&transcript.hash());
         plaintext.extend_from_slice(&mac);
         padding::encode(&mut plaintext);
         let th7 = transcript.client_mac(&mac).hash();
 
-        frame::write_sealed(
-            out,
-            FrameKind::ClientFinished,
-            secrets.client.message_key(),
-            &plaintext,
-        );
-        let result = config.result(agreed, &peer, &secrets.master, &th7);
+        frame::write_sealed(out, FrameKind::ClientFinished, client.message_key(), &plaintext);
+        let master = secrets.master.expander();
+        let result = config.result(agreed, &peer, &master, &th7);
         let announced = finished.parameters.extensions.resumption().is_some();
         let ticket = wish
             .filter(|_| announced)
-            .map(|wish| wish.await_ticket(&config, &peer, &secrets, &th7, result.log_id, now));
+            .map(|wish| wish.await_ticket(&config, &peer, master.ticket(&th7), result.log_id, now));
         Ok((result, ticket))
     }
 }

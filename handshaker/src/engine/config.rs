@@ -8,7 +8,7 @@ use super::names::refuse_duplicates;
 use super::negotiate::Agreed;
 use super::options;
 use super::protocol::{Hash, MAX_CHAIN_BYTES, MAX_SHARES};
-use super::schedule::MasterSecret;
+use super::schedule::Master;
 use crate::error::Error;
 use crate::identity::{ChainVerifier, Identity, PeerIdentity, Policy, VerifiedPeer};
 use crate::resumption::{Accepted, MAX_REALM, TicketCache, TicketKeys};
@@ -81,7 +81,7 @@ impl Config {
         &self,
         agreed: Agreed,
         peer: &VerifiedPeer,
-        master: &MasterSecret,
+        master: &Master,
         th7: &Hash,
     ) -> HandshakeResult {
         let keys = master.finish(agreed.record_protocol, th7);
@@ -93,7 +93,7 @@ impl Config {
         &self,
         agreed: Agreed,
         accepted: &Accepted,
-        master: &MasterSecret,
+        master: &Master,
         th7: &Hash,
     ) -> HandshakeResult {
         let keys = master.finish(agreed.record_protocol, th7);

@@ -194,9 +194,13 @@ impl Frame {
     }
 }
 
+/// Room for a first message with a ticket of usual length: growing up to it step by step would copy it many times.
+const USUAL_LEN: usize = 512;
+
 /// Appends a frame in plaintext. The limits of the protocol bound what `body` writes.
 pub(super) fn write(out: &mut Vec<u8>, kind: FrameKind, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
+    out.reserve(USUAL_LEN);
     out.extend_from_slice(&[0; HEADER_LEN]);
     body(out);
     let header = Header { kind, frame_len: out.len() - start };

@@ -5,6 +5,7 @@ use std::mem;
 
 use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
 use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroize;
 
 use super::schedule::SharedSecret;
 use crate::error::Error;
@@ -76,22 +77,49 @@ fn no_randomness() -> Error {
     Error::Unavailable("the operating system gives no randomness".to_owned())
 }
 
+/// As long as a private key of *ring*, in words.
+const KEY_WORDS: usize = size_of::<EphemeralPrivateKey>().div_ceil(8);
+
 pub(super) struct RingShare {
     suite: Suite,
-    private: EphemeralPrivateKey,
+    private: Place,
     public: agreement::PublicKey,
+}
+
+/// Where a private key is. *ring* does not wipe it, and a key that is moved out of its place stays behind there; so zeros take it.
+enum Place {
+    Key(EphemeralPrivateKey),
+    Zeros([u64; KEY_WORDS]),
+}
+
+impl Place {
+    fn take(&mut self) -> Option<EphemeralPrivateKey> {
+        let was = mem::replace(self, Self::Zeros([0; KEY_WORDS]));
+        if let Self::Zeros(zeros) = self {
+            // So that the compiler does not leave them out.
+            zeros.zeroize();
+        }
+        match was {
+            Self::Key(key) => Some(key),
+            Self::Zeros(_) => None,
+        }
+    }
 }
 
 impl RingShare {
     pub(super) fn generate(suite: Suite, random: &dyn SecureRandom) -> Result<Self, Error> {
-        let private = private_key(suite, random)?;
+        let private = EphemeralPrivateKey::generate(suite.algorithm(), random)
+            .map_err(|_| no_randomness())?;
         let public = private.compute_public_key().map_err(|_| no_randomness())?;
-        Ok(Self { suite, private, public })
+        Ok(Self { suite, private: Place::Key(private), public })
     }
 }
 
-fn private_key(suite: Suite, random: &dyn SecureRandom) -> Result<EphemeralPrivateKey, Error> {
-    EphemeralPrivateKey::generate(suite.algorithm(), random).map_err(|_| no_randomness())
+impl Drop for RingShare {
+    /// Of a handshake that did not come to an agreement.
+    fn drop(&mut self) {
+        self.private.take();
+    }
 }
 
 impl KeyShare for RingShare {
@@ -104,9 +132,7 @@ impl KeyShare for RingShare {
     }
 
     fn agree(mut self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
-        // ring does not wipe it. Moved out of its box alone, it would stay behind there; so another takes its place.
-        let other = private_key(self.suite, &SystemRandom::new())?;
-        let private = mem::replace(&mut self.private, other);
+        let private = self.private.take().expect("it is there until here");
         let peer = UnparsedPublicKey::new(self.suite.algorithm(), peer);
         // ring checks the length, that a point is on the curve, and that an X25519 secret is not all zero.
         agreement::agree_ephemeral(private, &peer, |secret| {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::config::Config;
 use super::finished::Finished;
 use super::protocol::{Hash, MAX_SIGNATURE, SIGNATURE_PAD, signature_context};
-use super::schedule::DirectionSecret;
+use super::schedule::Direction;
 use crate::alert::AlertCode;
 use crate::error::Error;
 use crate::identity::{Identity, SignatureScheme, SpiffeId, VerifiedPeer, certified, claims};
@@ -63,7 +63,7 @@ pub(super) fn verify<P>(
     signer: Role,
     finished: &Finished<'_, P>,
     proved: &Proved,
-    secret: &DirectionSecret,
+    direction: &Direction,
     now: SystemTime,
 ) -> Result<Arc<VerifiedPeer>, Error> {
     let claimed = config.verifier.verify(&config.identity, &finished.chain, signer, now).map_err(
@@ -76,7 +76,7 @@ pub(super) fn verify<P>(
     let peer = claimed
         .verify_signature(scheme, &signed_content(signer, &proved.statement), finished.signature)
         .map_err(|_| Error::decrypt("the peer's signature does not fit its certificate"))?;
-    secret.verify_mac(&proved.signature, &finished.mac)?;
+    direction.verify_mac(&proved.signature, &finished.mac)?;
     Ok(peer)
 }
 

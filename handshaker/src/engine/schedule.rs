@@ -12,6 +12,8 @@
 //! Every secret has its own heap allocation, is written there and wiped there: moving the value inline would leave a copy behind
 //! at every move. What *ring* copies of them it does not wipe.
 
+use std::sync::Arc;
+
 use ring::hmac;
 use zeroize::Zeroize;
 
@@ -62,10 +64,21 @@ impl Secret {
         secret
     }
 
-    /// Makes ready to expand the secret: once for all that is derived from it in one place, since that takes a fourth of the
-    /// time of an output. It holds a copy that *ring* does not wipe, so it is not kept.
+    /// Makes ready to expand the secret: once for all that is derived from it in one place, since that takes as long as an output.
+    /// It holds a copy that *ring* does not wipe, so it is not kept.
     pub(super) fn expander(&self) -> Expander {
         Expander::of(&self.0)
+    }
+
+    /// As the key of an authenticator.
+    fn mac(&self, hash: &Hash) -> [u8; HASH_LEN] {
+        let mut mac = [0; HASH_LEN];
+        mac.copy_from_slice(hmac::sign(&self.hmac_key(), hash).as_ref());
+        mac
+    }
+
+    fn hmac_key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &*self.0)
     }
 }
 
@@ -86,6 +99,13 @@ impl Expander {
         self.expand(key_label, context, message_key.key_mut());
         self.expand(iv_label, context, message_key.iv_mut());
         message_key
+    }
+
+    /// The key of an authenticator.
+    fn finished_key(&self) -> Secret {
+        let mut key = Secret::blank();
+        self.expand(LABEL_FINISHED, &[], &mut *key.0);
+        key
     }
 
     /// The salt of the next extraction.
@@ -113,73 +133,69 @@ impl Drop for SharedSecret {
 }
 
 /// What a ticket's secret makes before shares are exchanged.
-pub(super) struct EarlySecret(Secret);
+pub(super) struct EarlySecret {
+    binder_key: Secret,
+    /// Of `hs`.
+    salt: Secret,
+}
 
 impl EarlySecret {
     pub(super) fn of(psk: &[u8; HASH_LEN]) -> Self {
-        Self(Secret::extract(&[0; HASH_LEN], psk))
+        let early = Secret::extract(&[0; HASH_LEN], psk).expander();
+        let binder_secret = early.derive(LABEL_BINDER, &EMPTY_HASH).expander();
+        Self { binder_key: binder_secret.finished_key(), salt: early.next_salt() }
     }
 
     /// Shows that the sender of the offer has the ticket's secret. `offer` is the hash of the frame with zeros in its place.
     pub(super) fn binder(&self, offer: &Hash) -> [u8; HASH_LEN] {
-        let mut binder = [0; HASH_LEN];
-        binder.copy_from_slice(hmac::sign(&self.binder_key(), offer).as_ref());
-        binder
+        self.binder_key.mac(offer)
     }
 
     /// Compares in constant time.
     pub(super) fn verify_binder(&self, offer: &Hash, binder: &[u8]) -> Result<(), Error> {
-        hmac::verify(&self.binder_key(), offer, binder)
+        hmac::verify(&self.binder_key.hmac_key(), offer, binder)
             .map_err(|_| Error::decrypt("the binder of the client's ticket does not fit its offer"))
-    }
-
-    fn binder_key(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &*self.binder_secret().0)
-    }
-
-    fn binder_secret(&self) -> Secret {
-        let mut key = Secret::blank();
-        let secret = self.0.expander().derive(LABEL_BINDER, &EMPTY_HASH);
-        secret.expander().expand(LABEL_FINISHED, &[], &mut *key.0);
-        key
     }
 }
 
-/// What one side protects its handshake messages with.
-pub(super) struct DirectionSecret(pub(super) Secret);
+/// What one side protects its handshake messages with. The side's state and its alerts share it, and it is wiped with the last of them.
+#[derive(Clone)]
+pub(super) struct DirectionSecret(pub(super) Arc<Secret>);
 
 impl DirectionSecret {
+    /// Makes ready for all of a side's message: its key and its authenticator.
+    pub(super) fn expander(&self) -> Direction {
+        Direction(self.0.expander())
+    }
+}
+
+/// [`DirectionSecret`], ready for use. As [`Expander`], it is not kept.
+pub(super) struct Direction(Expander);
+
+impl Direction {
     /// Seals the side's `ServerFinished` or `ClientFinished`.
     pub(super) fn message_key(&self) -> MessageKey {
-        self.0.expander().message_key(LABEL_KEY, LABEL_IV, &[])
+        self.0.message_key(LABEL_KEY, LABEL_IV, &[])
     }
 
     /// Seals the side's alert.
     pub(super) fn alert_key(&self) -> MessageKey {
-        self.0.expander().message_key(LABEL_ALERT_KEY, LABEL_ALERT_IV, &[])
+        self.0.message_key(LABEL_ALERT_KEY, LABEL_ALERT_IV, &[])
     }
 
     /// The side's authenticator.
     pub(super) fn mac(&self, transcript: &Hash) -> [u8; HASH_LEN] {
-        let mut mac = [0; HASH_LEN];
-        mac.copy_from_slice(hmac::sign(&self.finished_key(), transcript).as_ref());
-        mac
+        self.finished_key().mac(transcript)
     }
 
     /// Compares in constant time.
     pub(super) fn verify_mac(&self, transcript: &Hash, mac: &[u8]) -> Result<(), Error> {
-        hmac::verify(&self.finished_key(), transcript, mac)
+        hmac::verify(&self.finished_key().hmac_key(), transcript, mac)
             .map_err(|_| Error::decrypt("the peer's authenticator does not fit the handshake"))
     }
 
-    fn finished_key(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &*self.finished_secret().0)
-    }
-
-    pub(super) fn finished_secret(&self) -> Secret {
-        let mut key = Secret::blank();
-        self.0.expander().expand(LABEL_FINISHED, &[], &mut *key.0);
-        key
+    pub(super) fn finished_key(&self) -> Secret {
+        self.0.finished_key()
     }
 }
 
@@ -187,31 +203,39 @@ impl DirectionSecret {
 pub(super) struct MasterSecret(pub(super) Secret);
 
 impl MasterSecret {
+    /// Makes ready for all that is derived at one moment.
+    pub(super) fn expander(&self) -> Master {
+        Master(self.0.expander())
+    }
+}
+
+/// [`MasterSecret`], ready for use. As [`Expander`], it is not kept.
+pub(super) struct Master(Expander);
+
+impl Master {
     /// Key material, as many bytes as the protocol takes, and the connection's public name.
     pub(super) fn finish(&self, protocol: RecordProtocol, th7: &Hash) -> (KeyData, [u8; 16]) {
-        let master = self.0.expander();
         let mut key_data = vec![0; protocol.key_len()];
-        master.expand(label_record(protocol), th7, &mut key_data);
+        self.0.expand(label_record(protocol), th7, &mut key_data);
         (KeyData::new(key_data), self.log_id(th7))
     }
 
     /// The connection's public name, which both sides know once the client has sent its last message.
     pub(super) fn log_id(&self, th7: &Hash) -> [u8; 16] {
         let mut log_id = [0; 16];
-        self.0.expander().expand(LABEL_LOG_ID, th7, &mut log_id);
+        self.0.expand(LABEL_LOG_ID, th7, &mut log_id);
         log_id
     }
 
     /// Of a full handshake that issues a ticket: what seals the `Ticket` frame, and the ticket's secret.
     pub(super) fn ticket(&self, th7: &Hash) -> (MessageKey, Psk) {
-        let master = self.0.expander();
-        let key = master.message_key(LABEL_TICKET_KEY, LABEL_TICKET_IV, th7);
-        (key, master.psk(LABEL_RESUMPTION, th7))
+        let key = self.0.message_key(LABEL_TICKET_KEY, LABEL_TICKET_IV, th7);
+        (key, self.0.psk(LABEL_RESUMPTION, th7))
     }
 
     /// The secret of the ticket that a resumed handshake issues.
     pub(super) fn next_ticket(&self, th1: &Hash) -> Psk {
-        self.0.expander().psk(LABEL_NEXT_RESUMPTION, th1)
+        self.0.psk(LABEL_NEXT_RESUMPTION, th1)
     }
 }
 
@@ -230,12 +254,12 @@ impl Secrets {
 
     /// Of a handshake that resumes with the ticket whose secret made `early`.
     pub(super) fn resumed(early: &EarlySecret, shared: &SharedSecret, th1: &Hash) -> Self {
-        Self::salted(&early.0.expander().next_salt().0, shared, th1)
+        Self::salted(&early.salt.0, shared, th1)
     }
 
     fn salted(salt: &[u8; HASH_LEN], shared: &SharedSecret, th1: &Hash) -> Self {
         let handshake = Secret::extract(salt, &*shared.0).expander();
-        let side = |role| DirectionSecret(handshake.derive(label_handshake(role), th1));
+        let side = |role| DirectionSecret(Arc::new(handshake.derive(label_handshake(role), th1)));
         Self {
             server: side(Role::Server),
             client: side(Role::Client),
@@ -265,14 +289,16 @@ mod tests {
         assert_eq!(*client.0.0, *known("c_hs"));
         assert_eq!(*master.0.0, *known("master"));
         for (secret, name) in [(&server, "s_hs"), (&client, "c_hs")] {
-            let known = |value: &str| known(&format!("{value} of {name}"));
+            let (secret, known) =
+                (secret.expander(), |value: &str| known(&format!("{value} of {name}")));
             assert_eq!(*secret.message_key().key(), *known("message_key"));
             assert_eq!(*secret.message_key().iv(), *known("message_nonce"));
             assert_eq!(*secret.alert_key().key(), *known("alert_key"));
             assert_eq!(*secret.alert_key().iv(), *known("alert_nonce"));
-            assert_eq!(*secret.finished_secret().0, *known("finished_key"));
+            assert_eq!(*secret.finished_key().0, *known("finished_key"));
         }
         let th3 = hash("TH3");
+        let (server, client, master) = (server.expander(), client.expander(), master.expander());
         assert_eq!(server.mac(&th3), *known("server mac over TH3"));
         assert_eq!(server.verify_mac(&th3, &server.mac(&th3)), Ok(()));
         for (secret, transcript, mac) in [
@@ -330,15 +356,16 @@ mod tests {
         use super::super::protocol::{Stage, Transcript};
 
         let (th3, th7) = (hash("TH3"), hash("TH7"));
-        let (key, psk) = known_secrets().master.ticket(&th7);
+        let (key, psk) = known_secrets().master.expander().ticket(&th7);
         assert_eq!(*key.key(), *known("ticket_key"));
         assert_eq!(*key.iv(), *known("ticket_iv"));
         assert_eq!(*psk.as_bytes(), *known("res"));
 
         let psk = std::array::from_fn(|at| at as u8);
         let early = EarlySecret::of(&psk);
-        assert_eq!(*early.0.0, *known("resumed early"));
-        assert_eq!(*early.binder_secret().0, *known("resumed binder_key"));
+        let extracted = Secret::extract(&[0; HASH_LEN], &psk);
+        assert_eq!(*extracted.0, *known("resumed early"));
+        assert_eq!(*early.binder_key.0, *known("resumed binder_key"));
         let (zeros, _) = resuming_offer(&[0; HASH_LEN]);
         let binder = early.binder(&zeros);
         assert_eq!(binder, *known("resumed binder"));
@@ -356,11 +383,12 @@ mod tests {
         assert_eq!(*server.0.0, *known("resumed s_hs"));
         assert_eq!(*client.0.0, *known("resumed c_hs"));
         assert_eq!(*master.0.0, *known("resumed master"));
-        assert_eq!(server.mac(&th3), *known("resumed server mac over TH3"));
+        assert_eq!(server.expander().mac(&th3), *known("resumed server mac over TH3"));
+        let master = master.expander();
         assert_eq!(*master.next_ticket(&th1).as_bytes(), *known("resumed res next"));
         let (key_data, _) = master.finish(RecordProtocol::Aes128GcmRekey, &th7);
         assert_eq!(key_data.as_bytes(), known("resumed key_data (REKEY)"));
-        let handshake = Secret::extract(&early.0.expander().next_salt().0, &known("ss"));
+        let handshake = Secret::extract(&early.salt.0, &known("ss"));
         assert_eq!(*handshake.0, *known("resumed hs"));
     }
 }

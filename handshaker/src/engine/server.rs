@@ -13,7 +13,7 @@ use super::frame::{self, Frame};
 use super::negotiate::{self, Agreed};
 use super::padding;
 use super::proof::{self, Proved};
-use super::protocol::{FrameKind, Stage, Th1, Th4, Transcript, VERSION};
+use super::protocol::{FrameKind, Hash, Stage, Th1, Th4, Transcript, VERSION};
 use super::resumption::Yes;
 use super::schedule::{DirectionSecret, MasterSecret, Secrets};
 use super::server_init::ServerInit;
@@ -28,7 +28,7 @@ pub(super) use resuming::AwaitShortFinished;
 /// Nothing has been received.
 pub(super) struct AwaitClientInit {
     /// Or why every client has to be refused. It is told when it has spoken, which it does first.
-    config: Result<Config, Error>,
+    config: Result<Box<Config>, Error>,
 }
 
 /// Both messages of the server are written.
@@ -48,7 +48,7 @@ enum Proof {
 impl AwaitClientInit {
     pub(super) fn new(config: Config) -> Result<Self, Error> {
         config.validate(Role::Server)?;
-        Ok(Self { config: Ok(config) })
+        Ok(Self { config: Ok(Box::new(config)) })
     }
 
     /// A server that has no identity to prove.
@@ -58,6 +58,16 @@ impl AwaitClientInit {
 
     /// Answers the offer with both messages of the server. On an error `out` is untouched: the client has no keys.
     pub(super) fn client_init(
+        self,
+        frame: &Frame,
+        now: SystemTime,
+        out: &mut Vec<u8>,
+    ) -> Result<(Answered, Alerts), Error> {
+        let start = out.len();
+        self.answer(frame, now, out).inspect_err(|_| out.truncate(start))
+    }
+
+    fn answer(
         self,
         frame: &Frame,
         now: SystemTime,
@@ -81,7 +91,7 @@ impl AwaitClientInit {
         let gives_ticket = offer.is_some_and(|offer| offer.want) && config.server_tickets.is_some();
 
         let share = config.ephemerals.key_share(chosen.suite)?;
-        let mut flight = Vec::new();
+        let start = out.len();
         let accepts_ticket = matches!(proof, Proof::Ticket(_)).then_some(Yes);
         let answer = ServerInit {
             version: VERSION,
@@ -90,8 +100,8 @@ impl AwaitClientInit {
             share: share.public(),
             extensions: Extensions::ours(false, accepts_ticket),
         };
-        frame::write(&mut flight, FrameKind::ServerInit, |out| answer.encode(out));
-        let transcript = transcript.server_init(&flight);
+        frame::write(out, FrameKind::ServerInit, |out| answer.encode(out));
+        let transcript = transcript.server_init(&out[start..]);
         let shared = share.agree(chosen.peer)?;
         let th1 = transcript.hash();
         let secrets = match &proof {
@@ -99,22 +109,22 @@ impl AwaitClientInit {
             Proof::Ticket(resuming) => Secrets::resumed(&resuming.early, &shared, &th1),
         };
         let alerts = Alerts::sealed(Role::Server, &secrets);
-        let keyed = Keyed { config, agreed, secrets, transcript, gives_ticket };
+        let keyed = Keyed { config, agreed, secrets, transcript, th1, gives_ticket };
         let answered = match proof {
-            Proof::Signature(scheme) => Answered::Full(keyed.prove(scheme, &mut flight)?),
-            Proof::Ticket(resuming) => Answered::Resumed(keyed.resume(resuming, now, &mut flight)),
+            Proof::Signature(scheme) => Answered::Full(keyed.prove(scheme, out)?),
+            Proof::Ticket(resuming) => Answered::Resumed(keyed.resume(resuming, now, out)),
         };
-        out.append(&mut flight);
         Ok((answered, alerts))
     }
 }
 
 /// There are keys, and `ServerInit` is written.
 struct Keyed {
-    config: Config,
+    config: Box<Config>,
     agreed: Agreed,
     secrets: Secrets,
     transcript: Th1,
+    th1: Hash,
     /// Or says that it has none to give.
     gives_ticket: bool,
 }
@@ -124,7 +134,7 @@ impl Keyed {
     fn prove(
         self,
         scheme: SignatureScheme,
-        flight: &mut Vec<u8>,
+        out: &mut Vec<u8>,
     ) -> Result<AwaitClientFinished, Error> {
         let parameters = self.parameters(self.gives_ticket.then_some(Yes));
         let identity = &*self.config.identity;
@@ -135,12 +145,12 @@ impl Keyed {
         let item = plaintext.len();
         finished::encode_signature(&mut plaintext, &signature);
         let transcript = transcript.server_signature(&plaintext[item..]);
-        let mac = self.secrets.server.mac(&transcript.hash());
+        let server = self.secrets.server.expander();
+        let mac = server.mac(&transcript.hash());
         plaintext.extend_from_slice(&mac);
         padding::encode(&mut plaintext);
         let transcript = transcript.server_mac(&mac);
-        let key = self.secrets.server.message_key();
-        frame::write_sealed(flight, FrameKind::ServerFinished, key, &plaintext);
+        frame::write_sealed(out, FrameKind::ServerFinished, server.message_key(), &plaintext);
 
         let Self { config, agreed, secrets, gives_ticket, .. } = self;
         let Secrets { server: _, client, master } = secrets;
@@ -162,7 +172,7 @@ impl Keyed {
 
 /// The server has proved who it is; the client has not.
 pub(super) struct AwaitClientFinished {
-    config: Config,
+    config: Box<Config>,
     agreed: Agreed,
     client: DirectionSecret,
     master: MasterSecret,
@@ -179,6 +189,7 @@ impl AwaitClientFinished {
         out: &mut Vec<u8>,
     ) -> Result<HandshakeResult, Error> {
         let Self { config, agreed, client, master, transcript, gives_ticket } = self;
+        let client = client.expander();
         let plaintext = frame.open(&client.message_key())?;
         let finished = Finished::<ClientParameters<'_>>::load(plaintext)?;
 
@@ -187,6 +198,7 @@ impl AwaitClientFinished {
         let transcript = transcript.client_signature(finished.signature_item);
         let proved = Proved { statement, signature: transcript.hash() };
         let th7 = transcript.client_mac(&finished.mac).hash();
+        let master = master.expander();
         let judged = proof::verify(&config, Role::Client, &finished, &proved, &client, now)
             .and_then(|peer| {
                 // The server offers no extensions.

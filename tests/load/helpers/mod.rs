@@ -16,6 +16,7 @@ mod loris;
 mod mute;
 pub(crate) mod raw;
 mod resets;
+mod returning;
 #[cfg(any(feature = "http2", feature = "yamux"))]
 mod throwing;
 mod trickle;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use alts::Connector;
 use alts::connect::Settings;
-use alts::handshaker::{HandshakeLimits, LimitOptions};
+use alts::handshaker::{HandshakeLimits, Handshaker, LimitOptions};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -79,6 +80,7 @@ pub(crate) fn run(words: &[String]) {
             "flood" => flood::run(work).await,
             "mute" => mute::run(work).await,
             "resets" => resets::run(work).await,
+            "returning" => returning::run(work).await,
             "bulk" => bulk::run(work).await,
             "trickle" => trickle::run(work).await,
             "crowd" => crowd::run(work).await,
@@ -130,6 +132,15 @@ impl Work {
         name: &str,
         change: impl FnOnce(&mut Settings),
     ) -> Connector {
+        self.connector_of(identities::client(&self.dir, name), change)
+    }
+
+    /// With a handshaker of the helper's own.
+    pub(crate) fn connector_of(
+        &self,
+        handshaker: impl Handshaker,
+        change: impl FnOnce(&mut Settings),
+    ) -> Connector {
         let mut limits = LimitOptions::default();
         limits.half_open = usize::MAX;
         limits.crypto = 1;
@@ -138,7 +149,7 @@ impl Work {
         settings.handshake_timeout = Duration::from_secs(5 * 60);
         settings.first_bytes_timeout = settings.handshake_timeout;
         change(&mut settings);
-        Connector::with_settings(identities::client(&self.dir, name), settings)
+        Connector::with_settings(handshaker, settings)
     }
 }
 

@@ -17,6 +17,7 @@ mod pool_cap;
 #[cfg(all(feature = "tonic", feature = "remote", feature = "service"))]
 mod remote;
 mod resets;
+mod returning;
 mod slow_loris;
 mod soak;
 mod together;
@@ -60,6 +61,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("never read: echoed to", never_read::echoed_to),
     scenario("resets: handshakes", resets::handshakes),
     scenario("resets: records", resets::records),
+    scenario("returning: no room", returning::no_room),
+    scenario("returning: beside full handshakes", returning::beside_full_handshakes),
     scenario("descriptors: an accept loop", descriptors::accept_loop),
     scenario("descriptors: Incoming", descriptors::incoming),
     Scenario {

@@ -11,13 +11,13 @@ use super::super::frame::{self, Frame};
 use super::super::negotiate;
 use super::super::padding;
 use super::super::proof;
-use super::super::protocol::{FrameKind, HASH_LEN, Hash, Stage, Th1};
+use super::super::protocol::{FrameKind, HASH_LEN, Hash, PADDING_UNIT, Stage, Th1};
 use super::super::resumption::{self as wire, NewTicket, OfferedTicket};
 use super::super::schedule::{EarlySecret, Secrets};
 use super::super::seal::MessageKey;
 use crate::error::Error;
 use crate::identity::{SpiffeId, VerifiedPeer};
-use crate::resumption::{Accepted, CacheKey, Offer, Side, TicketCache, TicketState};
+use crate::resumption::{Accepted, CacheKey, Offer, Psk, Side, TicketCache, TicketState};
 use crate::session::HandshakeResult;
 
 /// The place of a binder before it is known.
@@ -85,12 +85,10 @@ impl Wish {
         self,
         config: &Config,
         peer: &VerifiedPeer,
-        secrets: &Secrets,
-        th7: &Hash,
+        (key, psk): (MessageKey, Psk),
         log_id: [u8; 16],
         now: SystemTime,
     ) -> AwaitedTicket {
-        let (key, psk) = secrets.master.ticket(th7);
         let max_age = self.cache.max_age();
         let state = TicketState::proved(psk, peer, &config.identity, log_id, max_age, now);
         AwaitedTicket { key, wish: self, state, now }
@@ -155,22 +153,23 @@ impl Drop for OnOffer {
 
 /// The ticket is accepted. The server has not yet shown that it could open it.
 pub(in crate::engine) struct AwaitShortFinished {
-    config: Config,
+    config: Box<Config>,
     secrets: Secrets,
     transcript: Th1,
+    th1: Hash,
     wish: Wish,
     offer: Offer,
 }
 
 impl AwaitShortFinished {
     pub(super) fn new(
-        config: Config,
+        config: Box<Config>,
         secrets: Secrets,
-        transcript: Th1,
+        (transcript, th1): (Th1, Hash),
         wish: Wish,
         ticket: Used,
     ) -> Self {
-        Self { config, secrets, transcript, wish, offer: ticket.offer }
+        Self { config, secrets, transcript, th1, wish, offer: ticket.offer }
     }
 
     /// Makes sure that the server has the ticket's secret, judges once more whether it may be the peer, and answers.
@@ -180,32 +179,33 @@ impl AwaitShortFinished {
         now: SystemTime,
         out: &mut Vec<u8>,
     ) -> Result<HandshakeResult, Error> {
-        let Self { config, secrets, transcript, wish, offer } = self;
-        let th1 = transcript.hash();
-        let plaintext = frame.open(&secrets.server.message_key())?;
+        let Self { config, secrets, transcript, th1, wish, offer } = self;
+        let server = secrets.server.expander();
+        let plaintext = frame.open(&server.message_key())?;
         let finished = ShortFinished::<ServerParameters<'_, NewTicket<'_>>>::load(plaintext)?;
 
         let transcript = transcript.server_statement(finished.statement).no_server_signature();
-        secrets.server.verify_mac(&transcript.hash(), &finished.mac)?;
+        server.verify_mac(&transcript.hash(), &finished.mac)?;
         let transcript = transcript.server_mac(&finished.mac);
         let agreed = negotiate::check(&config.options, true, &finished.parameters)?;
         let accepted = accept(&config, &wish, offer, now)?;
 
-        let mut plaintext = Vec::new();
+        let mut plaintext = Vec::with_capacity(PADDING_UNIT);
         ClientParameters::default().encode(&mut plaintext);
         let transcript = transcript.client_statement(&plaintext).no_client_signature();
-        let mac = secrets.client.mac(&transcript.hash());
+        let client = secrets.client.expander();
+        let mac = client.mac(&transcript.hash());
         plaintext.extend_from_slice(&mac);
         padding::encode(&mut plaintext);
         let th7 = transcript.client_mac(&mac).hash();
-        let key = secrets.client.message_key();
-        frame::write_sealed(out, FrameKind::ClientFinished, key, &plaintext);
+        frame::write_sealed(out, FrameKind::ClientFinished, client.message_key(), &plaintext);
 
+        let master = secrets.master.expander();
         if let Some(new) = finished.parameters.extensions.resumption() {
-            let psk = secrets.master.next_ticket(&th1);
+            let psk = master.next_ticket(&th1);
             wish.keep(new, accepted.renewed(psk, &config.identity), now);
         }
-        Ok(config.resumed_result(agreed, &accepted, &secrets.master, &th7))
+        Ok(config.resumed_result(agreed, &accepted, &master, &th7))
     }
 }
 

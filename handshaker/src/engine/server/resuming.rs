@@ -11,7 +11,7 @@ use super::super::frame::{self, Frame};
 use super::super::negotiate::Agreed;
 use super::super::padding;
 use super::super::proof;
-use super::super::protocol::{FrameKind, HASH_LEN, Hash, Stage, Th4};
+use super::super::protocol::{FrameKind, HASH_LEN, Hash, PADDING_UNIT, Stage, Th4};
 use super::super::resumption::{NewTicket, Offer, OfferedTicket};
 use super::super::schedule::{DirectionSecret, EarlySecret, MasterSecret, Secrets};
 use super::super::seal::MessageKey;
@@ -86,12 +86,12 @@ impl Keyed {
         self,
         resuming: Resuming,
         now: SystemTime,
-        flight: &mut Vec<u8>,
+        out: &mut Vec<u8>,
     ) -> AwaitShortFinished {
         let accepted = resuming.accepted;
         let issued = match &self.config.server_tickets {
             Some(tickets) if self.gives_ticket => {
-                let psk = self.secrets.master.next_ticket(&self.transcript.hash());
+                let psk = self.secrets.master.expander().next_ticket(&self.th1);
                 let state = accepted.renewed(psk, &self.config.identity);
                 tickets.issue(&self.config, &state, now)
             }
@@ -99,15 +99,15 @@ impl Keyed {
         };
         let new = self.gives_ticket.then(|| new_ticket(issued.as_ref()));
         let parameters = self.parameters(new);
-        let mut plaintext = Vec::new();
+        let mut plaintext = Vec::with_capacity(PADDING_UNIT);
         parameters.encode(&mut plaintext);
         let transcript = self.transcript.server_statement(&plaintext).no_server_signature();
-        let mac = self.secrets.server.mac(&transcript.hash());
+        let server = self.secrets.server.expander();
+        let mac = server.mac(&transcript.hash());
         plaintext.extend_from_slice(&mac);
         padding::encode(&mut plaintext);
         let transcript = transcript.server_mac(&mac);
-        let key = self.secrets.server.message_key();
-        frame::write_sealed(flight, FrameKind::ServerFinished, key, &plaintext);
+        frame::write_sealed(out, FrameKind::ServerFinished, server.message_key(), &plaintext);
 
         let Self { config, agreed, secrets, .. } = self;
         let Secrets { server: _, client, master } = secrets;
@@ -170,7 +170,7 @@ pub(super) fn write_ticket(
 
 /// The server has shown that it could open the ticket; the client has shown its secret in the offer, and does so again.
 pub(in crate::engine) struct AwaitShortFinished {
-    config: Config,
+    config: Box<Config>,
     agreed: Agreed,
     client: DirectionSecret,
     master: MasterSecret,
@@ -185,6 +185,7 @@ impl AwaitShortFinished {
         frame: &mut Frame,
     ) -> Result<HandshakeResult, Error> {
         let Self { config, agreed, client, master, transcript, accepted } = self;
+        let client = client.expander();
         let plaintext = frame.open(&client.message_key())?;
         let finished = ShortFinished::<ClientParameters<'_>>::load(plaintext)?;
 
@@ -196,6 +197,6 @@ impl AwaitShortFinished {
         // Policy and snapshot are those that accepted the ticket. They are asked once more all the same, as in a full handshake.
         let id = accepted.peer().spiffe_id().expect("tickets are of SPIFFE IDs");
         proof::authorize(&config, id)?;
-        Ok(config.resumed_result(agreed, &accepted, &master, &th7))
+        Ok(config.resumed_result(agreed, &accepted, &master.expander(), &th7))
     }
 }

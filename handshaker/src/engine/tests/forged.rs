@@ -96,7 +96,7 @@ impl<P> Forgery<P> {
         finished::encode_signature(&mut plaintext, &signature);
         let th = add(&plaintext[at..]);
         let mac_of: &DirectionSecret = secret(self.mac_of.unwrap_or(role));
-        let mut mac = mac_of.mac(&th);
+        let mut mac = mac_of.expander().mac(&th);
         (self.mac)(&mut mac);
         plaintext.extend_from_slice(&mac);
         (self.before_padding)(&mut plaintext);
@@ -106,7 +106,7 @@ impl<P> Forgery<P> {
             Role::Server => FrameKind::ServerFinished,
             Role::Client => FrameKind::ClientFinished,
         };
-        let key = secret(self.sealed_by.unwrap_or(role)).message_key();
+        let key = secret(self.sealed_by.unwrap_or(role)).expander().message_key();
         let mut out = Vec::new();
         frame::write_sealed(&mut out, kind, key, &plaintext);
         out
@@ -253,7 +253,7 @@ impl ForgingClient {
         let th1 = self.transcript.server_init(first.whole());
         let secrets = Secrets::new(&shared, &th1.hash());
         let mut second = frame_of(second);
-        let plaintext = second.open(&secrets.server.message_key()).unwrap();
+        let plaintext = second.open(&secrets.server.expander().message_key()).unwrap();
         let finished = Finished::<ServerParameters<'_>>::load(plaintext).unwrap();
         let th4: Th4 = th1
             .server_statement(finished.statement)

@@ -80,7 +80,8 @@ fn hkdf(salt: &[u8], input: &[u8], info: &[u8], size: usize) -> Option<Vec<u8>> 
     let mut padded = [0; HASH_LEN];
     padded[..salt.len()].copy_from_slice(salt);
     let mut out = vec![0; size];
-    Secret::extract(&padded, input).expander().expand_info(&[info], &mut out).ok().map(|()| out)
+    let mut info = [info, &[0]].concat();
+    Secret::extract(&padded, input).expander().expand_info(&mut info, &mut out).ok().map(|()| out)
 }
 
 #[test]
@@ -113,12 +114,9 @@ fn rfc_5869() {
 
     // The salt of A.2 is longer than any of ours; what it makes is given.
     let prk = unhex("06a6b88c5853361a06104c9ceb35b45cef760014904671014a193f40c15fc244");
-    let info: Vec<u8> = (0xb0..=0xff).collect();
+    let mut info: Vec<u8> = (0xb0..=0xff).chain([0]).collect();
     let mut out = [0; 82];
-    Secret(Box::new(prk.try_into().unwrap()))
-        .expander()
-        .expand_info(&[&info[..40], &info[40..]], &mut out)
-        .unwrap();
+    Secret(Box::new(prk.try_into().unwrap())).expander().expand_info(&mut info, &mut out).unwrap();
     let okm = "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e\
                09da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87";
     assert_eq!(out, *unhex(okm));

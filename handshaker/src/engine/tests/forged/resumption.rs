@@ -122,12 +122,12 @@ impl Breaking {
         parameters(self.new).encode(&mut plaintext);
         let before = Transcript::new().client_init(offer_frame.whole()).server_init(&first);
         let th3 = th1.server_statement(&plaintext).no_server_signature();
-        let mut mac = secrets.server.mac(&(self.hashed)(&before, th3.hash()));
+        let mut mac = secrets.server.expander().mac(&(self.hashed)(&before, th3.hash()));
         (self.mac)(&mut mac);
         plaintext.extend_from_slice(&mac);
         padding::encode(&mut plaintext);
         let mut second = Vec::new();
-        let key = secrets.server.message_key();
+        let key = secrets.server.expander().message_key();
         frame::write_sealed(&mut second, FrameKind::ServerFinished, key, &plaintext);
         (first, second, secrets)
     }
@@ -269,23 +269,23 @@ impl Offering {
         let shared = share.agree(init.share).unwrap();
         let th1 = Transcript::new().client_init(&sent).server_init(first.whole());
         let secrets = Secrets::resumed(&early, &shared, &th1.hash());
-        let plaintext = second.open(&secrets.server.message_key()).unwrap();
+        let plaintext = second.open(&secrets.server.expander().message_key()).unwrap();
         let finished = Short::load(plaintext).unwrap();
         assert_eq!(finished.parameters.extensions.resumption().is_some(), self.want);
         let th3 = th1.server_statement(finished.statement).no_server_signature();
-        secrets.server.verify_mac(&th3.hash(), &finished.mac).unwrap();
+        secrets.server.expander().verify_mac(&th3.hash(), &finished.mac).unwrap();
         let th4 = th3.server_mac(&finished.mac);
 
         let finish = if self.short {
             let mut plaintext = Vec::new();
             ClientParameters::default().encode(&mut plaintext);
             let th6 = th4.client_statement(&plaintext).no_client_signature();
-            let mut mac = secrets.client.mac(&th6.hash());
+            let mut mac = secrets.client.expander().mac(&th6.hash());
             (self.mac)(&mut mac);
             plaintext.extend_from_slice(&mac);
             padding::encode(&mut plaintext);
             let mut out = Vec::new();
-            let key = secrets.client.message_key();
+            let key = secrets.client.expander().message_key();
             frame::write_sealed(&mut out, FrameKind::ClientFinished, key, &plaintext);
             out
         } else {
@@ -364,7 +364,7 @@ fn short_messages_in_a_full_handshake() {
     let shared = client.share.agree(init.share).unwrap();
     let th1 = client.transcript.server_init(first.whole());
     let secrets = Secrets::new(&shared, &th1.hash());
-    let plaintext = second.open(&secrets.server.message_key()).unwrap();
+    let plaintext = second.open(&secrets.server.expander().message_key()).unwrap();
     let finished = Finished::<ServerParameters<'_>>::load(plaintext).unwrap();
     let th4 = th1
         .server_statement(finished.statement)
@@ -373,10 +373,10 @@ fn short_messages_in_a_full_handshake() {
     let mut plaintext = Vec::new();
     ClientParameters::default().encode(&mut plaintext);
     let th6 = th4.client_statement(&plaintext).no_client_signature();
-    plaintext.extend_from_slice(&secrets.client.mac(&th6.hash()));
+    plaintext.extend_from_slice(&secrets.client.expander().mac(&th6.hash()));
     padding::encode(&mut plaintext);
     let mut out = Vec::new();
-    let key = secrets.client.message_key();
+    let key = secrets.client.expander().message_key();
     frame::write_sealed(&mut out, FrameKind::ClientFinished, key, &plaintext);
     let (_, end) = step(&mut server, &out);
     assert_eq!(end.unwrap_err().alert(), Some(AlertCode::DecodeError));
