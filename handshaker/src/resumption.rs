@@ -15,6 +15,7 @@ mod keys;
 mod peers;
 mod refused;
 mod rotate;
+mod scope;
 mod state;
 mod stats;
 #[cfg(test)]
@@ -30,8 +31,9 @@ pub use stats::TicketStats;
 
 pub(crate) use cache::{CacheKey, Offer};
 pub(crate) use decision::{Accepted, Side};
+pub(crate) use scope::{MAX_REALM, Scope};
 pub(crate) use state::{Psk, TicketState};
-pub(crate) use ticket::{Issued, MAX_REALM, Scope};
+pub(crate) use ticket::Issued;
 
 use std::time::Duration;
 

@@ -75,10 +75,10 @@ impl Start {
         };
         let start = out.len();
         frame::write(out, FrameKind::ClientInit, |out| init.encode(out));
-        if let Some(ticket) = &ticket {
-            ticket.bind(&mut out[start..]);
-        }
-        let transcript = transcript.client_init(&out[start..]);
+        let transcript = match &ticket {
+            Some(ticket) => ticket.bind(transcript, &mut out[start..]),
+            None => transcript.client_init(&out[start..]),
+        };
         Ok(AwaitServerInit { config, shares, transcript, wish, ticket })
     }
 }

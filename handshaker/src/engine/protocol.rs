@@ -210,6 +210,31 @@ transcript! {
     Th6 + client_mac = Th7;
 }
 
+/// The transcript of a `ClientInit` up to the binder of its ticket. What is before that is hashed once for both.
+pub(super) struct Unbound(digest::Context);
+
+impl Transcript {
+    pub(super) fn up_to_binder(mut self, before: &[u8]) -> Unbound {
+        self.0.update(before);
+        Unbound(self.0)
+    }
+}
+
+impl Unbound {
+    /// The hash that the binder is over: of the frame with zeros in the binder's place. `after` is what follows it.
+    pub(super) fn hash(&self, after: &[u8]) -> Hash {
+        let mut unbound = self.0.clone();
+        unbound.update(&[0; HASH_LEN]);
+        unbound.update(after);
+        finish(&unbound)
+    }
+
+    /// The frame as it is sent.
+    pub(super) fn client_init(self, binder_and_after: &[u8]) -> Th0 {
+        Transcript(self.0).client_init(binder_and_after)
+    }
+}
+
 // A resumed handshake has neither chains nor signatures. What is absent adds nothing.
 
 impl Th2 {

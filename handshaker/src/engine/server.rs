@@ -13,7 +13,7 @@ use super::frame::{self, Frame};
 use super::negotiate::{self, Agreed};
 use super::padding;
 use super::proof::{self, Proved};
-use super::protocol::{FrameKind, Hash, Stage, Th1, Th4, Transcript, VERSION};
+use super::protocol::{FrameKind, Hash, Stage, Th1, Th4, VERSION};
 use super::resumption::Yes;
 use super::schedule::{DirectionSecret, MasterSecret, Secrets};
 use super::server_init::ServerInit;
@@ -79,9 +79,10 @@ impl AwaitClientInit {
         let (chosen, agreed) = negotiate::choose(&config.options, &config.suites, &init)?;
         // In this order: ring's hash has bytes that nobody writes, which keep what the stack had there, and a ticket's secret and
         // agreeing leave secrets on the stack.
-        let transcript = Transcript::new().client_init(frame.whole());
         let offer = init.extensions.resumption();
-        let proof = match Resuming::judge(&config, frame.whole(), offer, now)? {
+        let ticket = offer.and_then(|offer| offer.ticket);
+        let (transcript, unbound) = resuming::transcript(frame.whole(), ticket.as_ref());
+        let proof = match Resuming::judge(&config, ticket.zip(unbound), now)? {
             Some(resuming) => Proof::Ticket(resuming),
             None => {
                 let scheme = proof::choose_scheme(&config.identity, &init.signature_schemes)?;

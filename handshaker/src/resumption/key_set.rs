@@ -1,12 +1,13 @@
 //! Which key seals, and which keys open. Times are in seconds since 1970.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroize;
 
 use super::error::TicketKeysError;
+use super::scope::{Scope, ScopeSecret};
 
 /// As many as a rotation at half of the tickets' age needs, and one that is not in use yet.
 pub(super) const MAX_KEYS: usize = 4;
@@ -19,6 +20,8 @@ pub(super) struct TicketKey {
     /// In plaintext in each ticket.
     pub(super) name: [u8; NAME_LEN],
     secret: Box<[u8; 32]>,
+    /// Of the scope that was used last: most servers have one.
+    scoped: Mutex<Option<Arc<ScopeSecret>>>,
 }
 
 impl Drop for TicketKey {
@@ -30,7 +33,7 @@ impl Drop for TicketKey {
 impl TicketKey {
     /// A key whose secret `write` writes in its place.
     pub(super) fn written(name: [u8; NAME_LEN], write: impl FnOnce(&mut [u8; 32])) -> Self {
-        let mut key = Self { name, secret: Box::new([0; 32]) };
+        let mut key = Self { name, secret: Box::new([0; 32]), scoped: Mutex::default() };
         write(&mut key.secret);
         key
     }
@@ -54,6 +57,15 @@ impl TicketKey {
 
     pub(super) fn secret(&self) -> &[u8; 32] {
         &self.secret
+    }
+
+    /// What tickets of this scope are sealed under.
+    pub(super) fn in_scope(&self, scope: &Scope<'_>) -> Arc<ScopeSecret> {
+        let mut scoped = self.scoped.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*scoped {
+            Some(known) if known.is_of(scope) => Arc::clone(known),
+            _ => Arc::clone(scoped.insert(Arc::new(ScopeSecret::new(&self.secret, scope)))),
+        }
     }
 }
 

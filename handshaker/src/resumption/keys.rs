@@ -12,9 +12,10 @@ use super::key_file::KeyFile;
 use super::key_set::{KeySet, TicketKey, Turn};
 use super::peers::Peers;
 use super::refused::Refused;
+use super::scope::{MAX_REALM, Scope};
 use super::state::{Bounds, TicketState};
 use super::stats::{Counters, TicketStats};
-use super::ticket::{self, Issued, MAX_REALM, Opened, SALT_LEN, Scope};
+use super::ticket::{self, Issued, Opened, SALT_LEN};
 use super::{DEFAULT_MAX_AGE, MAX_MAX_AGE, MIN_LIFETIME, max_age_seconds};
 use crate::identity::{DEFAULT_WATCH_INTERVAL, seconds};
 

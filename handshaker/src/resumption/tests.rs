@@ -24,8 +24,9 @@ use self::authority::{Authority, HOUR, NOW, at, domain, trust};
 use super::decision::Side;
 use super::keys::TicketKeys;
 use super::refused::Refused;
+use super::scope::Scope;
 use super::state::{Psk, TicketState};
-use super::ticket::{Opened, Scope};
+use super::ticket::Opened;
 use crate::Role;
 use crate::identity::{ChainVerifier, Identity, PeerIdentity, SpiffeId, TrustBundles};
 

@@ -15,19 +15,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::aead::{self, NONCE_LEN};
-use ring::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 use super::key_set::{NAME_LEN, TicketKey};
+use super::scope::{MAX_REALM, Scope};
 use super::state::{Bounds, Psk, TicketState};
 use crate::identity::{PeerIdentity, SpiffeId};
 use crate::labels::Expander;
 
 /// The longest ticket, in bytes. The protocol's limit, for any implementation's tickets.
 pub(crate) const MAX_TICKET: usize = 1_024;
-
-/// The longest realm, in bytes.
-pub(crate) const MAX_REALM: usize = 255;
 
 /// The form of tickets that is described above.
 const FORMAT: u8 = 1;
@@ -40,31 +37,7 @@ const KEY_LEN: usize = 32;
 const STATE_UNIT: usize = 64;
 /// All of a state but the name itself.
 const STATE_FIXED: usize = 32 + 3 * 8 + 32 + 16 + 2;
-const LABEL_SCOPE: &str = "ticket scope";
 const LABEL_TICKET: &str = "ticket";
-
-/// Whose tickets these are: they open nowhere else.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scope<'a> {
-    /// The server's own identity.
-    pub(crate) server: &'a SpiffeId,
-    /// Parts acceptors of one identity that must not share sessions. At most [`MAX_REALM`] bytes.
-    pub(crate) realm: &'a [u8],
-}
-
-impl Scope<'_> {
-    fn hash(&self) -> [u8; 32] {
-        let server = self.server.as_str().as_bytes();
-        let mut context = Context::new(&SHA256);
-        context.update(&(server.len() as u16).to_be_bytes());
-        context.update(server);
-        context.update(&[self.realm.len() as u8]);
-        context.update(self.realm);
-        let mut hash = [0; 32];
-        hash.copy_from_slice(context.finish().as_ref());
-        hash
-    }
-}
 
 /// A new ticket.
 #[derive(Debug)]
@@ -165,10 +138,8 @@ pub(super) fn derive(
     scope: &Scope<'_>,
     salt: &[u8; SALT_LEN],
 ) -> Zeroizing<[u8; KEY_LEN + NONCE_LEN]> {
-    let mut scoped = Zeroizing::new([0; 32]);
-    Expander::of(key.secret()).expand(LABEL_SCOPE, &scope.hash(), &mut *scoped);
     let mut derived = Zeroizing::new([0; KEY_LEN + NONCE_LEN]);
-    Expander::of(&scoped).expand(LABEL_TICKET, salt, &mut *derived);
+    Expander::of(key.in_scope(scope).secret()).expand(LABEL_TICKET, salt, &mut *derived);
     derived
 }
 

@@ -1,6 +1,6 @@
 //! `returning N`: so many honest clients, each with a cache for its own tickets, and with a stopped clock: how long a ticket may be put back
 //! is not what is tested. Orders: `first`, in which each gets its ticket; `storm`, in which all come at once, and those that are refused
-//! come again after `go`; `return CONCURRENCY`. The clients try again as long as they are told that there is no room.
+//! come again after `go`, a few at a time; `return CONCURRENCY`. The clients try again as long as they are told that there is no room.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +23,9 @@ use tokio::task::JoinSet;
 use super::{Work, report};
 use crate::files::load;
 use crate::identities::SERVER;
+
+/// How many of those that were refused come again at a time.
+const AGAIN_AT_A_TIME: usize = 16;
 
 struct Client {
     connector: Connector,
@@ -49,13 +52,15 @@ pub(crate) async fn run(mut work: Work) {
         };
         let (again, may_go) = watch::channel(order[0] != "storm");
         let (counts, places) = (Arc::<Counts>::default(), Arc::new(Semaphore::new(at_a_time)));
+        let again_at_a_time = Arc::new(Semaphore::new(AGAIN_AT_A_TIME));
         let mut visits = JoinSet::new();
         for client in &clients {
             let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
             let (client, counts) = (Arc::clone(client), Arc::clone(&counts));
             let (server, may_go) = (work.server, may_go.clone());
+            let again_at_a_time = Arc::clone(&again_at_a_time);
             visits.spawn(async move {
-                visit(&client, server, &counts, may_go).await;
+                visit(&client, server, &counts, may_go, &again_at_a_time).await;
                 drop(place);
             });
         }
@@ -99,8 +104,10 @@ async fn visit(
     server: SocketAddr,
     counts: &Counts,
     mut may_go: watch::Receiver<bool>,
+    again_at_a_time: &Semaphore,
 ) {
     let add = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
+    let mut place = None;
     loop {
         match ask(&client.connector, server).await {
             Ok(resumed) => {
@@ -115,6 +122,9 @@ async fn visit(
             })) => {
                 add(&counts.refused);
                 may_go.wait_for(|go| *go).await.expect("it is not dropped before");
+                if place.is_none() {
+                    place = again_at_a_time.acquire().await.ok();
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) => {

@@ -7,7 +7,7 @@ use alts::handshaker::resumption::{DEFAULT_MAX_AGE, TicketKeys};
 use alts::handshaker::{LimitOptions, LocalHandshaker};
 
 use crate::files::load;
-use crate::gauges::wait_until;
+use crate::gauges::{Gauges, wait_until};
 use crate::helper::{Helper, Report};
 use crate::identities::Identities;
 use crate::row::Row;
@@ -21,8 +21,7 @@ pub(crate) fn no_room(row: &mut Row, scale: Scale) {
     let (target, keys) = start(|limits| (limits.half_open, limits.queue) = (32, 8));
     let bounds = target.acceptor.settings().limits.options().clone();
     let count = scale.of(60, 400);
-    let mut clients = with_tickets(&target, count);
-    let gauges = target.gauges();
+    let (mut clients, gauges) = with_tickets(&target, count);
     let waiting = bounds.half_open + bounds.queue;
     let mut attacker = target.helper("flood", &["1", &waiting.to_string()]);
     attacker.tell("hold");
@@ -32,6 +31,8 @@ pub(crate) fn no_room(row: &mut Row, scale: Scale) {
     // As many wait for a place as may, and the others have been refused.
     wait_until(|| target.tally.ended(OVERLOADED) == count);
     drop(attacker);
+    // Those that waited have had their turn.
+    wait_until(|| target.half_open() == 0);
     clients.tell("go");
     let report = clients.report();
     row.thrown(waiting as u64, 0, waiting as u64);
@@ -50,8 +51,7 @@ pub(crate) fn beside_full_handshakes(row: &mut Row, scale: Scale) {
     let (target, keys) = start(|limits| {
         limits.half_open_per_source = LimitOptions::default().half_open_per_source;
     });
-    let mut clients = with_tickets(&target, scale.of(100, 2_000));
-    let gauges = target.gauges();
+    let (mut clients, gauges) = with_tickets(&target, scale.of(100, 2_000));
     let mut attacker = target.helper("flood", &["1", "400"]);
     attacker.tell("answered");
     wait_until(|| Tally::get(&target.tally.accepted) > 1_000);
@@ -81,7 +81,7 @@ fn start(change: impl FnOnce(&mut LimitOptions)) -> (Target, Arc<TicketKeys>) {
 }
 
 /// Clients that have been there: each has a ticket.
-fn with_tickets(target: &Target, count: u64) -> Helper {
+fn with_tickets(target: &Target, count: u64) -> (Helper, Gauges) {
     target.warm_up();
     let mut clients = target.helper("returning", &[&count.to_string()]);
     let first = clients.ask("first");
@@ -89,11 +89,14 @@ fn with_tickets(target: &Target, count: u64) -> Helper {
     // Once with all of it, so that nothing that is made once counts as left behind.
     assert_eq!(clients.ask("return 8").get("resumed"), count);
     drop(clients);
+    let all_ended = || Tally::get(&target.tally.ended) == Tally::get(&target.tally.accepted);
+    wait_until(all_ended);
+    let gauges = target.gauges();
     let mut clients = target.helper("returning", &[&count.to_string()]);
     assert_eq!(clients.ask("first").get("tickets"), count);
-    wait_until(|| Tally::get(&target.tally.ended) == Tally::get(&target.tally.accepted));
+    wait_until(all_ended);
     target.tally.clear();
-    clients
+    (clients, gauges)
 }
 
 /// All have resumed, with one ticket each.

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ring::digest;
-
 use super::super::config::Config;
 use super::super::finished::{ClientParameters, Parameters, ServerParameters, ShortFinished};
 use super::super::frame::{self, Frame};
 use super::super::negotiate;
 use super::super::padding;
 use super::super::proof;
-use super::super::protocol::{FrameKind, HASH_LEN, Hash, PADDING_UNIT, Stage, Th1};
+use super::super::protocol::{
+    FrameKind, HASH_LEN, Hash, PADDING_UNIT, Stage, Th0, Th1, Transcript,
+};
 use super::super::resumption::{self as wire, NewTicket, OfferedTicket};
 use super::super::schedule::{EarlySecret, Secrets};
 use super::super::seal::MessageKey;
@@ -129,12 +129,13 @@ impl OnOffer {
     }
 
     /// Writes the binder into the whole frame, where the extension is the last one and its binder the last of it.
-    pub(super) fn bind(&self, client_init: &mut [u8]) {
-        let mut hash = [0; HASH_LEN];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, client_init).as_ref());
-        let binder = client_init.last_chunk_mut().expect("the offer ends with a binder");
+    pub(super) fn bind(&self, transcript: Transcript, client_init: &mut [u8]) -> Th0 {
+        let (before, binder) =
+            client_init.split_last_chunk_mut().expect("the offer ends with a binder");
         debug_assert_eq!(*binder, NO_BINDER);
-        *binder = self.ticket().early.binder(&hash);
+        let transcript = transcript.up_to_binder(before);
+        *binder = self.ticket().early.binder(&transcript.hash(&[]));
+        transcript.client_init(binder)
     }
 
     /// The server has answered.

@@ -2,8 +2,6 @@
 
 use std::time::SystemTime;
 
-use ring::digest;
-
 use super::super::config::{Config, ServerTickets};
 use super::super::extensions::Offered;
 use super::super::finished::{ClientParameters, Parameters, ShortFinished};
@@ -11,8 +9,10 @@ use super::super::frame::{self, Frame};
 use super::super::negotiate::Agreed;
 use super::super::padding;
 use super::super::proof;
-use super::super::protocol::{FrameKind, HASH_LEN, Hash, PADDING_UNIT, Stage, Th4};
-use super::super::resumption::{NewTicket, Offer, OfferedTicket};
+use super::super::protocol::{
+    FrameKind, HASH_LEN, Hash, PADDING_UNIT, Stage, Th0, Th4, Transcript,
+};
+use super::super::resumption::{NewTicket, OfferedTicket};
 use super::super::schedule::{DirectionSecret, EarlySecret, MasterSecret, Secrets};
 use super::super::seal::MessageKey;
 use super::Keyed;
@@ -28,21 +28,20 @@ pub(super) struct Resuming {
 }
 
 impl Resuming {
-    /// Judges the ticket of an offer. `None`: there is none, or it is refused, and the handshake is a full one. A binder that does
+    /// Judges the ticket of an offer, which comes with the hash that its binder is over. `None`: there is none, or it is refused, and the handshake is a full one. A binder that does
     /// not fit ends the handshake: whoever sent it does not have the ticket's secret.
     pub(super) fn judge(
         config: &Config,
-        client_init: &[u8],
-        offer: Option<&Offer<'_>>,
+        offered: Option<(OfferedTicket<'_>, Hash)>,
         now: SystemTime,
     ) -> Result<Option<Self>, Error> {
-        let Some(offered) = offer.and_then(|offer| offer.ticket) else { return Ok(None) };
+        let Some((offered, unbound)) = offered else { return Ok(None) };
         let Some(tickets) = &config.server_tickets else {
             refused(Refused::Disabled);
             return Ok(None);
         };
         tickets.keys.counters().offered();
-        match Self::try_ticket(config, tickets, client_init, offered, now)? {
+        match Self::try_ticket(config, tickets, offered, &unbound, now)? {
             Ok(resuming) => {
                 tickets.keys.counters().accepted();
                 Ok(Some(resuming))
@@ -58,8 +57,8 @@ impl Resuming {
     fn try_ticket(
         config: &Config,
         tickets: &ServerTickets,
-        client_init: &[u8],
         offered: OfferedTicket<'_>,
+        unbound: &Hash,
         now: SystemTime,
     ) -> Result<Result<Self, Refused>, Error> {
         let opened = match tickets.keys.open(&tickets.scope(config), offered.ticket, now) {
@@ -67,7 +66,7 @@ impl Resuming {
             Err(reason) => return Ok(Err(reason)),
         };
         let early = EarlySecret::of(opened.psk().as_bytes());
-        early.verify_binder(&unbound(client_init, offered.binder), offered.binder)?;
+        early.verify_binder(unbound, offered.binder)?;
         // Only from here on anything is learnt from the ticket: the client has its secret.
         let permits = |id: &SpiffeId| proof::authorize(config, id).is_ok();
         let side = Side {
@@ -129,16 +128,20 @@ fn refused(reason: Refused) {
     tracing::debug!(%reason, "a ticket is refused; the handshake is a full one");
 }
 
-/// The hash of an offer with zeros in place of its binder.
-fn unbound(client_init: &[u8], binder: &[u8; HASH_LEN]) -> Hash {
-    let at = binder.as_ptr().addr() - client_init.as_ptr().addr();
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(&client_init[..at]);
-    context.update(&[0; HASH_LEN]);
-    context.update(&client_init[at + HASH_LEN..]);
-    let mut hash = [0; HASH_LEN];
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
+/// The transcript, and the hash of the offer with zeros in place of its binder, if it has one.
+pub(super) fn transcript(
+    client_init: &[u8],
+    ticket: Option<&OfferedTicket<'_>>,
+) -> (Th0, Option<Hash>) {
+    let transcript = Transcript::new();
+    let Some(ticket) = ticket else {
+        return (transcript.client_init(client_init), None);
+    };
+    let at = ticket.binder.as_ptr().addr() - client_init.as_ptr().addr();
+    let (before, binder_and_after) = client_init.split_at(at);
+    let transcript = transcript.up_to_binder(before);
+    let unbound = transcript.hash(&binder_and_after[HASH_LEN..]);
+    (transcript.client_init(binder_and_after), Some(unbound))
 }
 
 fn new_ticket(issued: Option<&Issued>) -> NewTicket<'_> {

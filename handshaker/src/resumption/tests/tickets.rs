@@ -4,7 +4,7 @@ use super::authority::{HOUR, NOW, at};
 use super::*;
 use crate::resumption::DEFAULT_MAX_AGE;
 use crate::resumption::key_set::TicketKey;
-use crate::resumption::ticket::{self, MAX_REALM};
+use crate::resumption::{MAX_REALM, ticket};
 
 fn keys() -> Arc<TicketKeys> {
     TicketKeys::generate_at(DEFAULT_MAX_AGE, at(NOW)).unwrap()

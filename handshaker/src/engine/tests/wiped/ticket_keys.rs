@@ -12,6 +12,7 @@ use super::{MESSAGE, Named, Names, PARENT, look, receive, send, wait, with_child
 use crate::engine::tests::now;
 use crate::engine::{Ephemerals, SystemEphemerals};
 use crate::identity::{PeerIdentity, SpiffeId, seconds};
+use crate::labels::Expander;
 use crate::resumption::{DEFAULT_MAX_AGE, Psk, Scope, TicketKeys, TicketState};
 
 /// Loads a file of keys, opens a ticket, loads the file again when it has changed, and drops what it has. Passes at once where there is
@@ -51,6 +52,16 @@ fn write(path: &Path) -> String {
     secret
 }
 
+/// What tickets of this server, without a realm, are sealed under.
+fn scope_secret(key: &[u8], server: &SpiffeId) -> Vec<u8> {
+    let server = server.as_str().as_bytes();
+    let scope = [&(server.len() as u16).to_be_bytes(), server, &[0]].concat();
+    let hash = ring::digest::digest(&ring::digest::SHA256, &scope);
+    let mut secret = vec![0; 32];
+    Expander::of(key.try_into().unwrap()).expand("ticket scope", hash.as_ref(), &mut secret);
+    secret
+}
+
 fn bytes(hex: &str) -> Vec<u8> {
     super::super::document::unhex(hex)
 }
@@ -79,6 +90,7 @@ fn keys_and_secrets_of_tickets_are_there_while_they_are_used() {
         ("first key's text", first.into_bytes()),
         ("psk", psk.to_vec()),
     ];
+    secrets.push(("scope secret", scope_secret(&secrets[0].1, &id)));
     let child = "engine::tests::wiped::ticket_keys::child";
     let found = with_child(child, |socket, memory| {
         send(socket, MESSAGE, path.to_str().unwrap().as_bytes());
@@ -103,8 +115,8 @@ fn keys_and_secrets_of_tickets_are_there_while_they_are_used() {
         found,
         [
             names(&["first key"]),
-            names(&["first key", "psk"]),
-            names(&["first key"]),
+            names(&["first key", "scope secret", "psk"]),
+            names(&["first key", "scope secret"]),
             names(&["second key"]),
             names(&[]),
         ]
