@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use alts::connect::Settings;
-use alts::handshaker::cli::WatchedIdentity;
 use alts::prometheus;
 use alts::relay::{Path, RelayCounters, RelayOptions, Summary};
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -13,6 +12,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
+
+use crate::serving::Secured;
 
 pub(crate) struct Metrics {
     registry: Registry,
@@ -44,17 +45,18 @@ struct State {
 
 impl Metrics {
     /// Counts the bytes of relays with `options`, which it changes for that; and what happens to connections under `secured`, if there
-    /// are such, with whose identity.
+    /// are such, with whose identity and tickets.
     pub(crate) fn new(
         options: &mut RelayOptions,
-        secured: Option<(&mut Settings, &WatchedIdentity)>,
+        secured: Option<(&mut Settings, &Secured)>,
     ) -> Self {
         let counters = Arc::<RelayCounters>::default();
         options.counters = Some(Arc::clone(&counters));
         let mut all = Registry::with_prefix("alts_tunnel");
         match secured {
-            Some((settings, identity)) => {
+            Some((settings, Secured { identity, ticket_keys, ticket_cache })) => {
                 prometheus::register(&mut all, settings, Some(identity));
+                prometheus::register_tickets(&mut all, ticket_keys.clone(), ticket_cache.clone());
             }
             None => prometheus::register_pool(&mut all, options.pool.clone()),
         }
