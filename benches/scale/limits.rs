@@ -43,7 +43,8 @@ impl Limits {
         // This process talks to all others.
         let pairs = PAIRS.min(descriptors / DESCRIPTORS_OF_A_PAIR / 2);
         let descriptors = descriptors.saturating_sub(OTHER_DESCRIPTORS);
-        // The kernel searches long for a free port when few are left.
+        // The kernel tries ports of one parity first. Once half of all are taken, each connect tries all of them in vain before
+        // it finds one of the others.
         let ports =
             numbers::<usize>("/proc/sys/net/ipv4/ip_local_port_range").map_or(28_000, |range| {
                 match range[..] {
@@ -51,7 +52,7 @@ impl Limits {
                     _ => 0,
                 }
             });
-        let per_pair = descriptors.min(ports / 10 * 7);
+        let per_pair = descriptors.min(ports / 10 * 4);
         let mut system = Vec::new();
         if let Some([used, _, most]) = numbers::<usize>("/proc/sys/fs/file-nr").as_deref() {
             let free = most.saturating_sub(*used) / 2;
