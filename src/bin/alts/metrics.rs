@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use alts::connect::Settings;
+use alts::handshaker::cli::WatchedIdentity;
+use alts::handshaker::resumption::{TicketCache, TicketKeys};
 use alts::prometheus;
 use alts::relay::{Path, RelayCounters, RelayOptions, Summary};
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -12,8 +14,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
-
-use crate::serving::Secured;
 
 pub(crate) struct Metrics {
     registry: Registry,
@@ -26,6 +26,16 @@ pub(crate) struct Metrics {
     pipes: Family<State, Gauge>,
     counters: Arc<RelayCounters>,
     options: RelayOptions,
+}
+
+/// What a program secures its connections with, as far as it is watched.
+#[derive(Clone, Debug)]
+pub(crate) struct Secured {
+    pub(crate) identity: WatchedIdentity,
+    /// Of a server that lets clients resume.
+    pub(crate) ticket_keys: Option<Arc<TicketKeys>>,
+    /// Of a client that resumes.
+    pub(crate) ticket_cache: Option<Arc<TicketCache>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use alts::connect::{AcceptLoop, Settings};
 use alts::handshaker::admin::{self, Report, Stop, notify, reload_on_hangup};
-use alts::handshaker::cli::{DurationLimit, PositiveDuration, WatchedIdentity};
-use alts::handshaker::resumption::{TicketCache, TicketKeys};
+use alts::handshaker::cli::{DurationLimit, PositiveDuration};
 use alts::plain::{Activation, ListenAddress, ListenOptions, PlainListener, PlainStream};
 use alts::relay::RelayOptions;
 use clap::Args;
@@ -22,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::joined::{Common, Connection};
 use crate::logging::LogArguments;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Secured};
 
 /// Of the descriptors that a process may have, the share for connections, each of which needs two.
 const CONNECTION_SHARE: (u64, u64) = (9, 10);
@@ -92,16 +91,6 @@ impl Report for Status {
     fn is_ready(&self) -> bool {
         !self.draining.load(Ordering::Relaxed)
     }
-}
-
-/// What a program secures its connections with, as far as it is watched.
-#[derive(Clone, Debug)]
-pub(crate) struct Secured {
-    pub(crate) identity: WatchedIdentity,
-    /// Of a server that lets clients resume.
-    pub(crate) ticket_keys: Option<Arc<TicketKeys>>,
-    /// Of a client that resumes.
-    pub(crate) ticket_cache: Option<Arc<TicketCache>>,
 }
 
 /// A program that passes connections on.

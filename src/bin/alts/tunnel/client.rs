@@ -14,7 +14,8 @@ use alts::{AltsStream, Connector};
 use clap::Args;
 
 use crate::joined::{Common, Connection, Joined};
-use crate::serving::{Program, Secured, ServingArguments};
+use crate::metrics::Secured;
+use crate::serving::{Program, ServingArguments};
 
 /// Arguments of `alts tunnel client`.
 #[derive(Debug, Args)]

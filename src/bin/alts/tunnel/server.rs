@@ -16,8 +16,9 @@ use clap::{ArgGroup, Args};
 
 use crate::forward::introduce;
 use crate::joined::{Common, Connection, Joined};
+use crate::metrics::Secured;
 use crate::proxy_protocol::{self, ProxyProtocol};
-use crate::serving::{Program, Secured, ServingArguments};
+use crate::serving::{Program, ServingArguments};
 
 /// Arguments of `alts tunnel server`.
 #[derive(Debug, Args)]
