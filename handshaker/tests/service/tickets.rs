@@ -193,6 +193,9 @@ async fn waiting(
     (session, if accepted { Ok(last) } else { Err(last) })
 }
 
+type Change = Box<dyn Fn(Vec<u8>) -> Vec<u8>>;
+type Check = Box<dyn Fn(&Error) -> bool>;
+
 #[tokio::test]
 async fn what_comes_in_place_of_the_ticket() {
     let shop = Shop::new();
@@ -208,8 +211,6 @@ async fn what_comes_in_place_of_the_ticket() {
             ticket
         }
     };
-    type Change = Box<dyn Fn(Vec<u8>) -> Vec<u8>>;
-    type Check = Box<dyn Fn(&Error) -> bool>;
     let cases: Vec<(&str, Change, Check)> = vec![
         ("a record", Box::new(|_| RECORD.to_vec()), Box::new(unexpected)),
         ("a changed ticket", Box::new(flip(8)), Box::new(changed)),
