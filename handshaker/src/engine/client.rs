@@ -75,9 +75,12 @@ impl Start {
         };
         let start = out.len();
         frame::write(out, FrameKind::ClientInit, |out| init.encode(out));
-        let transcript = match &ticket {
-            Some(ticket) => ticket.bind(transcript, &mut out[start..]),
-            None => transcript.client_init(&out[start..]),
+        let (ticket, transcript) = match ticket {
+            Some(ticket) => {
+                let (ticket, transcript) = ticket.bind(transcript, &mut out[start..]);
+                (Some(ticket), transcript)
+            }
+            None => (None, transcript.client_init(&out[start..])),
         };
         Ok(AwaitServerInit { config, shares, transcript, wish, ticket })
     }
@@ -120,7 +123,7 @@ impl AwaitServerInit {
         let accepted = init.extensions.resumption().is_some();
         Ok(match (ticket, wish) {
             (Some(ticket), Some(wish)) if accepted => {
-                let secrets = Secrets::resumed(ticket.early(), &shared, &th1);
+                let secrets = Secrets::resumed(ticket.salt(), &shared, &th1);
                 let alerts = Alerts::sealed(Role::Client, &secrets);
                 let state =
                     AwaitShortFinished::new(config, secrets, (transcript, th1), wish, ticket);

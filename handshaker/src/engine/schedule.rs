@@ -134,16 +134,18 @@ impl Drop for SharedSecret {
 
 /// What a ticket's secret makes before shares are exchanged.
 pub(super) struct EarlySecret {
-    binder_key: Secret,
-    /// Of `hs`.
-    salt: Secret,
+    pub(super) binder_key: Secret,
+    salt: EarlySalt,
 }
+
+/// The salt of `hs` that a ticket's secret makes.
+pub(super) struct EarlySalt(Secret);
 
 impl EarlySecret {
     pub(super) fn of(psk: &[u8; HASH_LEN]) -> Self {
         let early = Secret::extract(&[0; HASH_LEN], psk).expander();
         let binder_secret = early.derive(LABEL_BINDER, &EMPTY_HASH).expander();
-        Self { binder_key: binder_secret.finished_key(), salt: early.next_salt() }
+        Self { binder_key: binder_secret.finished_key(), salt: EarlySalt(early.next_salt()) }
     }
 
     /// Shows that the sender of the offer has the ticket's secret. `offer` is the hash of the frame with zeros in its place.
@@ -155,6 +157,11 @@ impl EarlySecret {
     pub(super) fn verify_binder(&self, offer: &Hash, binder: &[u8]) -> Result<(), Error> {
         hmac::verify(&self.binder_key.hmac_key(), offer, binder)
             .map_err(|_| Error::decrypt("the binder of the client's ticket does not fit its offer"))
+    }
+
+    /// What is left to do with it once the binder is made or has been verified.
+    pub(super) fn into_salt(self) -> EarlySalt {
+        self.salt
     }
 }
 
@@ -252,9 +259,9 @@ impl Secrets {
         Self::salted(&DERIVED_EARLY, shared, th1)
     }
 
-    /// Of a handshake that resumes with the ticket whose secret made `early`.
-    pub(super) fn resumed(early: &EarlySecret, shared: &SharedSecret, th1: &Hash) -> Self {
-        Self::salted(&early.salt.0, shared, th1)
+    /// Of a handshake that resumes with the ticket whose secret made `salt`.
+    pub(super) fn resumed(salt: &EarlySalt, shared: &SharedSecret, th1: &Hash) -> Self {
+        Self::salted(&salt.0.0, shared, th1)
     }
 
     fn salted(salt: &[u8; HASH_LEN], shared: &SharedSecret, th1: &Hash) -> Self {
@@ -375,11 +382,12 @@ mod tests {
             assert_eq!(error.alert(), Some(crate::AlertCode::DecryptError));
         }
 
+        let salt = early.into_salt();
         let offer = Transcript::new().client_init(&resuming_offer(&binder).1);
         let th1 = offer.server_init(&known("resumed ServerInit frame")).hash();
         assert_eq!(th1, *known("resumed TH1"));
         let shared = SharedSecret::copy_of(&known("ss").try_into().unwrap());
-        let Secrets { server, client, master } = Secrets::resumed(&early, &shared, &th1);
+        let Secrets { server, client, master } = Secrets::resumed(&salt, &shared, &th1);
         assert_eq!(*server.0.0, *known("resumed s_hs"));
         assert_eq!(*client.0.0, *known("resumed c_hs"));
         assert_eq!(*master.0.0, *known("resumed master"));
@@ -388,7 +396,7 @@ mod tests {
         assert_eq!(*master.next_ticket(&th1).as_bytes(), *known("resumed res next"));
         let (key_data, _) = master.finish(RecordProtocol::Aes128GcmRekey, &th7);
         assert_eq!(key_data.as_bytes(), known("resumed key_data (REKEY)"));
-        let handshake = Secret::extract(&early.salt.0, &known("ss"));
+        let handshake = Secret::extract(&salt.0.0, &known("ss"));
         assert_eq!(*handshake.0, *known("resumed hs"));
     }
 }

@@ -107,7 +107,7 @@ impl AwaitClientInit {
         let th1 = transcript.hash();
         let secrets = match &proof {
             Proof::Signature(_) => Secrets::new(&shared, &th1),
-            Proof::Ticket(resuming) => Secrets::resumed(&resuming.early, &shared, &th1),
+            Proof::Ticket(resuming) => Secrets::resumed(&resuming.salt, &shared, &th1),
         };
         let alerts = Alerts::sealed(Role::Server, &secrets);
         let keyed = Keyed { config, agreed, secrets, transcript, th1, gives_ticket };

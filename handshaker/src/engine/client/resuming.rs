@@ -13,7 +13,7 @@ use super::super::protocol::{
     FrameKind, HASH_LEN, Hash, PADDING_UNIT, Stage, Th0, Th1, Transcript,
 };
 use super::super::resumption::{self as wire, NewTicket, OfferedTicket};
-use super::super::schedule::{EarlySecret, Secrets};
+use super::super::schedule::{EarlySalt, EarlySecret, Secrets};
 use super::super::seal::MessageKey;
 use crate::error::Error;
 use crate::identity::{SpiffeId, VerifiedPeer};
@@ -29,22 +29,34 @@ pub(super) struct Wish {
     key: CacheKey,
 }
 
+/// A ticket that is to be offered.
+pub(super) struct Taken {
+    kept: Kept,
+    early: EarlySecret,
+}
+
 /// A ticket that is on offer. Unless the server answers, it goes back.
 pub(super) struct OnOffer {
+    kept: Kept,
+    salt: EarlySalt,
+}
+
+/// A ticket that goes back unless it is used.
+struct Kept {
     cache: Arc<TicketCache>,
-    ticket: Option<Used>,
+    offer: Option<Offer>,
     now: SystemTime,
 }
 
 /// A ticket that the server has seen, which is used by that.
 pub(super) struct Used {
     offer: Offer,
-    early: EarlySecret,
+    salt: EarlySalt,
 }
 
 impl Used {
-    pub(super) fn early(&self) -> &EarlySecret {
-        &self.early
+    pub(super) fn salt(&self) -> &EarlySalt {
+        &self.salt
     }
 }
 
@@ -66,13 +78,13 @@ impl Wish {
     }
 
     /// The ticket to offer, if there is one that this side would accept itself.
-    pub(super) fn take(&self, config: &Config, now: SystemTime) -> Option<OnOffer> {
+    pub(super) fn take(&self, config: &Config, now: SystemTime) -> Option<Taken> {
         let permits = |id: &SpiffeId| proof::authorize(config, id).is_ok();
         let side = Side { identity: &config.identity, permits: &permits, require_fresh: None, now };
         let offer = self.cache.take(&self.key, &side)?;
         let early = EarlySecret::of(offer.psk().as_bytes());
-        let ticket = Some(Used { offer, early });
-        Some(OnOffer { cache: Arc::clone(&self.cache), ticket, now })
+        let kept = Kept { cache: Arc::clone(&self.cache), offer: Some(offer), now };
+        Some(Taken { kept, early })
     }
 
     /// Keeps a ticket that the server gave, if it gave one.
@@ -114,40 +126,44 @@ impl AwaitedTicket {
     }
 }
 
-/// The extension in `ClientInit`. The binder is written by [`OnOffer::bind`].
-pub(super) fn extension(ticket: Option<&OnOffer>) -> wire::Offer<'_> {
-    let ticket = ticket.map(|on_offer| OfferedTicket {
-        ticket: on_offer.ticket().offer.ticket(),
-        binder: &NO_BINDER,
-    });
+/// The extension in `ClientInit`. The binder is written by [`Taken::bind`].
+pub(super) fn extension(ticket: Option<&Taken>) -> wire::Offer<'_> {
+    let ticket = ticket
+        .map(|taken| OfferedTicket { ticket: taken.kept.offer().ticket(), binder: &NO_BINDER });
     wire::Offer { want: true, ticket }
 }
 
-impl OnOffer {
-    fn ticket(&self) -> &Used {
-        self.ticket.as_ref().expect("it is there until it is used")
-    }
-
+impl Taken {
     /// Writes the binder into the whole frame, where the extension is the last one and its binder the last of it.
-    pub(super) fn bind(&self, transcript: Transcript, client_init: &mut [u8]) -> Th0 {
+    pub(super) fn bind(self, transcript: Transcript, client_init: &mut [u8]) -> (OnOffer, Th0) {
+        let Self { kept, early } = self;
         let (before, binder) =
             client_init.split_last_chunk_mut().expect("the offer ends with a binder");
         debug_assert_eq!(*binder, NO_BINDER);
         let transcript = transcript.up_to_binder(before);
-        *binder = self.ticket().early.binder(&transcript.hash(&[]));
-        transcript.client_init(binder)
-    }
-
-    /// The server has answered.
-    pub(super) fn used(mut self) -> Used {
-        self.ticket.take().expect("it is there until it is used")
+        *binder = early.binder(&transcript.hash(&[]));
+        (OnOffer { kept, salt: early.into_salt() }, transcript.client_init(binder))
     }
 }
 
-impl Drop for OnOffer {
+impl OnOffer {
+    /// The server has answered.
+    pub(super) fn used(self) -> Used {
+        let Self { mut kept, salt } = self;
+        Used { offer: kept.offer.take().expect("it is there until it is used"), salt }
+    }
+}
+
+impl Kept {
+    fn offer(&self) -> &Offer {
+        self.offer.as_ref().expect("it is there until it is used")
+    }
+}
+
+impl Drop for Kept {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.cache.put_back(ticket.offer, self.now);
+        if let Some(offer) = self.offer.take() {
+            self.cache.put_back(offer, self.now);
         }
     }
 }

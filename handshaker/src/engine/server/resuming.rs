@@ -13,7 +13,7 @@ use super::super::protocol::{
     FrameKind, HASH_LEN, Hash, PADDING_UNIT, Stage, Th0, Th4, Transcript,
 };
 use super::super::resumption::{NewTicket, OfferedTicket};
-use super::super::schedule::{DirectionSecret, EarlySecret, MasterSecret, Secrets};
+use super::super::schedule::{DirectionSecret, EarlySalt, EarlySecret, MasterSecret, Secrets};
 use super::super::seal::MessageKey;
 use super::Keyed;
 use crate::error::Error;
@@ -24,7 +24,7 @@ use crate::session::HandshakeResult;
 /// A ticket that is accepted, and the secret that the handshake begins with.
 pub(super) struct Resuming {
     accepted: Accepted,
-    pub(super) early: EarlySecret,
+    pub(super) salt: EarlySalt,
 }
 
 impl Resuming {
@@ -75,7 +75,7 @@ impl Resuming {
             require_fresh: tickets.require_fresh,
             now,
         };
-        Ok(opened.accept(&side).map(|accepted| Self { accepted, early }))
+        Ok(opened.accept(&side).map(|accepted| Self { accepted, salt: early.into_salt() }))
     }
 }
 

@@ -100,8 +100,12 @@ impl Breaking {
         let shared = share.agree(offered.shares[0].key).unwrap();
         let th1 = Transcript::new().client_init(offer_frame.whole()).server_init(&first);
         let secrets = match (self.accepts, self.knows) {
-            (true, true) => Secrets::resumed(&EarlySecret::of(&PSK), &shared, &th1.hash()),
-            (true, false) => Secrets::resumed(&EarlySecret::of(&[0; 32]), &shared, &th1.hash()),
+            (true, true) => {
+                Secrets::resumed(&EarlySecret::of(&PSK).into_salt(), &shared, &th1.hash())
+            }
+            (true, false) => {
+                Secrets::resumed(&EarlySecret::of(&[0; 32]).into_salt(), &shared, &th1.hash())
+            }
             (false, _) => Secrets::new(&shared, &th1.hash()),
         };
         if !self.short {
@@ -268,7 +272,7 @@ impl Offering {
         }
         let shared = share.agree(init.share).unwrap();
         let th1 = Transcript::new().client_init(&sent).server_init(first.whole());
-        let secrets = Secrets::resumed(&early, &shared, &th1.hash());
+        let secrets = Secrets::resumed(&early.into_salt(), &shared, &th1.hash());
         let plaintext = second.open(&secrets.server.expander().message_key()).unwrap();
         let finished = Short::load(plaintext).unwrap();
         assert_eq!(finished.parameters.extensions.resumption().is_some(), self.want);
