@@ -14,7 +14,7 @@
 //! another adds with tonic's own codec. Of grpcio's server, whose allocator does not count, there is the resident memory only.
 //!
 //! `--scale` measures the servers of some rows, by default alts' HTTP/2 over plain TCP, with as many connections as it says, one number
-//! after the other; all clients are on alts' HTTP/2 then.
+//! after the other; all clients are on alts' HTTP/2 then. What the memory has no room for is left out. `--chart FILE` draws the result.
 
 #[path = "idle_grpc/bare.rs"]
 mod bare;
@@ -77,9 +77,15 @@ fn main() {
             let sizes = sizes.split(',').map(|size| size.parse().expect("a number"));
             let sizes: Vec<usize> = sizes.collect();
             let rows = rest.first().filter(|word| !word.starts_with("--")).unwrap_or(&"own-tcp");
+            let chart = rest.windows(2).find(|words| words[0] == "--chart").map(|words| words[1]);
             with_identities(|directory| {
                 let rows = rows.split(',').map(Row::called);
-                rows.flat_map(|row| scale::compare(row, &sizes, directory)).collect()
+                let measured: Vec<_> =
+                    rows.flat_map(|row| scale::measure(row, &sizes, directory)).collect();
+                if let Some(chart) = chart {
+                    std::fs::write(chart, scale::chart(&measured, &sizes)).expect("a file");
+                }
+                scale::verdicts(&measured)
             });
         }
         ["--connections", connections, ..] => {

@@ -55,6 +55,7 @@ fn main() -> ExitCode {
             alts_benches::identity::write(&directory);
             Ok(true)
         }
+        Some(Role::Draw { file }) => report::draw_again(&file).map(|()| true),
         None => compare_sizes(&arguments),
     };
     match done {
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
 
 /// Measures each size by itself, and answers whether all of them were reached.
 fn compare_sizes(arguments: &Arguments) -> Result<bool, Error> {
-    let limits = Limits::of_this_machine()?.with_per_process(arguments.per_process);
+    let limits = Limits::of_this_machine().with_per_process(arguments.per_process);
     let directory = tempfile::tempdir()?;
     alts_benches::identity::write(directory.path());
     let mut report = Report::new();

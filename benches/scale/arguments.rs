@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// Print CSV instead of a table.
     #[arg(long)]
     pub(crate) csv: bool,
-    /// Also write the table into this file, and the CSV beside it with the extension `csv`.
+    /// Also write the table into this file, and CSV and a chart beside it, with the extensions `csv` and `svg`.
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
     /// Do nothing: this is no part of the quick overview.
@@ -61,6 +61,12 @@ impl Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
     Hold(Hold),
+    /// Draws the chart of an earlier run from its CSV.
+    Draw {
+        /// What `--save` named.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Writes identities of a development authority for a server and a client, for `hold`, and the example `echo_server`.
     Identities {
         /// Gets the directories `server` and `client`.

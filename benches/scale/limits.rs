@@ -5,9 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use alts_benches::descriptors;
-use alts_benches::memory::field;
-
-use super::Error;
+use alts_benches::memory;
 
 /// Descriptors of a process that are not connections of the measurement, those that warm it up included.
 const OTHER_DESCRIPTORS: usize = 200;
@@ -38,12 +36,13 @@ pub(crate) struct Possible {
 }
 
 impl Limits {
-    pub(crate) fn of_this_machine() -> Result<Self, Error> {
+    pub(crate) fn of_this_machine() -> Self {
         let descriptors = descriptors::raise();
         // This process talks to all others.
         let pairs = PAIRS.min(descriptors / DESCRIPTORS_OF_A_PAIR / 2);
         let descriptors = descriptors.saturating_sub(OTHER_DESCRIPTORS);
-        // The kernel searches long for a free port when few are left.
+        // The kernel tries ports of one parity first. Once half of all are taken, each connect tries all of them in vain before
+        // it finds one of the others.
         let ports =
             numbers::<usize>("/proc/sys/net/ipv4/ip_local_port_range").map_or(28_000, |range| {
                 match range[..] {
@@ -51,7 +50,7 @@ impl Limits {
                     _ => 0,
                 }
             });
-        let per_pair = descriptors.min(ports / 10 * 7);
+        let per_pair = descriptors.min(ports / 10 * 4);
         let mut system = Vec::new();
         if let Some([used, _, most]) = numbers::<usize>("/proc/sys/fs/file-nr").as_deref() {
             let free = most.saturating_sub(*used) / 2;
@@ -63,7 +62,7 @@ impl Limits {
             let free = most.saturating_sub(used);
             system.push((free, format!("nf_conntrack_max leaves room for {free}")));
         }
-        let memory = available_memory()?;
+        let memory = memory::available();
         let room = usize::try_from(memory / BYTES).unwrap_or(usize::MAX);
         system.push((
             room,
@@ -73,7 +72,7 @@ impl Limits {
                 BYTES >> 10
             ),
         ));
-        Ok(Self { per_pair, pairs, system })
+        Self { per_pair, pairs, system }
     }
 
     /// With fewer connections in each process, if so asked.
@@ -104,19 +103,6 @@ impl Limits {
             .map(|pair| connections / pairs + usize::from(pair < connections % pairs))
             .collect()
     }
-}
-
-/// What the system can give, and a container's limit if there is one.
-fn available_memory() -> Result<u64, Error> {
-    let memory = fs::read_to_string("/proc/meminfo")?;
-    let system = field(&memory, "MemAvailable:").ok_or("meminfo is not as expected")?;
-    let group = Path::new("/sys/fs/cgroup");
-    let most = one::<u64>(group.join("memory.max"));
-    let used = one::<u64>(group.join("memory.current"));
-    Ok(match (most, used) {
-        (Some(most), Some(used)) => system.min(most.saturating_sub(used)),
-        _ => system,
-    })
 }
 
 fn one<N: FromStr>(path: impl AsRef<Path>) -> Option<N> {

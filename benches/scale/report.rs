@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use alts_benches::chart::{ALTS, Bar, GROUND, RIVAL, draw};
+
 use super::Error;
 use super::measure::Row;
 
@@ -122,13 +124,50 @@ impl Report {
     }
 
     pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
-        for (path, text) in
-            [(path.to_owned(), self.table()), (path.with_extension("csv"), self.csv())]
-        {
+        for (path, text) in [
+            (path.to_owned(), self.table()),
+            (path.with_extension("csv"), self.csv()),
+            (path.with_extension("svg"), chart(&self.csv())?),
+        ] {
             fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         Ok(())
     }
+}
+
+/// Draws the chart anew from the CSV beside the table in `path`.
+pub(crate) fn draw_again(path: &Path) -> Result<(), Error> {
+    let (csv, svg) = (path.with_extension("csv"), path.with_extension("svg"));
+    let text = fs::read_to_string(&csv).map_err(|error| format!("{}: {error}", csv.display()))?;
+    let chart = chart(&text)?;
+    Ok(fs::write(&svg, chart).map_err(|error| format!("{}: {error}", svg.display()))?)
+}
+
+/// What a connection takes of the server's memory, from the CSV.
+fn chart(csv: &str) -> Result<String, Error> {
+    let mut groups = Vec::new();
+    for line in csv.lines().skip(1) {
+        // The machine is the only field with quotes and commas.
+        let figures = line.rsplit('"').next().unwrap_or_default().split(',').skip(1);
+        let figures = figures.map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+        let [connections, _, heap, resident, _, _, _, _, kernel, ..] = figures[..] else {
+            return Err(format!("too few figures: {line}").into());
+        };
+        let bar = |label: &str, color, value: f64| Bar {
+            label: label.to_owned(),
+            color,
+            value,
+            shown: format!("{value:.0} B"),
+        };
+        let bars = vec![
+            bar("live heap", ALTS, heap),
+            bar("resident", RIVAL, resident),
+            bar("with the kernel's", GROUND, resident + kernel / 2.0),
+        ];
+        groups.push((format!("{connections} connections"), bars));
+    }
+    let title = "An idle alts connection, server side, by how many there are";
+    Ok(draw(title, "bytes of each; shorter is better", &groups))
 }
 
 /// Where and when the figures were taken.

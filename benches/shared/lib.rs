@@ -1,6 +1,7 @@
 //! Benchmarks of `alts`: what more than one of them does.
 #![expect(clippy::missing_panics_doc, reason = "a benchmark that cannot go on panics")]
 
+pub mod chart;
 pub mod child;
 pub mod cores;
 pub mod descriptors;

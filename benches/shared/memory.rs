@@ -19,6 +19,20 @@ pub fn resident(process: Option<u32>) -> isize {
     isize::try_from(bytes).expect("a process has no more")
 }
 
+/// Bytes that this machine, or the container if it has a limit, still has for programs.
+pub fn available() -> u64 {
+    let memory = fs::read_to_string("/proc/meminfo").expect("Linux has it");
+    let system = field(&memory, "MemAvailable:").expect("Linux says it");
+    let of_group = |name| {
+        let figure = fs::read_to_string(format!("/sys/fs/cgroup/memory.{name}")).ok()?;
+        figure.trim().parse::<u64>().ok()
+    };
+    match (of_group("max"), of_group("current")) {
+        (Some(most), Some(used)) => system.min(most.saturating_sub(used)),
+        _ => system,
+    }
+}
+
 /// The bytes on the line that begins with `name`, where the kernel counts in KiB.
 pub fn field(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
