@@ -73,6 +73,6 @@ fn reconnect(clients: usize, cores: &[usize], directory: &Path, keys: Option<&Pa
     let resumed = crowd.ask(&address)[0];
     let end = server.ask("cpu")[0];
     let expected = if keys.is_some() { clients } else { 0 };
-    assert_eq!(resumed as usize, expected, "of {clients} connections were resumed");
+    assert!((resumed - expected as f64).abs() < 0.5, "{resumed} of {clients} were resumed");
     (end - start) * 1e6 / clients as f64
 }
