@@ -32,6 +32,7 @@ use alts::Acceptor;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, IdentityArguments};
 use alts::handshaker::identity::IdentitySource;
+use alts::handshaker::resumption::TicketKeys;
 use alts::tonic::{Access, Authorization, Server};
 use clap::Parser;
 use tokio::net::{TcpListener, UnixListener};
@@ -58,6 +59,9 @@ struct Arguments {
     /// The largest message to take, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     max_message: usize,
+    /// Let clients that come again resume, with ticket keys from this file, which `alts ticket-keys rotate` writes.
+    #[arg(long, value_name = "FILE")]
+    ticket_keys: Option<PathBuf>,
     #[command(flatten)]
     identity: IdentityArguments,
 }
@@ -77,7 +81,11 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let files = arguments.identity.load()?;
     let name = files.snapshot()?.id().clone();
-    let acceptor = Acceptor::new(LocalHandshaker::builder(Arc::new(files)).build());
+    let mut handshaker = LocalHandshaker::builder(Arc::new(files));
+    if let Some(path) = arguments.ticket_keys {
+        handshaker = handshaker.ticket_keys(TicketKeys::watch(path)?);
+    }
+    let acceptor = Acceptor::new(handshaker.build());
 
     let callers = AllowedPeer::policy(&arguments.allow, []);
     let authorization =

@@ -20,7 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Beside those of [`alts_handshaker::prometheus`]:
+//! Where handshakes are resumed, [`register_tickets`] shows what became of tickets. Beside those of [`alts_handshaker::prometheus`]:
 //!
 //! | metric | what it is |
 //! | --- | --- |
@@ -52,7 +52,7 @@ use crate::pool::BufferPool;
 
 pub use alts_handshaker::prometheus::{
     Labels, Samples, one, register_handshakes, register_identities, register_identity,
-    write_handshakes,
+    register_tickets, write_handshakes,
 };
 
 /// Counts what happens under `settings` from here on, and shows it: handshakes, connections, what they carry, and the pool; and

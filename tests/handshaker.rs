@@ -2,18 +2,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
 
+use alts::connect::Progress;
 use alts::handshaker::identity::PeerIdentity;
 use alts::handshaker::{
     Error, HandshakeOptions, HandshakeResult, HandshakeSession, Handshaker, KeyData,
-    RecordProtocol, Role, Step,
+    LocalHandshaker, RecordProtocol, Role, Step,
 };
+use alts::pool::BufferPool;
 use alts::{Acceptor, Connector, Error as ConnectionError};
+use support::by_hand::{self, crypters};
+use support::tickets::{Tickets, named};
+use support::wire::wires;
+use support::{Parties, SERVER, assert_nothing_out};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -219,4 +227,131 @@ async fn what_one_connection_negotiated_is_not_anothers() {
     for ((_, first), (_, second)) in first.iter().zip(second) {
         assert!(std::ptr::eq(first.negotiated(), second.negotiated()), "held once");
     }
+}
+
+/// It keeps a client's result back until the ticket has come, as a service does that has the tickets itself.
+#[derive(Debug)]
+struct Waiting(LocalHandshaker);
+
+#[derive(Debug)]
+struct WaitingSession {
+    inner: Box<dyn HandshakeSession>,
+    held: Option<HandshakeResult>,
+    ticket: Vec<u8>,
+}
+
+impl Handshaker for Waiting {
+    fn start(
+        &self,
+        role: Role,
+        options: &HandshakeOptions,
+    ) -> Result<Box<dyn HandshakeSession>, Error> {
+        let inner = self.0.start(role, options)?;
+        Ok(Box::new(WaitingSession { inner, held: None, ticket: Vec::new() }))
+    }
+}
+
+impl HandshakeSession for WaitingSession {
+    fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        received: &[u8],
+        now: SystemTime,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<Step, Error>> {
+        let Some(held) = &self.held else {
+            let mut step = ready!(self.inner.poll_step(cx, received, now, out))?;
+            self.held = step.result.take_if(|result| {
+                result.late_alert.as_ref().is_some_and(|late| late.awaits_ticket())
+            });
+            return Poll::Ready(Ok(step));
+        };
+        let late = held.late_alert.as_ref().unwrap();
+        let mut consumed = 0;
+        let is_whole = received.iter().any(|byte| {
+            consumed += 1;
+            self.ticket.push(*byte);
+            let header = self.ticket.first_chunk().copied();
+            header.and_then(|header| late.ticket_len(header)) == Some(self.ticket.len())
+        });
+        let mut result = self.held.take_if(|_| is_whole);
+        if let Some(late) = result.as_mut().and_then(|result| result.late_alert.take()) {
+            late.take_ticket(&self.ticket)?;
+        }
+        Poll::Ready(Ok(Step { consumed, result }))
+    }
+}
+
+/// A server that accepts the client, up to all that it sends in one go: the ticket, and its first record.
+fn last_segment(session: &mut dyn HandshakeSession, finish: &[u8]) -> Vec<u8> {
+    let mut last = Vec::new();
+    let result = by_hand::step(session, finish, &mut last).unwrap().result.unwrap();
+    assert_eq!(last[4..8], [0x45, 0, 0, 0]);
+    let (mut sealer, _) = crypters(&result, Role::Server);
+    last.extend(by_hand::seal(&mut sealer, b"welcome"));
+    last
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_in_the_segment_of_the_ticket_is_the_stream_s() {
+    let pause = || tokio::time::sleep(Duration::from_millis(1));
+    for piece in [usize::MAX, 1, 7, 8, 9, 100, 600] {
+        let (parties, tickets, pool) = (Parties::new(), Tickets::new(), BufferPool::new());
+        let settings = named(&pool);
+        let mut session =
+            tickets.server(&parties).start(Role::Server, &settings.handshake).unwrap();
+        let ((wire, control), _far) = wires(usize::MAX);
+        let connector = Connector::with_settings(Waiting(tickets.client(&parties)), settings);
+        let connecting = tokio::spawn(async move { connector.connect(wire).await });
+        let mut answer = Vec::new();
+        pause().await;
+        by_hand::step(&mut *session, &control.intercept(), &mut answer).unwrap();
+        control.inject(&answer);
+        pause().await;
+        let last = last_segment(&mut *session, &control.intercept());
+        assert!(!connecting.is_finished());
+        for part in last.chunks(piece.min(last.len())) {
+            control.inject(part);
+            pause().await;
+        }
+        let mut stream = connecting.await.unwrap().unwrap();
+        let mut first = [0; 7];
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"welcome", "{piece}");
+        assert_eq!(tickets.cache.len(), 1);
+        drop(stream);
+        assert_nothing_out(&pool);
+    }
+}
+
+#[test]
+fn a_record_in_the_segment_of_the_ticket_without_tokio() {
+    use std::io::{Read, Write};
+    let (parties, tickets, pool) = (Parties::new(), Tickets::new(), BufferPool::new());
+    let settings = named(&pool);
+    let mut session = tickets.server(&parties).start(Role::Server, &settings.handshake).unwrap();
+    let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+    near.set_nonblocking(true).unwrap();
+    let connector = Connector::with_settings(Waiting(tickets.client(&parties)), settings);
+    let go_on = |progress| match progress {
+        Progress::Pending(handshake) => handshake,
+        Progress::Done(_) => panic!("it has no ticket yet"),
+    };
+    let mut bytes = [0; 16 << 10];
+    let mut answer = Vec::new();
+    let handshake = go_on(connector.start(near).unwrap().advance().unwrap());
+    let len = far.read(&mut bytes).unwrap();
+    by_hand::step(&mut *session, &bytes[..len], &mut answer).unwrap();
+    far.write_all(&answer).unwrap();
+    let handshake = go_on(handshake.advance().unwrap());
+    let len = far.read(&mut bytes).unwrap();
+    far.write_all(&last_segment(&mut *session, &bytes[..len])).unwrap();
+    let Progress::Done(mut stream) = handshake.advance().unwrap() else {
+        panic!("all of it is there")
+    };
+    assert_eq!(stream.peer().name(), SERVER);
+    let mut first = [0; 7];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"welcome");
+    assert_eq!(tickets.cache.len(), 1);
 }

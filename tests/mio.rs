@@ -16,6 +16,7 @@ use alts::ready::TryReadyReader;
 use alts::{Acceptor, AltsStream, Connector, Error, Fault};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use support::tickets::{Tickets, named};
 use support::{CLIENT, Parties, SERVER};
 
 /// No test waits this long unless something is broken.
@@ -143,6 +144,62 @@ fn an_echo_of_4_mib() {
     });
     let stats = pool.stats();
     assert_eq!((stats.in_use_buffers, stats.beyond_cap_buffers), (0, 0));
+}
+
+#[test]
+fn connections_after_the_first_resume() {
+    let (parties, tickets) = (Parties::new(), Tickets::new());
+    let pool = BufferPool::new();
+    let acceptor = Acceptor::with_settings(tickets.server(&parties), named(&pool));
+    let connector = Connector::with_settings(tickets.client(&parties), named(&pool));
+    for resumed in 0..3 {
+        let (near, far) = sockets();
+        thread::scope(|scope| {
+            scope.spawn(|| echo(&acceptor, far, &pool));
+            assert!(client(&connector, near, b"hello") == b"hello");
+        });
+        assert_eq!(tickets.resumed(), resumed);
+    }
+    assert_eq!(pool.stats().in_use_buffers, 0);
+}
+
+fn in_one_go<S: Read + Write>(handshake: MidHandshake<S>) -> AltsStream<S> {
+    match handshake.advance().unwrap() {
+        Progress::Done(stream) => stream,
+        Progress::Pending(_) => panic!("it did not block"),
+    }
+}
+
+/// Sockets that block do as well: each call then goes on to the end.
+#[test]
+fn connections_over_blocking_sockets_resume() {
+    let (parties, tickets) = (Parties::new(), Tickets::new());
+    let pool = BufferPool::new();
+    let acceptor = Acceptor::with_settings(tickets.server(&parties), named(&pool));
+    let connector = Connector::with_settings(tickets.client(&parties), named(&pool));
+    for resumed in 0..3 {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut stream = in_one_go(acceptor.start(far).unwrap());
+                assert_eq!(stream.negotiated().resumed.is_some(), resumed > 0);
+                let mut request = [0; 5];
+                stream.read_exact(&mut request).unwrap();
+                stream.write_all(&request).unwrap();
+                stream.flush().unwrap();
+            });
+            let mut stream = in_one_go(connector.start(near).unwrap());
+            assert_eq!(stream.negotiated().resumed.is_some(), resumed > 0);
+            stream.write_all(b"hello").unwrap();
+            stream.flush().unwrap();
+            let mut answer = [0; 5];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"hello");
+        });
+        assert_eq!(tickets.resumed(), resumed);
+    }
 }
 
 #[test]

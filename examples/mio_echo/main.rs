@@ -26,6 +26,7 @@ mod server;
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use alts::Acceptor;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::IdentityArguments;
 use alts::handshaker::identity::IdentitySource;
+use alts::handshaker::resumption::TicketKeys;
 use clap::{Args, Parser, Subcommand};
 
 use demo::DemoArguments;
@@ -59,6 +61,9 @@ struct ServeArguments {
     /// Where to listen; port 0 is any that is free.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Let clients that come again resume, with ticket keys from this file, which `alts ticket-keys rotate` writes.
+    #[arg(long, value_name = "FILE")]
+    ticket_keys: Option<PathBuf>,
     #[command(flatten)]
     identity: IdentityArguments,
 }
@@ -68,7 +73,7 @@ fn main() -> ExitCode {
     let level = if arguments.command.is_some() { "info" } else { "error" };
     logs::start(level);
     let outcome = match arguments.command {
-        Some(Command::Serve(arguments)) => serve(&arguments),
+        Some(Command::Serve(arguments)) => serve(arguments),
         None => arguments.demo.run(),
     };
     match outcome {
@@ -80,11 +85,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
+fn serve(arguments: ServeArguments) -> Result<(), Box<dyn Error>> {
     let files = arguments.identity.load()?;
     let name = files.snapshot()?.id().clone();
-    let handshaker = LocalHandshaker::builder(Arc::new(files)).build();
-    let mut server = Server::bind(arguments.listen, Acceptor::new(handshaker))
+    let mut handshaker = LocalHandshaker::builder(Arc::new(files));
+    if let Some(path) = arguments.ticket_keys {
+        handshaker = handshaker.ticket_keys(TicketKeys::watch(path)?);
+    }
+    let mut server = Server::bind(arguments.listen, Acceptor::new(handshaker.build()))
         .map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
     println!("{name} listens on {}", server.address()?);
     server.run()?;

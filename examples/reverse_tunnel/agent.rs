@@ -45,6 +45,7 @@ impl Agent {
                         () = self.serve(&session, &mut users) => false,
                     };
                     if stopped {
+                        while users.try_join_next().is_some() {}
                         tracing::info!(
                             users = users.len(),
                             grace = ?self.grace,

@@ -63,18 +63,19 @@ impl LocalHandshaker {
     /// fails with that error, and tells the client so with an alert.
     pub fn handshake(&self, role: Role, options: &HandshakeOptions) -> Result<Handshake, Error> {
         match self.identity.snapshot() {
-            Ok(identity) => self.handshake_as(identity, role, options),
+            Ok(identity) => self.handshake_as(identity, role, options, self.ticket_partition),
             Err(fault) if role == Role::Server => Ok(Handshake::refusing(fault)),
             Err(fault) => Err(fault.into()),
         }
     }
 
-    /// As [`handshake`](Self::handshake), under an identity that the caller has looked at.
+    /// As [`handshake`](Self::handshake), under an identity that the caller has looked at, with the tickets of one partition.
     pub(crate) fn handshake_as(
         &self,
         identity: Arc<Identity>,
         role: Role,
         options: &HandshakeOptions,
+        partition: u64,
     ) -> Result<Handshake, Error> {
         let (policy, suites) = match role {
             Role::Client => (self.server_policy.clone(), &self.client_suites),
@@ -88,7 +89,7 @@ impl LocalHandshaker {
             options: options.clone(),
             ephemerals: Arc::clone(&self.ephemerals),
             server_tickets: self.server_tickets().filter(|_| role == Role::Server),
-            client_tickets: self.client_tickets().filter(|_| role == Role::Client),
+            client_tickets: self.client_tickets(partition).filter(|_| role == Role::Client),
         };
         Handshake::new(role, config)
     }
@@ -99,9 +100,9 @@ impl LocalHandshaker {
         Some(ServerTickets { keys, realm, require_fresh: self.require_fresh })
     }
 
-    fn client_tickets(&self) -> Option<ClientTickets> {
+    fn client_tickets(&self, partition: u64) -> Option<ClientTickets> {
         let cache = self.ticket_cache.as_ref().map(Arc::clone)?;
-        Some(ClientTickets { cache, partition: self.ticket_partition })
+        Some(ClientTickets { cache, partition })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Metrics for Prometheus, of handshakes and of identities.
+//! Metrics for Prometheus, of handshakes, of identities and of tickets.
 //!
 //! They are made of what is counted anyway when Prometheus asks for them. Names begin with the registry's prefix, those of counters end
 //! in `_total`:
@@ -15,8 +15,15 @@
 //! | `trust_domain_authorities{trust_domain}` | authorities that are trusted for it; at 0 none of its peers is accepted |
 //! | `trust_domain_usable{trust_domain}` | 1 if its bundle is valid; 0 if it is missing, empty or broken, and none of its peers is accepted |
 //! | `trust_domain_updated_timestamp_seconds{trust_domain}` | since when its bundle is as it is; where bundles are renewed |
+//! | `tickets_issued_total{role}` | tickets that a server gave, or a client received |
+//! | `tickets_offered_total{role}` | tickets that clients offered to this server, or this client to servers |
+//! | `tickets_accepted_total{role}` | and those that a handshake was resumed with |
+//! | `tickets_refused_total{role,reason}` | those that were not accepted; at a client: dropped, before they were offered or before the end |
+//! | `tickets_returned_total` | those that went back to a client because no server answered |
+//! | `tickets_kept` | tickets that a client has |
 
 mod samples;
+mod tickets;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,6 +37,7 @@ use crate::counters::HandshakeCounters;
 use crate::identity::{IdentitySource, IdentityStats};
 
 pub use self::samples::{Labels, Samples, one};
+pub use self::tickets::register_tickets;
 
 /// Shows the handshakes that `counters` have counted.
 pub fn register_handshakes(registry: &mut Registry, counters: Arc<HandshakeCounters>) {

@@ -66,7 +66,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// # What a service does not do
 ///
 /// There is no authenticated close ([`HandshakeOptions::close_notify`] is ignored). The log id is derived from the keys; the two
-/// sides have the same one if both use a service. No alert is sealed, since the service keeps the keys for that. An alert in
+/// sides have the same one if both use a service. It may resume, and does not say so: [`resumed`](crate::HandshakeResult::resumed) is
+/// `None`. No alert is sealed, since the service keeps the keys for that. An alert in
 /// plaintext goes to a client of `altsh1` whose offer cannot be answered; if the service cannot be reached, or has no identity, it
 /// is `no_identity`.
 #[derive(Clone)]

@@ -19,6 +19,10 @@
 //!
 //! Only `ALTSRP_GCM_AES128_REKEY` is negotiated, and never the authenticated close, which callers do not know.
 //!
+//! Callers see no tickets. Where the service has [ticket keys](HandshakerServiceBuilder::ticket_keys), the last response to a server may end
+//! with one for its client; where it [waits for tickets](HandshakerServiceBuilder::wait_for_tickets), a client has its result when
+//! the ticket has come, and what follows that is left to it as the first record.
+//!
 //! A caller acts under an identity of the service. It never gets the private key, but it gets the session keys, in plaintext. So the
 //! service belongs on a Unix socket, or on a loopback address that only one workload reaches. The transport says who calls, with a
 //! [`Caller`] in the request's extensions, as the daemon `alts-handshaker serve` does.
@@ -43,6 +47,7 @@ mod call;
 mod identities;
 mod observer;
 mod rejection;
+mod served;
 mod start;
 
 use std::pin::Pin;

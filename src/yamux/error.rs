@@ -142,10 +142,10 @@ impl Error {
         }
     }
 
-    /// What GoAway says about it: 1 for a fault of the peer, 2 for one of this side, 0 otherwise.
+    /// What GoAway says about it: 1 for a fault of the peer, which an end without a word is, too, 2 for one of this side, 0 otherwise.
     pub(super) fn go_away_code(&self) -> u32 {
         match self {
-            Self::Protocol(_) => 1,
+            Self::Protocol(_) | Self::Lost | Self::Truncated => 1,
             Self::Memory | Self::Pool(_) | Self::KeepAlive | Self::WriteTimeout => 2,
             _ => 0,
         }

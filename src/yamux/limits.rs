@@ -4,12 +4,12 @@
 //!
 //! ```text
 //!  received and unread    at most max_held (32 MiB), and for each stream its window and a chunk: 512 KiB, and 32 KiB for small bodies or 128 KiB for a read in bulk
-//!  waiting to be sent     two batches of 128 KiB, and the answers to one read
+//!  waiting to be sent     two batches of 128 KiB; 1,024 answers of 12 bytes, and those to one read; a reset for each stream that was dropped
 //!  being read             one buffer of at most 128 KiB
 //!  streams                about 150 bytes each: 1,024 that the peer opened, and as many as this side opens
 //! ```
 //!
-//! So the bytes of a session are at most `max_held + 3 * 128 KiB + 150 B * streams`. What is received comes from the pool, within
+//! So the bytes of a session are at most `max_held + 5 * 128 KiB + 180 B * streams`. What is received comes from the pool, within
 //! its cap; what is sent does not count towards it, as with every writer.
 
 use std::time::Duration;
@@ -52,11 +52,12 @@ pub(super) const MAX_CHUNK: usize = 32 << 10;
 /// A grant smaller than this, in bytes, waits while other data is still to be sent, so that a header does not go with each byte.
 pub(super) const SMALL_GRANT: u32 = 2 << 10;
 
-/// Pongs and resets that wait to be sent: 64, and those to the rest of the same read, which is small where there are few bodies. Then nothing
-/// is read until they have gone.
-pub(super) const MAX_REPLIES: usize = 64;
-/// Frames in one second that carry nothing (pings, empty Data, grants of nothing, refused or unknown streams) before the session
-/// ends: 131,072. Honest peers stay far below; a flood is ten times faster.
+/// Answers to frames of the peer that wait to be sent, pongs and resets: 1,024, and those to the rest of the same read, which is small where there
+/// are few bodies. Then nothing is read until they have gone. Two honest ends never come to that both at once, which would be a deadlock: one
+/// has 257 pings on their way at most, 256 streams that can be refused, and 256 that it has sent on and the other has dropped.
+pub(super) const MAX_ANSWERS: usize = 1_024;
+/// Frames in one second that carry nothing (pings, empty Data, grants of nothing, resets, ACK and FIN once more, refused or unknown
+/// streams) before the session ends: 131,072. Honest peers stay far below; a flood is ten times faster.
 pub(super) const MAX_EMPTY_FRAMES: u32 = 128 << 10;
 /// Memory of received bytes that no stream has read, in bytes: 32 MiB, an eighth of a pool's default cap.
 pub(super) const MAX_HELD: usize = 32 << 20;

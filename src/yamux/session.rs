@@ -101,6 +101,8 @@ pub(super) struct Steady {
     /// The driver has done all it can do.
     finished: bool,
     heard_at: Moment,
+    /// When the second began in which frames without effect are counted, in milliseconds, modulo 2^32.
+    empty_since: u32,
     pings: Pings,
     driver: Option<Waker>,
     accepter: Option<Waker>,
@@ -124,12 +126,12 @@ pub(super) struct Core {
     kept: Option<Kept>,
     /// A buffer for the body that waited for it.
     spare: Option<PooledBuf>,
-    /// Frames without effect in this second.
-    empty_frames: u32,
-    empty_since: Moment,
 
     // What is sent.
-    replies: VecDeque<Header>,
+    /// What the peer's frames call for. While too many wait, no more of its frames are read.
+    answers: VecDeque<Header>,
+    /// What this side has to say by itself.
+    announcements: VecDeque<Header>,
     due: List,
     batch: Batch,
     blocked: List,
@@ -159,6 +161,8 @@ pub(super) struct Counts {
     pub(super) refused: u32,
     pub(super) resets_in: u32,
     pub(super) resets_out: u32,
+    /// Frames without effect, in this second alone.
+    pub(super) empty_frames: u32,
 }
 
 impl Steady {
@@ -178,6 +182,7 @@ impl Steady {
             ended: None,
             finished: false,
             heard_at: Moment::default(),
+            empty_since: 0,
             pings: Pings::default(),
             driver: None,
             accepter: None,
@@ -198,9 +203,8 @@ impl Core {
             body: None,
             kept: None,
             spare: None,
-            empty_frames: 0,
-            empty_since: Moment::default(),
-            replies: VecDeque::new(),
+            answers: VecDeque::new(),
+            announcements: VecDeque::new(),
             due: List::new(Link::Due),
             batch: Batch::default(),
             blocked: List::new(Link::Waiting),
@@ -220,7 +224,8 @@ impl Core {
         self.table.is_empty()
             && self.header_len == 0
             && self.body.is_none()
-            && self.replies.is_empty()
+            && self.answers.is_empty()
+            && self.announcements.is_empty()
             && self.batch.is_empty()
             && self.opening.is_empty()
             && self.withheld.is_none()

@@ -1,6 +1,7 @@
 """Runs every client against every server and prints a table. `run` prepares everything and starts it; see README.md."""
 
 import argparse
+import http.client
 import itertools
 import os
 import shutil
@@ -30,7 +31,7 @@ DAEMONS = [(who, kind) for who in ("client", "server", "stranger") for kind in K
 """Everybody has one of its own, so that it is known on whose behalf a daemon refuses somebody."""
 
 CASES = ["unary", "stream", "connections", "deadline", "cancel", "forbidden"]
-COLUMNS = CASES + ["bytes", "target", "stranger", "restart"]
+COLUMNS = CASES + ["bytes", "resumed", "target", "stranger", "restart"]
 SINGLE_BYTES = 3000
 """More than a handshake in either direction."""
 
@@ -80,7 +81,7 @@ class Matrix:
                 self.skipped[kind] = reason or options.no_sandbox
         self.results = {}
         self.rekeys, self.crowds = {}, {}
-        self.daemons = {}
+        self.daemons, self.pages, self.starts = {}, {}, 0
         self.servers = {}
         self.names = itertools.count(1)
 
@@ -90,9 +91,10 @@ class Matrix:
     # Who runs.
 
     def issue_identities(self):
-        """Of a development authority, for a day."""
+        """Of a development authority, for a day. And keys with which servers let clients resume."""
         command = [self.options.daemon, "dev-ca"]
         commands = [[*command, "init", "--dir", self.identities]]
+        commands.append([self.options.daemon, "ticket-keys", "rotate", self.ticket_keys()])
         for name in SERVER, CLIENT, STRANGER:
             commands.append([*command, "issue", name, "--dir", self.identities])
         for command in commands:
@@ -100,6 +102,9 @@ class Matrix:
             process.wait(START_SECONDS)
             if process.popen.returncode != 0:
                 raise Failure(f"no identities: {process.last_words()}")
+
+    def ticket_keys(self):
+        return os.path.join(self.identities, "ticket-keys")
 
     def start_daemons(self):
         for who, kind in DAEMONS:
@@ -111,10 +116,15 @@ class Matrix:
             command += ["--cert", f"{directory}/chain.pem", "--key", f"{directory}/key.pem"]
             command += ["--bundle", f"dev.local={directory}/bundle.pem"]
             command += ["--allow-server", "own-trust-domain", "--deny-client", STRANGER]
+            command += ["--admin", "127.0.0.1:0"]
+            # Their callers know nothing of it.
+            command += {"server": ["--ticket-keys", self.ticket_keys()], "client": ["--tickets", "wait"]}.get(who, [])
             name = f"daemon-{who}-{kind.replace('/', '-')}"
             self.daemons[who, kind] = address, self.processes.start(name, command)
-        for _, process in self.daemons.values():
-            process.line("ready", START_SECONDS)
+        self.starts += 1
+        for who, (_, process) in self.daemons.items():
+            words = process.line("ready", START_SECONDS, self.starts).split()
+            self.pages[who] = next(word for word in words if word.startswith("admin="))[6:]
 
     def stop_daemons(self):
         for _, process in self.daemons.values():
@@ -172,6 +182,8 @@ class Matrix:
             found = self.client(client, relay.address, ["small"], more=["--target", SERVER])
             record["bytes"] = found["small"]
 
+        record["resumed"] = self.resumed(client, server)
+
         # Who has to find out, and says so in its log or, being the client itself, in the outcome.
         judge = self.daemons.get(("client", client), (None, None))[1]
         words = "not among the target identities"
@@ -189,6 +201,28 @@ class Matrix:
             record["stranger"].fail("but not by the server's policy")
         if f"caller {STRANGER}" in process.lines():
             record["stranger"].fail("and a call of the stranger was served")
+
+    def resumed(self, client, server):
+        """Two connections, one after the other. The daemons count which of them were resumed; who has none has looked itself."""
+        judges = [(who, kind) for who, kind in (("client", client), ("server", server)) if kind not in LOCAL]
+        before = [self.accepted(*judge) for judge in judges]
+        cell = self.client(client, self.servers[server][1], ["resumed"])["resumed"]
+        # A daemon has tickets of the connections before, a client of its own does not.
+        wanted = 1 if client in LOCAL else 2
+        for (who, kind), count in zip(judges, before):
+            resumed = self.accepted(who, kind) - count
+            if resumed < wanted:
+                cell.fail(f"but the daemon of the {who} has resumed {resumed} handshakes, not {wanted}")
+        return cell
+
+    def accepted(self, who, kind):
+        """How many tickets a handshake was resumed with, by the metrics of the daemon."""
+        connection = http.client.HTTPConnection(self.pages[who, kind], timeout=START_SECONDS)
+        connection.request("GET", "/metrics")
+        page = connection.getresponse().read().decode()
+        connection.close()
+        series = f'alts_handshaker_tickets_accepted_total{{role="{who}"}} '
+        return int(next(line for line in page.splitlines() if line.startswith(series))[len(series) :])
 
     def guarded(self, client, server):
         try:

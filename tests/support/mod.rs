@@ -8,6 +8,7 @@ pub(crate) mod double;
 pub(crate) mod pair;
 pub(crate) mod polling;
 pub(crate) mod rng;
+pub(crate) mod tickets;
 pub(crate) mod wire;
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ mod fixture;
 mod handshakers;
 mod identity;
 mod interruptions;
+mod resumption;
 mod services;
 mod shutdown;
 mod statuses;

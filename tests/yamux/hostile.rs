@@ -80,7 +80,7 @@ async fn a_header_cut_at_the_end() {
     raw.0.write_all(&frame(PING, SYN, 0, 1)[..11]).await.unwrap();
     raw.0.shutdown().await.unwrap();
     assert_eq!(server.driver.await.unwrap(), Err(Error::Truncated));
-    assert_eq!(raw.rest().await, [(GO_AWAY, 0, 0, 0)]);
+    assert_eq!(raw.rest().await, [(GO_AWAY, 0, 0, 1)]);
 }
 
 /// Floods from a peer that reads nothing: how many bytes this side takes before it stops reading.
@@ -128,6 +128,24 @@ async fn floods_of_frames_that_need_no_answer_end_the_session() {
         let flood = frame.repeat(10_000);
         // All of it within a second, or there is more of it.
         while raw.0.write_all(&flood).await.is_ok() {}
+        assert_eq!(server.driver.await.unwrap(), Err(Error::Protocol(Violation::Flood)));
+    }
+}
+
+/// A few frames at a time, between which the session has nothing to do and keeps next to nothing.
+#[tokio::test(start_paused = true)]
+async fn a_flood_ends_a_session_without_streams_too() {
+    for frame in [frame(PING, 2, 0, 9), frame(PING, SYN, 0, 9), frame(WINDOW_UPDATE, RST, 1, 0)] {
+        let (near, far) = UnixStream::pair().unwrap();
+        let (mut raw, server) = (Raw(near), Side::server(far, config().no_keep_alive()));
+        let (few, mut answers) = (frame.repeat(100), [0; 4_000]);
+        // The clock stands still. What comes after the end of the session is read and dropped.
+        for _ in 0..1_400 {
+            raw.0.write_all(&few).await.unwrap();
+            tokio::task::yield_now().await;
+            let _ = raw.0.try_read(&mut answers);
+        }
+        drop(raw);
         assert_eq!(server.driver.await.unwrap(), Err(Error::Protocol(Violation::Flood)));
     }
 }

@@ -245,6 +245,33 @@ async fn a_stream_that_is_not_read_holds_up_its_sender_and_nobody_else() {
     stuck.abort();
 }
 
+/// Each side has more resets to send than the connection takes, behind data that it does not take either.
+#[tokio::test(start_paused = true)]
+async fn both_sides_drop_hundreds_of_streams_at_once_beside_bulk() {
+    let (near, far) = tokio::io::duplex(1_000);
+    let pool = BufferPool::new();
+    let config = config().build().unwrap();
+    let (client, driver) = Session::client(Probed::new(near), config.clone(), pool.clone());
+    tokio::spawn(driver);
+    let (server, driver) = Session::server(Probed::new(far), config, pool);
+    tokio::spawn(driver);
+    let mut pairs = Vec::new();
+    for _ in 0..301 {
+        let near = client.open().await.unwrap();
+        pairs.push((near, server.accept().await.unwrap().unwrap()));
+    }
+    let (mut near, mut far) = pairs.pop().unwrap();
+    // Nobody else runs between here and the last drop.
+    assert_eq!(near.write(&pattern(200_000)).await.unwrap(), 128 << 10);
+    assert_eq!(far.write(&pattern(200_000)).await.unwrap(), 128 << 10);
+    drop(pairs);
+    for stream in [&mut near, &mut far] {
+        stream.read_exact(&mut vec![0; 128 << 10]).await.unwrap();
+    }
+    client.ping().await.unwrap();
+    assert_eq!((client.stats().streams, server.stats().streams), (1, 1));
+}
+
 /// Reads through tokio's traits alone.
 async fn through_traits(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     stream.write_all(b"x").await.unwrap();

@@ -137,7 +137,7 @@ impl EarlySecret {
         hmac::Key::new(hmac::HMAC_SHA256, &*self.binder_secret().0)
     }
 
-    fn binder_secret(&self) -> Secret {
+    pub(super) fn binder_secret(&self) -> Secret {
         let mut key = Secret::blank();
         let secret = self.0.expander().derive(LABEL_BINDER, &EMPTY_HASH);
         secret.expander().expand(LABEL_FINISHED, &[], &mut *key.0);

@@ -28,7 +28,7 @@ const MAX_RETURNS: u8 = 2;
 const RETURN_WINDOW: u64 = 10;
 
 /// The client's tickets, each for one use. It holds 8 for each server and 1,024 in all, in at most 1 MiB; the one that was put in first
-/// leaves first.
+/// leaves first, of the [partition](crate::LocalHandshakerBuilder::ticket_partition) that has most.
 ///
 /// Share one value among the connectors of a program that may know of each other's connections: a ticket that one of them got is
 /// used by another one to the same server under the same identity. Nothing is written to disk.
@@ -71,6 +71,8 @@ struct Entries {
     by_key: BTreeMap<Arc<CacheKey>, Vec<u64>>,
     next: u64,
     bytes: usize,
+    /// The bytes of each partition that has any.
+    by_partition: BTreeMap<u64, usize>,
 }
 
 impl TicketCache {
@@ -231,15 +233,23 @@ impl Entries {
         numbers.push(self.next);
         let surplus = (numbers.len() > MAX_ENTRIES_OF_TARGET).then(|| numbers[0]);
         self.bytes += entry.bytes();
+        *self.by_partition.entry(entry.key.partition).or_default() += entry.bytes();
         self.by_age.insert(self.next, entry);
         self.next += 1;
         if let Some(number) = surplus {
             self.remove(number);
         }
         while self.by_age.len() > MAX_ENTRIES || self.bytes > MAX_BYTES {
-            let Some((&oldest, _)) = self.by_age.first_key_value() else { return };
-            self.remove(oldest);
+            let Some(number) = self.oldest_of_the_largest() else { return };
+            self.remove(number);
         }
+    }
+
+    /// Who has few tickets keeps them, however many others put in.
+    fn oldest_of_the_largest(&self) -> Option<u64> {
+        let (largest, _) = self.by_partition.iter().max_by_key(|(_, bytes)| **bytes)?;
+        let mut by_age = self.by_age.iter();
+        by_age.find(|(_, entry)| entry.key.partition == *largest).map(|(number, _)| *number)
     }
 
     /// The newest of a target.
@@ -251,6 +261,12 @@ impl Entries {
     fn remove(&mut self, number: u64) -> Option<Box<Entry>> {
         let entry = self.by_age.remove(&number)?;
         self.bytes -= entry.bytes();
+        if let Some(bytes) = self.by_partition.get_mut(&entry.key.partition) {
+            *bytes -= entry.bytes();
+            if *bytes == 0 {
+                self.by_partition.remove(&entry.key.partition);
+            }
+        }
         if let Some(numbers) = self.by_key.get_mut(&entry.key) {
             numbers.retain(|&other| other != number);
             if numbers.is_empty() {

@@ -70,7 +70,7 @@ impl fmt::Display for TicketKeysError {
             }
             Self::Random => f.write_str("the operating system's random number generator failed"),
             Self::Read { path, message } => {
-                write!(f, "{}: the ticket keys cannot be read: {message}", path.display())
+                write!(f, "{}, the file of ticket keys: {message}", path.display())
             }
             Self::Shared { path, mode } => write!(
                 f,

@@ -10,6 +10,7 @@ use super::{HandshakerService, Observer, ServiceLimits, Shared};
 use crate::error::Error;
 use crate::identity::{ChainVerifier, IdentitySource, Policy};
 use crate::local::LocalHandshaker;
+use crate::resumption::{TicketCache, TicketKeys};
 
 /// Configures a [`HandshakerService`].
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct HandshakerServiceBuilder {
     of_user: HashMap<u32, Vec<Arc<dyn IdentitySource>>>,
     server_policy: Option<Policy>,
     client_policy: Policy,
+    ticket_keys: Option<Arc<TicketKeys>>,
+    ticket_cache: Option<Arc<TicketCache>>,
     limits: ServiceLimits,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -30,6 +33,8 @@ impl Default for HandshakerServiceBuilder {
             of_user: HashMap::new(),
             server_policy: None,
             client_policy: Policy::own_trust_domain(),
+            ticket_keys: None,
+            ticket_cache: None,
             limits: ServiceLimits::default(),
             observer: None,
         }
@@ -63,6 +68,25 @@ impl HandshakerServiceBuilder {
         self
     }
 
+    /// Gives tickets to clients of callers that are servers, sealed under `keys`, and resumes with those that come back. Callers notice
+    /// nothing of it. A ticket opens for the server identity that it was issued under, whichever caller it was issued for: callers that
+    /// may act under one identity are one server. Default: no tickets.
+    pub fn ticket_keys(mut self, keys: Arc<TicketKeys>) -> Self {
+        self.ticket_keys = Some(keys);
+        self
+    }
+
+    /// Asks servers for tickets in the name of callers that are clients, keeps them in `cache`, and resumes with them. Each user
+    /// has tickets of its own, and never those of another.
+    ///
+    /// A full handshake then takes one round trip more if the server gives tickets: the result waits for the ticket, which a caller's
+    /// record layer would not know what to do with. So it is off by default. Callers have to name the server, by one target identity or
+    /// by `target_name`, as gRPC does.
+    pub fn wait_for_tickets(mut self, cache: Arc<TicketCache>) -> Self {
+        self.ticket_cache = Some(cache);
+        self
+    }
+
     /// Sets the limits.
     pub fn limits(mut self, limits: ServiceLimits) -> Self {
         self.limits = limits;
@@ -81,7 +105,16 @@ impl HandshakerServiceBuilder {
     ///
     /// [`Error::Misuse`] when a limit in time is zero, so that no handshake could succeed.
     pub fn build(self) -> Result<HandshakerService, Error> {
-        let Self { of_anybody, of_user, server_policy, client_policy, limits, observer } = self;
+        let Self {
+            of_anybody,
+            of_user,
+            server_policy,
+            client_policy,
+            ticket_keys,
+            ticket_cache,
+            limits,
+            observer,
+        } = self;
         for (name, limit) in
             [("handshake_timeout", limits.handshake_timeout), ("idle_timeout", limits.idle_timeout)]
         {
@@ -99,6 +132,12 @@ impl HandshakerServiceBuilder {
                 .verifier(Arc::clone(&verifier));
             if let Some(policy) = &server_policy {
                 builder = builder.server_policy(policy.clone());
+            }
+            if let Some(keys) = &ticket_keys {
+                builder = builder.ticket_keys(Arc::clone(keys));
+            }
+            if let Some(cache) = &ticket_cache {
+                builder = builder.ticket_cache(Arc::clone(cache));
             }
             Usable { source, handshaker: builder.build() }
         };

@@ -15,10 +15,10 @@ use tracing::{Span, field};
 use super::admission::{OpenStream, Place};
 use super::observer::Finished;
 use super::rejection::Rejection;
+use super::served::ServedHandshake;
 use super::start::Start;
 use super::{Caller, Shared};
 use crate::alert::AlertCode;
-use crate::engine::Handshake;
 use crate::error::Error;
 use crate::proto::handshaker_req::ReqOneof;
 use crate::proto::{HandshakerReq, HandshakerResp, HandshakerResult, HandshakerStatus, Identity};
@@ -60,7 +60,7 @@ pub(super) struct Call {
     requests: Streaming<HandshakerReq>,
     deadline: Instant,
     place: Option<Place>,
-    handshake: Option<Handshake>,
+    handshake: Option<ServedHandshake>,
     empty_messages: u32,
     record: Record,
 }
@@ -211,7 +211,7 @@ impl Call {
             ));
         }
         let chosen = identities.choose(self.record.caller, &local_identities)?;
-        self.handshake = Some(chosen.begin(role, &options)?);
+        self.handshake = Some(ServedHandshake::new(chosen.begin(role, &options)?));
         Ok(received)
     }
 

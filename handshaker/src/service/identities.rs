@@ -32,6 +32,8 @@ pub(super) struct Identities {
 pub(super) struct Chosen<'identities> {
     identity: Arc<Identity>,
     handshaker: &'identities LocalHandshaker,
+    /// The caller's own tickets.
+    partition: u64,
 }
 
 impl Identities {
@@ -41,6 +43,7 @@ impl Identities {
         caller: Caller,
         wanted: &[String],
     ) -> Result<Chosen<'_>, Rejection> {
+        let partition = partition(caller);
         let own = caller.uid.and_then(|uid| self.of_user.get(&uid));
         let usable = own.unwrap_or(&self.of_anybody);
         if usable.is_empty() {
@@ -49,7 +52,8 @@ impl Identities {
         let snapshot = |usable: &Usable| usable.source.snapshot().map_err(Error::Identity);
         if wanted.is_empty() {
             let first = &usable[0];
-            return Ok(Chosen { identity: snapshot(first)?, handshaker: &first.handshaker });
+            let identity = snapshot(first)?;
+            return Ok(Chosen { identity, handshaker: &first.handshaker, partition });
         }
         let mut chosen = None;
         for name in wanted {
@@ -57,7 +61,8 @@ impl Identities {
             for candidate in usable {
                 let identity = snapshot(candidate)?;
                 if identity.id().as_str() == name {
-                    found = Some(Chosen { identity, handshaker: &candidate.handshaker });
+                    let handshaker = &candidate.handshaker;
+                    found = Some(Chosen { identity, handshaker, partition });
                     break;
                 }
             }
@@ -72,8 +77,13 @@ impl Identities {
 
 impl Chosen<'_> {
     pub(super) fn begin(self, role: Role, options: &HandshakeOptions) -> Result<Handshake, Error> {
-        self.handshaker.handshake_as(self.identity, role, options)
+        self.handshaker.handshake_as(self.identity, role, options, self.partition)
     }
+}
+
+/// No user sees another one's tickets. Callers whose user is not known have theirs together, as they have everything else.
+fn partition(caller: Caller) -> u64 {
+    caller.uid.map_or(u64::MAX, u64::from)
 }
 
 fn denied(detail: &str) -> Rejection {

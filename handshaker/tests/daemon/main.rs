@@ -8,3 +8,4 @@ mod daemon;
 mod flood;
 mod identities;
 mod life;
+mod tickets;

@@ -11,4 +11,5 @@ mod limits;
 mod remote;
 mod strange_services;
 mod support;
+mod tickets;
 mod unread;

@@ -52,6 +52,8 @@ pub(crate) fn builder() -> HandshakerServiceBuilder {
 pub(crate) struct Served {
     pub(crate) channel: Channel,
     pub(crate) address: String,
+    /// Who the next connection is said to be of.
+    pretended: Pretended,
     task: JoinHandle<()>,
     _directory: TempDir,
 }
@@ -65,12 +67,16 @@ impl Served {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let listener = UnixListenerStream::new(UnixListener::bind(&path).unwrap());
-        let incoming = listener.map(|socket| socket.map(WithCaller));
+        // The first one is this side's own.
+        let pretended = Arc::new(Mutex::new(Some(None)));
+        let said = Arc::clone(&pretended);
+        let incoming =
+            listener.map(move |socket| socket.map(|socket| WithCaller(socket, said.clone())));
         let serving = Server::builder().add_service(server).serve_with_incoming(incoming);
         let task = tokio::spawn(async { serving.await.unwrap() });
         let address = format!("unix:{}", path.display());
         let channel = Endpoint::from_shared(address.clone()).unwrap().connect().await.unwrap();
-        Self { channel, address, task, _directory: directory }
+        Self { channel, address, pretended, task, _directory: directory }
     }
 
     pub(crate) async fn open(&self, first: HandshakerReq) -> Result<Call, Status> {
@@ -79,6 +85,15 @@ impl Served {
 
     pub(crate) fn remote(&self) -> RemoteHandshaker {
         RemoteHandshaker::builder(&self.address).build().unwrap()
+    }
+
+    /// A connection of somebody else.
+    pub(crate) async fn channel_of(&self, caller: Caller) -> Channel {
+        eventually(|| self.pretended.lock().unwrap().is_none()).await;
+        *self.pretended.lock().unwrap() = Some(Some(caller));
+        let channel = Endpoint::from_shared(self.address.clone()).unwrap().connect().await.unwrap();
+        eventually(|| self.pretended.lock().unwrap().is_none()).await;
+        channel
     }
 
     /// The status with which a call ends whose first message is this.
@@ -96,13 +111,19 @@ impl Drop for Served {
     }
 }
 
+/// Who the next connection is of, if anybody but who it really is of; until it is taken.
+type Pretended = Arc<Mutex<Option<Option<Caller>>>>;
+
 /// A connection that says whose it is, as the daemon's do.
-struct WithCaller(UnixStream);
+struct WithCaller(UnixStream, Pretended);
 
 impl Connected for WithCaller {
     type ConnectInfo = Caller;
 
     fn connect_info(&self) -> Caller {
+        if let Some(caller) = self.1.lock().unwrap().take().flatten() {
+            return caller;
+        }
         let info: UdsConnectInfo = self.0.connect_info();
         info.peer_cred.map(|peer| Caller::with_uid(peer.uid())).unwrap_or_default()
     }

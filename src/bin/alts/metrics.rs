@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use alts::connect::Settings;
 use alts::handshaker::cli::WatchedIdentity;
+use alts::handshaker::resumption::{TicketCache, TicketKeys};
 use alts::prometheus;
 use alts::relay::{Path, RelayCounters, RelayOptions, Summary};
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -27,6 +28,16 @@ pub(crate) struct Metrics {
     options: RelayOptions,
 }
 
+/// What a program secures its connections with, as far as it is watched.
+#[derive(Clone, Debug)]
+pub(crate) struct Secured {
+    pub(crate) identity: WatchedIdentity,
+    /// Of a server that lets clients resume.
+    pub(crate) ticket_keys: Option<Arc<TicketKeys>>,
+    /// Of a client that resumes.
+    pub(crate) ticket_cache: Option<Arc<TicketCache>>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
@@ -44,17 +55,18 @@ struct State {
 
 impl Metrics {
     /// Counts the bytes of relays with `options`, which it changes for that; and what happens to connections under `secured`, if there
-    /// are such, with whose identity.
+    /// are such, with whose identity and tickets.
     pub(crate) fn new(
         options: &mut RelayOptions,
-        secured: Option<(&mut Settings, &WatchedIdentity)>,
+        secured: Option<(&mut Settings, &Secured)>,
     ) -> Self {
         let counters = Arc::<RelayCounters>::default();
         options.counters = Some(Arc::clone(&counters));
         let mut all = Registry::with_prefix("alts_tunnel");
         match secured {
-            Some((settings, identity)) => {
+            Some((settings, Secured { identity, ticket_keys, ticket_cache })) => {
                 prometheus::register(&mut all, settings, Some(identity));
+                prometheus::register_tickets(&mut all, ticket_keys.clone(), ticket_cache.clone());
             }
             None => prometheus::register_pool(&mut all, options.pool.clone()),
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use alts::connect::{AcceptLoop, Settings};
 use alts::handshaker::admin::{self, Report, Stop, notify, reload_on_hangup};
-use alts::handshaker::cli::{DurationLimit, PositiveDuration, WatchedIdentity};
+use alts::handshaker::cli::{DurationLimit, PositiveDuration};
 use alts::plain::{Activation, ListenAddress, ListenOptions, PlainListener, PlainStream};
 use alts::relay::RelayOptions;
 use clap::Args;
@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::joined::{Common, Connection};
 use crate::logging::LogArguments;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Secured};
 
 /// Of the descriptors that a process may have, the share for connections, each of which needs two.
 const CONNECTION_SHARE: (u64, u64) = (9, 10);
@@ -110,7 +110,7 @@ impl ServingArguments {
     pub(crate) fn run<P: Program>(
         &self,
         listen: &[ListenAddress],
-        identity: Option<WatchedIdentity>,
+        secured: Option<Secured>,
         make: impl FnOnce(Arc<Common>, Settings) -> P,
     ) -> Result<ExitCode, Box<dyn Error>> {
         self.log.init()?;
@@ -124,7 +124,7 @@ impl ServingArguments {
             .into());
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let drained = runtime.block_on(self.serve(listen, identity, make));
+        let drained = runtime.block_on(self.serve(listen, secured, make));
         // Relays that are still under way reset their connections when their tasks are dropped.
         runtime.shutdown_timeout(RESET_TIME);
         Ok(if drained? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -134,7 +134,7 @@ impl ServingArguments {
     async fn serve<P: Program>(
         &self,
         listen: &[ListenAddress],
-        identity: Option<WatchedIdentity>,
+        secured: Option<Secured>,
         make: impl FnOnce(Arc<Common>, Settings) -> P,
     ) -> Result<bool, Box<dyn Error>> {
         let mut relay = RelayOptions::default();
@@ -143,8 +143,9 @@ impl ServingArguments {
         let mut settings = Settings::default();
         settings.pool = relay.pool.clone();
         settings.handshake_timeout = self.connect_timeout.0;
-        let secured = identity.as_ref().map(|identity| (&mut settings, identity));
-        let metrics = Arc::new(Metrics::new(&mut relay, secured));
+        let metrics =
+            Metrics::new(&mut relay, secured.as_ref().map(|secured| (&mut settings, secured)));
+        let metrics = Arc::new(metrics);
         let common = Arc::new(Common {
             relay: Arc::new(relay),
             metrics: Arc::clone(&metrics),
@@ -157,7 +158,7 @@ impl ServingArguments {
 
         // Signals from here on are not lost: a program that has read the ready line may send one.
         let mut stop = Stop::new()?;
-        let reload = reload_on_hangup(identity.as_ref().and_then(WatchedIdentity::files))?;
+        let reload = reload_on_hangup(secured.and_then(|secured| secured.identity.files()))?;
         let mut activation = Activation::from_env();
         let mut options = ListenOptions::default();
         options.socket_mode = self.socket_mode;

@@ -55,7 +55,7 @@ enum Stored {
 impl Core {
     /// Whether received bytes can be looked at. Otherwise answers wait to be sent first.
     pub(in crate::yamux) fn wants_input(&self) -> bool {
-        self.replies.len() < limits::MAX_REPLIES
+        self.answers.len() < limits::MAX_ANSWERS
     }
 
     /// The peer is not heard for a reason of this side.
@@ -185,7 +185,7 @@ impl Core {
         }
         if count > 0 {
             self.steady.counts.received += count as u64;
-            self.empty_frames = 0;
+            self.steady.counts.empty_frames = 0;
             after.wake(&mut self.table[slot].reader);
         }
         if over && fin {

@@ -110,7 +110,11 @@ impl Core {
                 _ => 0,
             };
             let stream = stream.id;
-            self.reply(Header::WindowUpdate { stream, flags, delta }, after);
+            let reset = Header::WindowUpdate { stream, flags, delta };
+            match cut {
+                Cut::Untaken | Cut::Memory => self.answer(reset, after),
+                _ => self.announce(reset, after),
+            }
         }
         self.off_wire(slot, after);
     }
@@ -203,7 +207,7 @@ impl Core {
         if !self.steady.away && self.steady.ended.is_none() {
             self.steady.away = true;
             self.refuse_queued(after);
-            self.reply(Header::GoAway { code: 0 }, after);
+            self.announce(Header::GoAway { code: 0 }, after);
             after.wake(&mut self.steady.accepter);
         }
     }
@@ -296,8 +300,9 @@ impl Core {
     /// What GoAway says in the end.
     pub(in crate::yamux) fn last_word(&mut self, after: &mut After) {
         let code = self.ended().map_or(0, Error::go_away_code);
-        self.replies.clear();
-        self.replies.push_back(Header::GoAway { code });
+        self.answers.clear();
+        self.announcements.clear();
+        self.announcements.push_back(Header::GoAway { code });
         while self.due.pop(&self.table).is_some() {}
         after.buffer(self.batch.take());
     }

@@ -145,16 +145,26 @@ impl Core {
         self.wake_driver(after);
     }
 
-    pub(super) fn reply(&mut self, header: Header, after: &mut After) {
+    /// Answers a frame of the peer.
+    pub(super) fn answer(&mut self, header: Header, after: &mut After) {
         if self.steady.ended.is_none() {
-            self.replies.push_back(header);
+            self.answers.push_back(header);
+            self.wake_driver(after);
+        }
+    }
+
+    /// Says what this side has decided by itself.
+    pub(super) fn announce(&mut self, header: Header, after: &mut After) {
+        if self.steady.ended.is_none() {
+            self.announcements.push_back(header);
             self.wake_driver(after);
         }
     }
 
     /// Whether there is something to send.
     pub(in crate::yamux) fn has_output(&self) -> bool {
-        !self.replies.is_empty()
+        !self.answers.is_empty()
+            || !self.announcements.is_empty()
             || !self.due.is_empty()
             || !self.batch.is_empty()
             || self.steady.pings.is_due()
@@ -178,11 +188,13 @@ impl Core {
     }
 
     fn next_urgent(&mut self, now: Moment, after: &mut After) -> Option<Header> {
-        if let Some(header) = self.replies.pop_front() {
-            if self.replies.is_empty() && self.replies.capacity() > 4 {
-                self.replies.shrink_to(4);
+        for queue in [&mut self.announcements, &mut self.answers] {
+            if let Some(header) = queue.pop_front() {
+                if queue.is_empty() && queue.capacity() > 4 {
+                    queue.shrink_to(4);
+                }
+                return Some(header);
             }
-            return Some(header);
         }
         while let Some(slot) = self.due.pop(&self.table) {
             let stream = &mut self.table[slot];
@@ -253,7 +265,7 @@ impl Core {
 
     /// The frames that were written, if nothing has to go ahead of them.
     pub(in crate::yamux) fn take_batch(&mut self, after: &mut After) -> Option<PooledBuf> {
-        if !self.due.is_empty() || !self.replies.is_empty() {
+        if !self.due.is_empty() || !self.answers.is_empty() || !self.announcements.is_empty() {
             return None;
         }
         let batch = self.batch.take();

@@ -79,7 +79,7 @@ impl Core {
     ) -> Poll<Result<(), Error>> {
         let error = self.cut_error(slot);
         let stream = &mut self.table[slot];
-        if stream.marks.has(Marks::FIN_IN) && !matches!(stream.cut, Cut::Here(_)) {
+        if stream.marks.has(Marks::FIN_IN) && !matches!(stream.cut, Cut::Here(_) | Cut::Untaken) {
             return Poll::Ready(Ok(()));
         }
         if let Some(error) = error {
@@ -98,6 +98,7 @@ impl Core {
             Cut::No => None,
             Cut::ByPeer(code) => Some(Error::Reset { code }),
             Cut::Here(code) => Some(Error::ResetByThisSide { code }),
+            Cut::Untaken => Some(Error::ResetByThisSide { code: 0 }),
             Cut::OpenTimeout => Some(Error::OpenTimeout),
             Cut::Memory => Some(Error::Memory),
         }

@@ -39,6 +39,8 @@ pub(super) enum Cut {
     No,
     ByPeer(u32),
     Here(u32),
+    /// The peer sent what nobody takes: behind its own end, or on a stream that was closed and dropped here.
+    Untaken,
     OpenTimeout,
     Memory,
 }

@@ -89,6 +89,15 @@ class Client:
         self.talk(channel, 5)
         return 6, ""
 
+    def case_resumed(self, _):
+        before = None
+        for _ in range(2):
+            with self.connect() as channel:
+                seen = self.unary(channel, 1 << 10)
+            expect(seen != before, "the same connection")
+            before = seen
+        return 2, ""
+
     def case_stream(self, channel):
         self.talk(channel, STREAM_MESSAGES)
         return STREAM_MESSAGES, ""
@@ -252,7 +261,7 @@ class Client:
     def run(self, case):
         start = time.monotonic()
         try:
-            if self.channel is None and case not in ("connections", "refused", "compressed"):
+            if self.channel is None and case not in ("connections", "resumed", "refused", "compressed"):
                 self.channel = self.connect()
             count, detail = getattr(self, f"case_{case}")(self.channel)
             word = "ok"

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use alts::Connector;
-use alts::handshaker::LocalHandshaker;
+use alts::connect::Settings;
 use alts::handshaker::dev_ca::{DevCa, DevIdentity};
 use alts::handshaker::identity::Policy;
+use alts::handshaker::resumption::TicketCache;
+use alts::handshaker::{LocalHandshaker, LocalHandshakerBuilder};
 use tempfile::TempDir;
 
 use super::crash::{self, Killed};
@@ -53,8 +55,20 @@ impl Identities {
 
     /// For a client of this name.
     pub(crate) fn connector(&self, name: &str) -> Connector {
+        Connector::new(self.client(name).build())
+    }
+
+    /// As [`connector`](Self::connector), for a client that resumes.
+    pub(crate) fn resuming(&self, name: &str) -> Connector {
+        let mut settings = Settings::default();
+        settings.handshake.target_name = Some("disks".to_owned());
+        let client = self.client(name).ticket_cache(TicketCache::new());
+        Connector::with_settings(client.build(), settings)
+    }
+
+    fn client(&self, name: &str) -> LocalHandshakerBuilder {
         let identity = self.issue(name).identity(SystemTime::now()).unwrap();
         let policy = Policy::from_rules(["spiffe://dev.local/server"]).unwrap();
-        Connector::new(LocalHandshaker::builder(identity).server_policy(policy).build())
+        LocalHandshaker::builder(identity).server_policy(policy)
     }
 }

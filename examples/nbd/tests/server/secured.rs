@@ -3,8 +3,10 @@
 #![cfg(all(target_os = "linux", feature = "cli"))]
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use alts::Connector;
+use alts::handshaker::resumption::rotate_key_file;
 use alts_nbd::wire::flags::CommandFlags;
 use alts_nbd::wire::option::{encode_info_request, number};
 use alts_nbd::wire::option_reply::{OptionError, ReplyType, decode_server};
@@ -70,4 +72,28 @@ async fn an_identity_decides_which_exports_a_client_sees() {
     assert!(other.read(77, data.len()).await == data, "the same export, in plaintext");
     other.disconnect().await;
     client.disconnect().await;
+}
+
+/// Who resumes is who it was, and sees what it may see.
+#[tokio::test]
+async fn clients_that_come_again_resume() {
+    let identities = Identities::new();
+    let (secured, keys) = (identities.path("secured"), identities.path("ticket-keys"));
+    rotate_key_file(&keys, Duration::from_secs(3_600), SystemTime::now()).unwrap();
+    let server = identities.serve(&[
+        &format!("--listen-alts=unix:{}", secured.display()),
+        "--export=secret=memory:8M,allow=spiffe://dev.local/friend",
+        "--status=127.0.0.1:0",
+        &format!("--ticket-keys={}", keys.display()),
+    ]);
+    let accepted = "alts_nbd_alts_tickets_accepted_total{role=\"server\"}";
+    for (name, sees) in [("friend", "secret"), ("stranger", "")] {
+        let connector = identities.resuming(name);
+        let before = server.metric(accepted).await;
+        for resumed in 0..3 {
+            let mut client = Client::greeted_over(bridge(&secured, &connector).await).await;
+            assert_eq!(listed(&client.option(number::LIST, b"").await).join(" "), sees);
+            assert_eq!(server.metric(accepted).await - before, resumed);
+        }
+    }
 }

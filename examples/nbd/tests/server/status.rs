@@ -28,7 +28,7 @@ impl Killed {
         answer
     }
 
-    async fn metric(&self, name: &str) -> u64 {
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
         let answer = self.get("/metrics").await;
         let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("{name} is not in {answer}")).parse().unwrap()

@@ -78,13 +78,21 @@ impl Serve {
             loopback(address, why).map_err(|fault| format!("--admin {address}: {fault}"))?;
         }
         let identities = DaemonIdentities::load(&self)?;
-        let metrics = Arc::new(Metrics::new(&identities));
+        let (ticket_keys, ticket_cache) = (self.ticket_keys()?, self.ticket_cache());
+        let metrics =
+            Arc::new(Metrics::new(&identities, ticket_keys.clone(), ticket_cache.clone()));
         let mut builder = HandshakerService::builder()
             .client_policy(self.client_policy())
             .limits(self.service_limits())
             .observer(metrics.handshakes.clone());
         if let Some(policy) = self.server_policy() {
             builder = builder.server_policy(policy);
+        }
+        if let Some(keys) = ticket_keys {
+            builder = builder.ticket_keys(keys);
+        }
+        if let Some(cache) = ticket_cache {
+            builder = builder.wait_for_tickets(cache);
         }
         let service = identities.give_to(builder).build()?;
 

@@ -10,6 +10,7 @@
 
 mod key_files;
 mod memory;
+mod resumed;
 mod ticket_keys;
 
 use std::env;

@@ -127,6 +127,34 @@ fn eight_for_a_target_and_1024_in_all() {
     assert!(client.cache.is_empty());
 }
 
+/// Whoever has many tickets takes none of another one's.
+#[test]
+fn the_partition_with_most_makes_room() {
+    let client = Client::new();
+    let state = client.state();
+    let put_in = |partition, target: &str| {
+        let state = TicketState { psk: psk(1), peer: Arc::clone(&state.peer), ..state };
+        let key = CacheKey { partition, ..key(target) };
+        client.cache.insert(&key, b"ticket", 3_600, state, at(NOW));
+    };
+    put_in(1, "first");
+    let targets = |from, to| (from..to).map(|n| format!("host{n}:443"));
+    // By their number, then by their bytes.
+    targets(0, 2_000).for_each(|target| put_in(2, &target));
+    assert_eq!(client.cache.len(), 1_024);
+    targets(0, 300).for_each(|target| put_in(3, &target));
+    targets(0, 50).for_each(|target| put_in(2, &target.repeat(10_000)));
+    let has =
+        |partition, target: &str| client.take(&CacheKey { partition, ..key(target) }).is_some();
+    assert!(has(1, "first"), "the oldest of all");
+    assert!(targets(0, 300).all(|target| has(3, &target)));
+    assert!(targets(0, 2_000).all(|target| !has(2, &target)), "all of them");
+    assert!(has(2, &"host49:443".repeat(10_000)), "the newest");
+    client.cache.clear();
+    put_in(1, "first");
+    assert!(has(1, "first"));
+}
+
 #[test]
 fn tickets_that_have_ended_leave_when_they_are_looked_up() {
     let client = Client::new();

@@ -14,6 +14,7 @@ use alts::{AltsStream, Connector};
 use clap::Args;
 
 use crate::joined::{Common, Connection, Joined};
+use crate::metrics::Secured;
 use crate::serving::{Program, ServingArguments};
 
 /// Arguments of `alts tunnel client`.
@@ -67,11 +68,17 @@ impl Client {
         let policy = AllowedPeer::policy(&self.server, &self.deny);
         let files = self.identity.load()?;
         let Self { listen, target, resume, serving, .. } = self;
-        serving.run(&listen, Some(files.clone()), |common, mut settings| {
+        let ticket_cache = resume.then(TicketCache::new);
+        let secured = Secured {
+            identity: files.clone(),
+            ticket_keys: None,
+            ticket_cache: ticket_cache.clone(),
+        };
+        serving.run(&listen, Some(secured), |common, mut settings| {
             super::log_identity(&files);
             let mut handshaker = LocalHandshaker::builder(files).server_policy(policy);
-            if resume {
-                handshaker = handshaker.ticket_cache(TicketCache::new());
+            if let Some(cache) = ticket_cache {
+                handshaker = handshaker.ticket_cache(cache);
                 settings.handshake.target_name = Some(target.to_string());
             }
             let connector = Connector::with_settings(handshaker.build(), settings);

@@ -16,6 +16,7 @@ use clap::{ArgGroup, Args};
 
 use crate::forward::introduce;
 use crate::joined::{Common, Connection, Joined};
+use crate::metrics::Secured;
 use crate::proxy_protocol::{self, ProxyProtocol};
 use crate::serving::{Program, ServingArguments};
 
@@ -88,7 +89,12 @@ impl Server {
         let files = self.identity.load()?;
         let ticket_keys = self.ticket_keys.map(TicketKeys::watch).transpose()?;
         let Self { listen, target, proxy_protocol, serving, .. } = self;
-        serving.run(&listen, Some(files.clone()), |common, settings| {
+        let secured = Secured {
+            identity: files.clone(),
+            ticket_keys: ticket_keys.clone(),
+            ticket_cache: None,
+        };
+        serving.run(&listen, Some(secured), |common, settings| {
             super::log_identity(&files);
             let mut handshaker = LocalHandshaker::builder(files).client_policy(policy);
             if let Some(keys) = ticket_keys {

@@ -6,7 +6,7 @@ use crate::yamux::header::{Flags, Header};
 use crate::yamux::limits;
 use crate::yamux::session::marks::Marks;
 use crate::yamux::session::table::{Cut, NONE, Stream};
-use crate::yamux::session::{After, Closing, Core, Moment};
+use crate::yamux::session::{After, Closing, Core, Moment, Steady};
 
 impl Core {
     pub(super) fn on_frame(
@@ -21,7 +21,7 @@ impl Core {
                 self.on_window_update(stream, flags, delta, now, after)
             }
             Header::Ping { value } => {
-                self.reply(Header::Pong { value }, after);
+                self.answer(Header::Pong { value }, after);
                 self.empty_frame(now)
             }
             Header::Pong { value } => {
@@ -40,12 +40,14 @@ impl Core {
 
     /// Counts a frame that moved nothing.
     fn empty_frame(&mut self, now: Moment) -> Result<(), Error> {
-        if now.0.saturating_sub(self.empty_since.0) >= 1_000_000 {
-            self.empty_since = now;
-            self.empty_frames = 0;
+        let Steady { counts, empty_since, .. } = &mut self.steady;
+        let millis = (now.0 / 1_000) as u32;
+        if millis.wrapping_sub(*empty_since) >= 1_000 {
+            *empty_since = millis;
+            counts.empty_frames = 0;
         }
-        self.empty_frames += 1;
-        match self.empty_frames > limits::MAX_EMPTY_FRAMES {
+        counts.empty_frames += 1;
+        match counts.empty_frames > limits::MAX_EMPTY_FRAMES {
             true => Err(Violation::Flood.into()),
             false => Ok(()),
         }
@@ -69,13 +71,16 @@ impl Core {
             return Ok(None);
         };
         if flags.has(Flags::RST) {
-            self.steady.counts.resets_in += 1;
+            self.steady.counts.resets_in = self.steady.counts.resets_in.wrapping_add(1);
             self.cut(slot, Cut::ByPeer(code), after);
+            self.empty_frame(now)?;
             return Ok(None);
         }
         if self.table[slot].marks.take(Marks::UNACKED) {
             self.unacked -= 1;
             self.wake_waiters(after);
+        } else if flags.has(Flags::ACK) {
+            self.empty_frame(now)?;
         }
         Ok(Some(slot))
     }
@@ -97,9 +102,9 @@ impl Core {
             || self.incoming >= self.steady.config.max_incoming
             || self.queued >= self.steady.config.backlog;
         if refuse {
-            self.steady.counts.refused += 1;
+            self.steady.counts.refused = self.steady.counts.refused.wrapping_add(1);
             let reset = Header::WindowUpdate { stream: id, flags: Flags::RST, delta: 0 };
-            self.reply(reset, after);
+            self.answer(reset, after);
             return Ok(false);
         }
         let marks = Marks::QUEUED.and(Marks::NO_READER).and(Marks::NO_WRITER);
@@ -126,20 +131,19 @@ impl Core {
             let credit = stream.receive.credit();
             if len > 0 && stream.marks.has(Marks::FIN_IN) {
                 // It ended its direction: what is this, then?
-                self.cut(slot, Cut::Here(0), after);
+                self.cut(slot, Cut::Untaken, after);
             } else if !stream.receive.receive(len) {
                 return Err(Violation::CreditExceeded { stream: id, len, credit }.into());
             } else if len > 0 && stream.marks.has(Marks::ORPHAN) {
-                self.cut(slot, Cut::Here(0), after);
+                self.cut(slot, Cut::Untaken, after);
             } else {
                 body = Body { slot, left: len, fin: flags.has(Flags::FIN) };
             }
         }
         if len > 0 {
             self.body = Some(body);
-        } else if body.fin {
-            self.fin_in(body.slot, after);
-        } else {
+        } else if slot.is_some() && (!body.fin || !self.fin_in(body.slot, after)) {
+            // One that is for no stream is counted already.
             self.empty_frame(now)?;
         }
         Ok(())
@@ -161,24 +165,27 @@ impl Core {
         if delta > 0 {
             after.wake(&mut stream.writer);
         }
-        if flags.has(Flags::FIN) {
-            self.fin_in(slot, after);
-        } else if delta == 0 && flags == Flags::NONE {
+        let empty = match flags.has(Flags::FIN) {
+            true => !self.fin_in(slot, after),
+            false => flags == Flags::NONE,
+        };
+        if empty && delta == 0 {
             self.empty_frame(now)?;
         }
         Ok(())
     }
 
-    /// The peer has ended its direction. A second time means nothing.
-    pub(super) fn fin_in(&mut self, slot: u32, after: &mut After) {
+    /// The peer has ended its direction. A second time means nothing, and the answer is `false`.
+    pub(super) fn fin_in(&mut self, slot: u32, after: &mut After) -> bool {
         let stream = &mut self.table[slot];
         if stream.marks.has(Marks::FIN_IN) {
-            return;
+            return false;
         }
         stream.marks.set(Marks::FIN_IN);
         after.wake(&mut stream.reader);
         if stream.marks.has(Marks::FIN_OUT) {
             self.off_wire(slot, after);
         }
+        true
     }
 }

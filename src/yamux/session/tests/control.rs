@@ -38,15 +38,40 @@ fn an_answer_that_was_not_asked_for_is_ignored() {
 }
 
 #[test]
-fn nothing_is_read_while_64_answers_wait() {
+fn nothing_is_read_while_1_024_answers_wait() {
     let mut one = One::server();
-    for value in 0..64 {
+    for value in 0..1_024 {
         assert!(one.core.wants_input(), "{value}");
         one.gets(&[&format!("0 Ping {value}")]).unwrap();
     }
     assert!(!one.core.wants_input());
-    let pongs: Vec<String> = (0..64).map(|value| format!("0 Pong {value}")).collect();
+    let pongs: Vec<String> = (0..1_024).map(|value| format!("0 Pong {value}")).collect();
     assert_eq!(one.sends(), pongs);
+    assert!(one.core.wants_input());
+}
+
+#[test]
+fn resets_of_this_side_do_not_stop_it_from_reading_and_resets_that_the_peer_calls_for_do() {
+    let config = || config().backlog(2_000).max_incoming(2_000);
+    let mut one = One::with(Side::Server, config(), BufferPool::new());
+    for id in 0..1_100 {
+        one.gets(&[&format!("{} WindowUpdate SYN 0", 2 * id + 1)]).unwrap();
+    }
+    let slots: Vec<u32> = std::iter::from_fn(|| one.accepts()).collect();
+    for slot in slots {
+        one.drops(slot);
+    }
+    assert!(one.core.wants_input(), "the peer did not ask for them");
+    assert_eq!(one.sends().len(), 1_100);
+    // Data behind FIN.
+    let mut one = One::with(Side::Server, config(), BufferPool::new());
+    for id in 0..1_100 {
+        let (syn, data) =
+            (format!("{} Data SYN FIN 1", 2 * id + 1), format!("{} Data 1", 2 * id + 1));
+        one.gets(&[&syn, &data]).unwrap();
+    }
+    assert!(!one.core.wants_input());
+    assert_eq!(one.sends().len(), 1_100);
     assert!(one.core.wants_input());
 }
 
@@ -60,16 +85,45 @@ fn a_flood_of_frames_that_carry_nothing_ends_the_session() {
         "9 Data 0",
         "0 GoAway 0",
         "9 WindowUpdate RST 0",
+        "1 WindowUpdate ACK 0",
+        "1 Data ACK 0",
+        "1 WindowUpdate FIN 0",
+        "1 Data FIN 0",
     ] {
         let mut one = One::server();
         one.gets(&["1 WindowUpdate SYN 0"]).unwrap();
         let many: Vec<u8> = bytes_of(frame).repeat(1_000);
         let ended = (0..200).find_map(|_| {
             let ended = one.gets_bytes(&many).err();
-            one.core.replies.clear();
+            one.core.answers.clear();
             ended
         });
         assert_eq!(ended, Some(Violation::Flood.into()), "{frame}");
+    }
+}
+
+#[test]
+fn streams_that_are_opened_and_reset_without_end_are_a_flood() {
+    let mut one = One::server();
+    let many = (0..1_000).flat_map(|i| {
+        let id = 2 * i + 1;
+        [
+            bytes_of(&format!("{id} WindowUpdate SYN 0")),
+            bytes_of(&format!("{id} WindowUpdate RST 0")),
+        ]
+    });
+    let many: Vec<u8> = many.flatten().collect();
+    let ended = (0..200).find_map(|_| one.gets_bytes(&many).err());
+    assert_eq!(ended, Some(Violation::Flood.into()));
+    // As many that are used for one byte each are none.
+    let mut one = One::server();
+    let many = (0..1_000).flat_map(|i| {
+        let id = 2 * i + 1;
+        [bytes_of(&format!("{id} Data SYN 1")), bytes_of(&format!("{id} WindowUpdate RST 0"))]
+    });
+    let many: Vec<u8> = many.flatten().collect();
+    for _ in 0..200 {
+        one.gets_bytes(&many).unwrap();
     }
 }
 

@@ -268,6 +268,27 @@ func together() (int, string, error) {
 	return *crowd, "", nil
 }
 
+// twice makes two connections, one after the other.
+func twice() (int, string, error) {
+	before := ""
+	for turn := 0; turn < 2; turn++ {
+		channel, err := connect()
+		if err != nil {
+			return 0, "", err
+		}
+		from, err := unary(channel, 1<<10)
+		channel.Close()
+		if err != nil {
+			return 0, "", err
+		}
+		if from == before {
+			return 0, "", errors.New("the same connection")
+		}
+		before = from
+	}
+	return 2, "", nil
+}
+
 func min(a, b int) int {
 	if a < b {
 		return a
@@ -363,6 +384,8 @@ func run(name string, channel *grpc.ClientConn) (int, string, error) {
 		return together()
 	case "refused":
 		return refused()
+	case "resumed":
+		return twice()
 	case "restart":
 		return restart(channel)
 	case "unary":

@@ -100,6 +100,9 @@ impl Client {
         if case == "refused" {
             return self.refused(connector).await;
         }
+        if case == "resumed" {
+            return Box::pin(self.resumed(connector)).await;
+        }
         if case == "connections" {
             return Box::pin(self.connections(connector)).await;
         }
@@ -187,6 +190,19 @@ impl Client {
         let seen = word("x-alts-peer");
         expect(seen == self.expect_caller, || format!("the server takes us for {seen:?}"))?;
         Ok(word("x-alts-from").to_owned())
+    }
+
+    /// Two connections, one after the other. Who makes the handshakes here sees whether the second was resumed.
+    async fn resumed(&self, connector: Option<&AltsConnector>) -> Outcome {
+        let mut from = BTreeSet::new();
+        for _ in 0..2 {
+            let channel = self.connect(connector).await?;
+            from.insert(self.unary(&channel, 1 << 10).await?);
+        }
+        expect(from.len() == 2, || format!("connections from {from:?}"))?;
+        let accepted = self.common.tickets.stats().accepted;
+        expect(!self.common.is_local() || accepted > 0, || "no handshake was resumed".to_owned())?;
+        Ok((2, String::new()))
     }
 
     async fn connections(&self, connector: Option<&AltsConnector>) -> Outcome {

@@ -11,11 +11,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use alts::connect::Settings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::identity::{IdentityFiles, Policy};
+use alts::handshaker::resumption::{TicketCache, TicketKeys};
 use alts::{Acceptor, Connector};
 use alts_handshaker::RemoteHandshaker;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -50,6 +52,9 @@ struct Common {
     /// Whose HTTP/2 it is.
     #[arg(long)]
     stack: Stack,
+    /// Of this process, where the handshaker is `local`.
+    #[arg(skip = TicketCache::new())]
+    tickets: Arc<TicketCache>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -84,6 +89,10 @@ impl Common {
         matches!(self.handshaker, Who::Nobody)
     }
 
+    fn is_local(&self) -> bool {
+        matches!(self.handshaker, Who::Local)
+    }
+
     fn settings(&self) -> Settings {
         let mut settings = Settings::default();
         if let Some(size) = self.max_frame {
@@ -112,7 +121,10 @@ impl Common {
     fn acceptor(&self, clients: Policy) -> Result<Acceptor, Box<dyn Error>> {
         Ok(match self.handshaker {
             Who::Local => {
-                let handshaker = LocalHandshaker::builder(self.files()?).client_policy(clients);
+                let keys = TicketKeys::generate(Duration::from_secs(60 * 60))?;
+                let handshaker = LocalHandshaker::builder(self.files()?)
+                    .client_policy(clients)
+                    .ticket_keys(keys);
                 Acceptor::with_settings(handshaker.build(), self.settings())
             }
             _ => Acceptor::with_settings(self.remote()?, self.settings()),
@@ -123,7 +135,9 @@ impl Common {
         Ok(match self.handshaker {
             Who::Local => {
                 let servers = Policy::own_trust_domain();
-                let handshaker = LocalHandshaker::builder(self.files()?).server_policy(servers);
+                let handshaker = LocalHandshaker::builder(self.files()?)
+                    .server_policy(servers)
+                    .ticket_cache(Arc::clone(&self.tickets));
                 Connector::with_settings(handshaker.build(), self.settings())
             }
             _ => Connector::with_settings(self.remote()?, self.settings()),

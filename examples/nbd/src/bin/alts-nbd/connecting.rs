@@ -5,6 +5,7 @@ use alts::connect::Settings as AltsSettings;
 use alts::handshaker::LocalHandshaker;
 use alts::handshaker::cli::{AllowedPeer, PositiveDuration};
 use alts::handshaker::identity::Rule;
+use alts::handshaker::resumption::TicketCache;
 use alts::pool::BufferPool;
 use alts_nbd::client::{Dialer, Reconnect, Security, Settings, Uri};
 use clap::Args;
@@ -38,6 +39,9 @@ pub(crate) struct Connecting {
     /// Who it may not be, whatever else allows it. Can be repeated.
     #[arg(long, value_name = "RULE", requires = "server", help_heading = "Servers over ALTS")]
     deny: Vec<Rule>,
+    /// Keep the tickets that the server gives, in memory, and resume with them: each next connection takes no signatures.
+    #[arg(long, requires = "server", help_heading = "Servers over ALTS")]
+    resume: bool,
     #[command(flatten)]
     identity: OptionalIdentity,
 
@@ -95,10 +99,14 @@ impl Connecting {
         };
         let files = identity.load().map_err(Failure::local)?;
         let policy = AllowedPeer::policy(&self.server, &self.deny);
-        let handshaker = LocalHandshaker::builder(files).server_policy(policy).build();
+        let mut handshaker = LocalHandshaker::builder(files).server_policy(policy);
         // A pool of its own: a stream holds a buffer while a reply waits for the rest of it.
         let mut settings = AltsSettings::default();
         settings.handshake_timeout = self.timeout.0;
-        Ok(dialer.alts(Connector::with_settings(handshaker, settings)))
+        if self.resume {
+            handshaker = handshaker.ticket_cache(TicketCache::new());
+            settings.handshake.target_name = Some(uri.to_string());
+        }
+        Ok(dialer.alts(Connector::with_settings(handshaker.build(), settings)))
     }
 }

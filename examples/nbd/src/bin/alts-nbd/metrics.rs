@@ -1,9 +1,11 @@
 //! What a server has done, for Prometheus.
 
 use std::fmt;
+use std::sync::Arc;
 
 use alts::connect::Settings;
 use alts::handshaker::cli::WatchedIdentity;
+use alts::handshaker::resumption::TicketKeys;
 use alts::prometheus::{Samples, one};
 use alts_nbd::server::Server;
 use alts_nbd::wire::request::Command;
@@ -16,16 +18,20 @@ use prometheus_client::registry::Registry;
 pub(crate) struct Metrics(Registry);
 
 impl Metrics {
-    /// Shows what happens to connections under `secured`, if there are such, with whose identity. Names of counters get `_total` appended,
-    /// as the format wants it.
-    pub(crate) fn new(server: Server, secured: Option<(&mut Settings, &WatchedIdentity)>) -> Self {
+    /// Shows what happens to connections under `secured`, if there are such, with whose identity and tickets. Names of counters get
+    /// `_total` appended, as the format wants it.
+    pub(crate) fn new(
+        server: Server,
+        secured: Option<(&mut Settings, &WatchedIdentity, Option<Arc<TicketKeys>>)>,
+    ) -> Self {
         let mut all = Registry::with_prefix("alts_nbd");
         alts::prometheus::register_pool(&mut all, server.pool().clone());
         all.register_collector(Box::new(Served(server)));
-        if let Some((settings, identity)) = secured {
+        if let Some((settings, identity, ticket_keys)) = secured {
             // With a prefix of its own: connections have another pool than requests.
             let connections = all.sub_registry_with_prefix("alts");
             alts::prometheus::register(connections, settings, None::<&WatchedIdentity>);
+            alts::prometheus::register_tickets(connections, ticket_keys, None);
             alts::prometheus::register_identity(&mut all, identity.clone());
         }
         Self(all)

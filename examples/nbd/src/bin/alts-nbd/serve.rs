@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use alts::handshaker::LocalHandshaker;
 use alts::handshaker::admin::{self, Report, Stop, notify, reload_on_hangup};
 use alts::handshaker::cli::{AllowedPeer, PositiveDuration, WatchedIdentity};
 use alts::handshaker::identity::{IdentitySource, Rule};
+use alts::handshaker::resumption::TicketKeys;
 use alts::plain::{Activation, ListenAddress, ListenOptions, PlainListener};
 use alts::pool::BufferPool;
 use alts_nbd::export::Exports;
@@ -79,6 +81,11 @@ pub(crate) struct Serve {
     /// Who may not, whatever else allows it. Can be repeated.
     #[arg(long, value_name = "RULE", help_heading = "Who may connect")]
     deny: Vec<Rule>,
+
+    /// Let clients that come again over ALTS resume, without signatures, with ticket keys from this file, which `alts ticket-keys
+    /// rotate` writes. Whoever reads it can pose as any client that may connect.
+    #[arg(long, value_name = "FILE", requires = "identity_source", help_heading = "Resumption")]
+    ticket_keys: Option<PathBuf>,
 
     #[command(flatten)]
     identity: OptionalIdentity,
@@ -230,13 +237,14 @@ impl Serve {
         // A pool of its own: a stream holds a buffer while a request waits for one.
         let mut alts = AltsSettings::default();
         alts.handshake_timeout = self.handshake_timeout.0;
-        let watched = identity.as_ref().map(|identity| (&mut alts, identity));
+        let ticket_keys = self.ticket_keys.as_ref().map(TicketKeys::watch).transpose()?;
+        let watched = identity.as_ref().map(|identity| (&mut alts, identity, ticket_keys.clone()));
         let metrics = Metrics::new(server.clone(), watched);
         let serving = Serving {
             server,
             exports,
             visible,
-            secured: self.secured(identity.clone(), alts)?,
+            secured: self.secured(identity.clone(), ticket_keys, alts)?,
             identity,
             multiplexing: Multiplexing::new(pool()?, self.handshake_timeout.0)?,
             places: Arc::new(Semaphore::new(self.max_connections as usize)),
@@ -247,6 +255,7 @@ impl Serve {
     fn secured(
         &self,
         files: Option<WatchedIdentity>,
+        ticket_keys: Option<Arc<TicketKeys>>,
         settings: AltsSettings,
     ) -> Result<Option<Secured>, Box<dyn Error>> {
         let Some(files) = files else { return Ok(None) };
@@ -259,8 +268,11 @@ impl Serve {
         tracing::info!(id = %snapshot.id(), "this side's identity");
         let domain = snapshot.id().trust_domain();
         let policy = AllowedPeer::policy(&self.allow, &self.deny);
-        let handshaker = LocalHandshaker::builder(files).client_policy(policy).build();
-        let acceptor = Acceptor::with_settings(handshaker, settings);
+        let mut handshaker = LocalHandshaker::builder(files).client_policy(policy);
+        if let Some(keys) = ticket_keys {
+            handshaker = handshaker.ticket_keys(keys);
+        }
+        let acceptor = Acceptor::with_settings(handshaker.build(), settings);
         Ok(Some(Secured { acceptor, domain }))
     }
 

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use alts_handshaker::cli::{AllowedPeer, KeyedPath, PositiveDuration, TrustArguments};
 use alts_handshaker::identity::{Policy, Rule};
+use alts_handshaker::resumption::{TicketCache, TicketKeys};
 use alts_handshaker::service::ServiceLimits;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::address::ListenAddress;
 
@@ -75,6 +77,14 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "RULE", help_heading = "Who may be the peer")]
     pub(super) deny_client: Vec<Rule>,
 
+    /// Let clients that come again resume, without signatures, with ticket keys from this file, which `alts-handshaker ticket-keys rotate`
+    /// writes. Callers that are servers notice nothing of it. Whoever reads the file can pose as any client that may connect.
+    #[arg(long, value_name = "FILE", help_heading = "Resumption")]
+    pub(super) ticket_keys: Option<PathBuf>,
+    /// Whether to ask servers for tickets in the name of callers that are clients, and to resume with them.
+    #[arg(long, value_enum, default_value_t, help_heading = "Resumption")]
+    pub(super) tickets: Tickets,
+
     /// Handshakes in progress. A user gets another one only while more are free than it has, so that others find room: one user
     /// alone gets half of them.
     #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Limits")]
@@ -130,6 +140,18 @@ Examples:
       --allow-server 'spiffe://example.org/ns/shop/*'";
 
 impl Serve {
+    pub(super) fn ticket_keys(&self) -> Result<Option<Arc<TicketKeys>>, String> {
+        let keys = self.ticket_keys.as_ref().map(TicketKeys::watch).transpose();
+        keys.map_err(|fault| format!("--ticket-keys {fault}"))
+    }
+
+    pub(super) fn ticket_cache(&self) -> Option<Arc<TicketCache>> {
+        match self.tickets {
+            Tickets::Off => None,
+            Tickets::Wait => Some(TicketCache::new()),
+        }
+    }
+
     pub(super) fn service_limits(&self) -> ServiceLimits {
         let mut limits = ServiceLimits::default();
         limits.streams = self.max_streams.0;
@@ -152,6 +174,17 @@ impl Serve {
             allowed => AllowedPeer::policy(allowed, &self.deny_client),
         }
     }
+}
+
+/// What is done for callers that are clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Tickets {
+    /// Every handshake is a full one.
+    #[default]
+    Off,
+    /// Keep the tickets of each user in memory. A full handshake waits for the server's ticket, which is one round trip more, since callers
+    /// take nothing but records after the result; a resumed one waits for nothing.
+    Wait,
 }
 
 /// Permission bits of a socket.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use alts_handshaker::HandshakeCounters;
 use alts_handshaker::identity::IdentitySource;
-use alts_handshaker::prometheus::{Samples, one, register_handshakes, register_identities};
+use alts_handshaker::prometheus::{
+    Samples, one, register_handshakes, register_identities, register_tickets,
+};
+use alts_handshaker::resumption::{TicketCache, TicketKeys};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -50,7 +53,11 @@ impl Closed {
 
 impl Metrics {
     /// Names of counters get `_total` appended, as the format wants it.
-    pub(super) fn new(identities: &DaemonIdentities) -> Self {
+    pub(super) fn new(
+        identities: &DaemonIdentities,
+        ticket_keys: Option<Arc<TicketKeys>>,
+        ticket_cache: Option<Arc<TicketCache>>,
+    ) -> Self {
         let mut all = Registry::with_prefix("alts_handshaker");
         let handshakes = Arc::<HandshakeCounters>::default();
         register_handshakes(&mut all, Arc::clone(&handshakes));
@@ -60,6 +67,7 @@ impl Metrics {
             (identity.name.clone(), source)
         });
         register_identities(&mut all, sources);
+        register_tickets(&mut all, ticket_keys, ticket_cache);
         Self {
             handshakes,
             connections: register(&mut all, "connections", "Open connections of callers"),

@@ -299,7 +299,8 @@ mod tests {
     fn places(all: usize, per_caller: usize) -> Places {
         let (first_call, idle, call) = (10 * SECOND, 100 * SECOND, 20 * SECOND);
         let limits = PlaceLimits { all, per_caller, first_call, idle, call };
-        let places = Places::new(limits, Arc::new(Metrics::new(&DaemonIdentities::default())));
+        let metrics = Metrics::new(&DaemonIdentities::default(), None, None);
+        let places = Places::new(limits, Arc::new(metrics));
         tokio::spawn(places.clone().watch());
         places
     }
