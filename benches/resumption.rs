@@ -86,12 +86,12 @@ fn main() {
     if arguments.quick || !(arguments.filter.is_empty() || named()) {
         return println!("resumption: left out");
     }
-    let cores = cores::allowed();
-    cores::pin(cores[0]);
     let mut report = String::new();
     for line in machine::description(None) {
         let _ = writeln!(report, "{line}");
     }
+    let cores = cores::allowed();
+    cores::pin(cores[0]);
     let measured = memory::measure(arguments.rounds);
     report += &measured.text;
     let mut verdicts = measured.verdicts;

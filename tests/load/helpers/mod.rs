@@ -132,25 +132,24 @@ impl Work {
         name: &str,
         change: impl FnOnce(&mut Settings),
     ) -> Connector {
-        self.connector_of(identities::client(&self.dir, name), change)
+        connector_of(identities::client(&self.dir, name), change)
     }
+}
 
-    /// With a handshaker of the helper's own.
-    pub(crate) fn connector_of(
-        &self,
-        handshaker: impl Handshaker,
-        change: impl FnOnce(&mut Settings),
-    ) -> Connector {
-        let mut limits = LimitOptions::default();
-        limits.half_open = usize::MAX;
-        limits.crypto = 1;
-        let mut settings = Settings::default();
-        settings.limits = HandshakeLimits::new(limits);
-        settings.handshake_timeout = Duration::from_secs(5 * 60);
-        settings.first_bytes_timeout = settings.handshake_timeout;
-        change(&mut settings);
-        Connector::with_settings(handshaker, settings)
-    }
+/// With a handshaker of the helper's own.
+pub(crate) fn connector_of(
+    handshaker: impl Handshaker,
+    change: impl FnOnce(&mut Settings),
+) -> Connector {
+    let mut limits = LimitOptions::default();
+    limits.half_open = usize::MAX;
+    limits.crypto = 1;
+    let mut settings = Settings::default();
+    settings.limits = HandshakeLimits::new(limits);
+    settings.handshake_timeout = Duration::from_secs(5 * 60);
+    settings.first_bytes_timeout = settings.handshake_timeout;
+    change(&mut settings);
+    Connector::with_settings(handshaker, settings)
 }
 
 /// Says what was counted.

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{Work, report};
+use super::{Work, connector_of, report};
 use crate::files::load;
 use crate::identities::SERVER;
 
@@ -93,7 +93,7 @@ fn client(work: &Work) -> Client {
         .server_policy(Policy::from_rules([SERVER]).unwrap())
         .ticket_cache(Arc::clone(&cache))
         .build();
-    let connector = work.connector_of(Stopped { handshaker, now: SystemTime::now() }, |settings| {
+    let connector = connector_of(Stopped { handshaker, now: SystemTime::now() }, |settings| {
         settings.handshake.target_identities = vec![SERVER.to_owned()];
     });
     Client { connector, cache }
