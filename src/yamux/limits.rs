@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  received and unread    at most max_held (32 MiB), and for each stream its window and a chunk: 512 KiB, and 32 KiB for small bodies or 128 KiB for a read in bulk
-//!  waiting to be sent     two batches of 128 KiB; 1,024 answers of 12 bytes, and those to one read; a reset for each stream that was dropped
+//!  waiting to be sent     two batches of 128 KiB; 1,024 answers of 12 bytes, and those to one read; resets of dropped streams, of the peer's at most as many as it may have open
 //!  being read             one buffer of at most 128 KiB
 //!  streams                about 150 bytes each: 1,024 that the peer opened, and as many as this side opens
 //! ```

@@ -222,7 +222,8 @@ class Matrix:
         page = connection.getresponse().read().decode()
         connection.close()
         series = f'alts_handshaker_tickets_accepted_total{{role="{who}"}} '
-        return int(next(line for line in page.splitlines() if line.startswith(series))[len(series) :])
+        values = [line[len(series) :] for line in page.splitlines() if line.startswith(series)]
+        return int(values[0]) if values else 0
 
     def guarded(self, client, server):
         try:

@@ -96,10 +96,14 @@ impl Core {
         if flags.has(Flags::RST) {
             return Ok(false);
         }
+        // A stream takes its place until the peer reads that it was dropped.
+        let unread = self.announcements.len();
+        let max_incoming = self.steady.config.max_incoming;
         let refuse = self.steady.away
             || self.steady.closing != Closing::No
             || self.steady.handles == 0
-            || self.incoming >= self.steady.config.max_incoming
+            || self.incoming >= max_incoming
+            || unread >= max_incoming as usize
             || self.queued >= self.steady.config.backlog;
         if refuse {
             self.steady.counts.refused = self.steady.counts.refused.wrapping_add(1);

@@ -76,6 +76,23 @@ fn resets_of_this_side_do_not_stop_it_from_reading_and_resets_that_the_peer_call
 }
 
 #[test]
+fn streams_that_are_accepted_and_dropped_take_their_places_until_their_resets_are_sent() {
+    let mut one = One::with(Side::Server, config().max_incoming(100), BufferPool::new());
+    let mut opened = 0;
+    while one.core.wants_input() && opened < 5_000 {
+        one.gets(&[&format!("{} WindowUpdate SYN 0", 2 * opened + 1)]).unwrap();
+        opened += 1;
+        if let Some(slot) = one.accepts() {
+            one.drops(slot);
+        }
+    }
+    assert_eq!(opened, 100 + 1_024, "the rest is refused, until those are too many, too");
+    assert_eq!(one.sends().len(), opened);
+    one.gets(&[&format!("{} WindowUpdate SYN 0", 2 * opened + 1)]).unwrap();
+    assert!(one.accepts().is_some());
+}
+
+#[test]
 fn a_flood_of_frames_that_carry_nothing_ends_the_session() {
     for frame in [
         "0 Ping 1",
