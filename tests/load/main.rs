@@ -1,9 +1,9 @@
 //! Faults and load over real sockets on loopback: what was thrown at a server, and what was lost.
 //!
 //! ```text
-//! cargo test -p alts --features tonic --test load           scaled down, part of `cargo test`
+//! cargo test -p alts --features tonic,yamux --test load           scaled down, part of `cargo test`
 //! cargo build -p alts-examples --release --example echo_server       which one of the scenarios attacks, if it is there
-//! cargo test -p alts --release --features tonic --test load -- --full --save tests/load/results.txt
+//! cargo test -p alts --release --features tonic,yamux --test load -- --full --save tests/load/results.txt
 //! cargo test -p alts --release --test load -- --full --exact soak         ten minutes; --soak SECONDS for another time
 //! ```
 //!
