@@ -4,6 +4,7 @@
 pub(crate) mod judge;
 pub(crate) mod keys;
 pub(crate) mod messages;
+pub(crate) mod resumption;
 
 /// Types of frames (section 4).
 pub(crate) mod kind {

@@ -25,7 +25,9 @@ mod service;
 mod stream;
 #[path = "../../support/mod.rs"]
 mod support;
+mod ticket_frames;
 mod ticket_keys;
+mod ticket_offers;
 mod tickets;
 #[path = "../../pool/wakers.rs"]
 mod wakers;

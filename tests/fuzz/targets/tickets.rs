@@ -11,9 +11,9 @@ use alts::handshaker::{AlertCode, HandshakeOptions, LocalHandshaker, Role};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use crate::FEW;
-use crate::altsh1::keys::{Hash, expand, hash, hmac};
+use crate::altsh1::keys::{Hash, binder, expand, hash};
 use crate::altsh1::messages::Out;
-use crate::altsh1::{frame, kind};
+use crate::altsh1::{frame, keys, kind};
 use crate::choices::Choices;
 use crate::edits::edit;
 use crate::identities::{now, party};
@@ -36,7 +36,7 @@ fn begins(age: i64) -> u64 {
 }
 
 /// Allows its own trust domain, but for one name.
-static SERVER_SIDE: LazyLock<LocalHandshaker> = LazyLock::new(|| {
+pub(crate) static SERVER_SIDE: LazyLock<LocalHandshaker> = LazyLock::new(|| {
     let denied: SpiffeId = "spiffe://test.example/denied".parse().unwrap();
     LocalHandshaker::builder(Arc::clone(&party("server").identity))
         .client_policy(Policy::own_trust_domain().deny(denied))
@@ -75,7 +75,7 @@ fn cipher(key: u8, server: &str, realm: &str, salt: &[u8]) -> (LessSafeKey, Nonc
 }
 
 /// A ticket with its secret. The dull choice is a good one.
-fn ticket(choices: &mut Choices<'_>) -> (Vec<u8>, Hash) {
+pub(crate) fn ticket(choices: &mut Choices<'_>) -> (Vec<u8>, Hash) {
     let key = choices.pick(&[3, 4, 2, 1, 9]);
     let psk = [choices.byte(); 32];
     let now = seconds();
@@ -168,19 +168,19 @@ fn state(bytes: &[u8]) -> Option<State> {
 
 /// What the server does with an offer.
 #[derive(Debug, PartialEq)]
-enum Verdict {
+pub(crate) enum Verdict {
     Resumed,
     Full,
     /// The binder does not fit.
     Ends,
 }
 
-fn verdict(ticket: &[u8], binder: Hash, unbound: &Hash) -> Verdict {
+pub(crate) fn verdict(ticket: &[u8], binder: Hash, unbound: &Hash) -> Verdict {
     let Some((key, state)) = open(ticket).and_then(|(key, bytes)| Some((key, state(&bytes)?)))
     else {
         return Verdict::Full;
     };
-    if binder != self::binder(&state.psk, unbound) {
+    if binder != keys::binder(&state.psk, unbound) {
         return Verdict::Ends;
     }
     let now = seconds();
@@ -196,20 +196,19 @@ fn verdict(ticket: &[u8], binder: Hash, unbound: &Hash) -> Verdict {
     if in_time && is_trusted && is_allowed { Verdict::Resumed } else { Verdict::Full }
 }
 
-fn binder(psk: &Hash, unbound: &Hash) -> Hash {
-    let early = hmac(&[0; 32], &[psk]);
-    let secret = expand(&early, "binder", &hash(b""), 32).try_into().unwrap();
-    hmac(&expand(&secret, "finished", b"", 32), &[unbound])
-}
-
 /// An offer with this ticket and binder.
 fn offer(ticket: &[u8], binder: &Hash) -> Vec<u8> {
-    let mut shares = Out::default();
-    // The base point is as good a share as any.
-    let point: Hash = std::array::from_fn(|at| if at == 0 { 9 } else { 0 });
-    shares.number(2, 1).vector(2, &point);
     let mut extension = Out::default();
     extension.number(1, 1).vector(2, ticket).vector(1, binder);
+    // The base point is as good a share as any.
+    let point: Hash = std::array::from_fn(|at| if at == 0 { 9 } else { 0 });
+    client_init(&point, &[(0x10, &extension.0)])
+}
+
+/// An offer with this share and these extensions.
+pub(crate) fn client_init(share: &[u8; 32], extensions: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut shares = Out::default();
+    shares.number(2, 1).vector(2, share);
     let mut body = Out::default();
     body.numbers(&[1])
         .raw(&[7; 32])
@@ -221,7 +220,7 @@ fn offer(ticket: &[u8], binder: &Hash) -> Vec<u8> {
     for number in [2, 1, 2, 1, 0] {
         body.number(4, number);
     }
-    body.extensions(&[(0x10, &extension.0)]);
+    body.extensions(extensions);
     frame(kind::CLIENT_INIT, &body.0)
 }
 

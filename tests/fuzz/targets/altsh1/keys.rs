@@ -51,11 +51,18 @@ pub(crate) struct Secrets {
 pub(crate) enum Pair {
     Message,
     Alert,
+    /// Of a `Ticket`, by TH7.
+    Ticket(Hash),
 }
 
 impl Secrets {
     pub(crate) fn new(shared: &[u8], th1: &Hash) -> Self {
-        let early = hmac(&[0; 32], &[&[0; 32]]);
+        Self::resumed(&[0; 32], shared, th1)
+    }
+
+    /// With the secret of a ticket.
+    pub(crate) fn resumed(psk: &Hash, shared: &[u8], th1: &Hash) -> Self {
+        let early = hmac(&[0; 32], &[psk]);
         let handshake = hmac(&derive(&early, "derived", &hash(b"")), &[shared]);
         Self {
             server: derive(&handshake, "s hs", th1),
@@ -69,12 +76,13 @@ impl Secrets {
     }
 
     fn key(&self, sender: Role, pair: Pair) -> (LessSafeKey, Nonce) {
-        let (key, nonce) = match pair {
-            Pair::Message => ("key", "iv"),
-            Pair::Alert => ("alert key", "alert iv"),
+        let (secret, key, nonce, context) = match &pair {
+            Pair::Message => (self.of(sender), "key", "iv", &b""[..]),
+            Pair::Alert => (self.of(sender), "alert key", "alert iv", &b""[..]),
+            Pair::Ticket(th7) => (&self.master, "ticket key", "ticket iv", &th7[..]),
         };
-        let key = expand(self.of(sender), key, b"", 16);
-        let nonce = expand(self.of(sender), nonce, b"", 12);
+        let key = expand(secret, key, context, 16);
+        let nonce = expand(secret, nonce, context, 12);
         let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key).unwrap());
         (key, Nonce::try_assume_unique_for_key(&nonce).unwrap())
     }
@@ -109,9 +117,21 @@ impl Secrets {
         expand(&self.master, &format!("rec {protocol}"), th7, len)
     }
 
+    /// The secret of the ticket in a `Ticket`.
+    pub(crate) fn psk(&self, th7: &Hash) -> Hash {
+        derive(&self.master, "res", th7)
+    }
+
     pub(crate) fn log_id(&self, th7: &Hash) -> Vec<u8> {
         expand(&self.master, "log id", th7, 16)
     }
+}
+
+/// Section 8.1: the binder. `unbound` is the hash of the offer with zeros in its place.
+pub(crate) fn binder(psk: &Hash, unbound: &Hash) -> Hash {
+    let early = hmac(&[0; 32], &[psk]);
+    let secret = derive(&early, "binder", &hash(b""));
+    hmac(&expand(&secret, "finished", b"", 32), &[unbound])
 }
 
 /// Section 10: what a side signs.

@@ -13,23 +13,36 @@ impl<'a> Body<'a> {
         Self { whole, at: 0 }
     }
 
-    fn take(&mut self, len: usize) -> Result<&'a [u8], u16> {
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], u16> {
         let taken = self.whole.get(self.at..self.at + len).ok_or(DECODE_ERROR)?;
         self.at += len;
         Ok(taken)
     }
 
-    fn number(&mut self, bytes: usize) -> Result<u32, u16> {
+    pub(super) fn number(&mut self, bytes: usize) -> Result<u32, u16> {
         Ok(self.take(bytes)?.iter().fold(0, |number, &byte| number << 8 | u32::from(byte)))
     }
 
-    fn vector(&mut self, prefix: usize) -> Result<&'a [u8], u16> {
+    pub(super) fn vector(&mut self, prefix: usize) -> Result<&'a [u8], u16> {
         let len = self.number(prefix)?;
         self.take(len as usize)
     }
 
-    fn end(&self) -> Result<(), u16> {
+    pub(super) fn end(&self) -> Result<(), u16> {
         if self.at == self.whole.len() { Ok(()) } else { Err(DECODE_ERROR) }
+    }
+
+    /// How far it has been read.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The zeros that end a sealed message: as few as fill the last 512 bytes.
+    pub(super) fn padding(&mut self) -> Result<(), u16> {
+        let padding = self.vector(2)?;
+        self.end()?;
+        let least = padding.len() < 512 && self.whole.len().is_multiple_of(512);
+        if least && padding.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(DECODE_ERROR) }
     }
 
     /// A vector's elements: 1 to `most`.
@@ -243,12 +256,7 @@ impl Finished {
         body.vector(2)?;
         let signature_item = plaintext[statement.len()..body.at].to_vec();
         let mac = body.take(32)?.to_vec();
-        let padding = body.vector(2)?;
-        body.end()?;
-        let least = padding.len() < 512 && plaintext.len().is_multiple_of(512);
-        if !least || padding.iter().any(|&byte| byte != 0) {
-            return Err(DECODE_ERROR);
-        }
+        body.padding()?;
         Ok(Self { choice, extensions, chain, scheme, statement, signature_item, mac })
     }
 }
