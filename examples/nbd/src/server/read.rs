@@ -112,8 +112,8 @@ where
             let (passed, rest) = self.pass(&mut turn, &unit).await?;
             match passed {
                 Passed::All => {
-                    turn.end().await?;
                     self.shared.counters.read(unit.len as u64);
+                    turn.end().await?;
                     return Ok(Ok(()));
                 }
                 Passed::Failed(error) => {
@@ -205,8 +205,8 @@ where
             }
             header = &[];
         }
-        turn.end().await?;
         self.shared.counters.read(unit.len as u64);
+        turn.end().await?;
         Ok(Ok(()))
     }
 

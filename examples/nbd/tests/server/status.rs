@@ -45,6 +45,8 @@ async fn status_shows_what_was_done_and_that_it_drains() {
     client.write(CommandFlags::NONE, 0, &vec![1; 100_000]).await;
     client.read(0, 70_000).await;
     client.read(0, 10).await;
+    // What was read is counted when it has been sent, and before the next answer.
+    client.call(Command::Flush, CommandFlags::NONE, 0, 0).await;
     assert_eq!(server.metric("alts_nbd_written_bytes_total").await, 100_000);
     assert_eq!(server.metric("alts_nbd_read_bytes_total").await, 70_010);
     assert_eq!(server.metric("alts_nbd_requests_total{command=\"read\"}").await, 2);
