@@ -2,7 +2,7 @@
 //! extensions. A second reading foretells the alert, or whether the server resumes; and the answer is opened: the server announces or gives
 //! a ticket to those who want one, and proves that it has the old one's secret.
 
-use alts::handshaker::{HandshakeOptions, Role};
+use alts::handshaker::{AlertCode, HandshakeOptions, Role};
 use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
 
 use crate::FEW;
@@ -70,7 +70,7 @@ fn story(choices: &mut Choices<'_>) {
     match (handshake.step(&first, now(), &mut out), expected) {
         (Ok(_), Ok((offer, verdict))) => check_answer(&first, &out, &offer, &verdict, &psk),
         (Err(error), Err(code)) => {
-            assert_eq!(error.alert().map(|alert| alert.number()), Some(code), "{error}");
+            assert_eq!(error.alert().map(AlertCode::number), Some(code), "{error}");
         }
         (found, expected) => panic!("{found:?} where {:?}", expected.map(|expected| expected.1)),
     }
