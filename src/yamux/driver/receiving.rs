@@ -9,10 +9,15 @@ use crate::yamux::limits;
 use crate::yamux::session::{Moment, Rest, Stalled};
 use crate::yamux::shared::Shared;
 
+/// Reads in a row with almost no bodies, after which the next is smaller.
+const SPARSE_READS: u8 = 4;
+
 /// How the driver reads.
 pub(super) struct Reading {
     /// Its nominal size is that of the next read.
     pool: BufferPool,
+    /// Reads in a row with almost no bodies.
+    sparse: u8,
     /// What is there only at the pool's cap.
     slow: Option<Box<Slow>>,
 }
@@ -29,7 +34,7 @@ struct Slow {
 
 impl Reading {
     pub(super) fn new(shared: &Shared) -> Self {
-        Self { pool: shared.with(|core, _| core.pool().clone()), slow: None }
+        Self { pool: shared.with(|core, _| core.pool().clone()), sparse: 0, slow: None }
     }
 
     /// Nothing that was read is looked at any more.
@@ -152,17 +157,19 @@ impl Reading {
         }
     }
 
-    /// The next read is larger if this one was full of bodies, and smaller if there were almost none: a flood of pings is read in small
-    /// pieces, so that few answers wait.
+    /// The next read is larger if this one was full of bodies, and smaller if there were almost none in some: a flood of pings is read in
+    /// small pieces, so that few answers wait. A single one is the end of a burst, and another size takes memory for its handle.
     fn adapt(&mut self, len: usize, bodies: u64) {
         let (size, bodies) = (self.pool.buffer_size(), bodies as usize);
+        self.sparse = if bodies < size / 8 { self.sparse.saturating_add(1) } else { 0 };
         let next = if len >= size && bodies >= len / 2 && size < limits::MAX_READ {
             size * 2
-        } else if bodies < size / 8 && size > limits::MIN_READ {
+        } else if self.sparse >= SPARSE_READS && size > limits::MIN_READ {
             size / 2
         } else {
             return;
         };
+        self.sparse = 0;
         // A pool that is too small for it goes on with what it has.
         if let Ok(pool) = self.pool.with_buffer_size(next) {
             self.pool = pool;
@@ -185,14 +192,20 @@ mod tests {
 
     #[test]
     fn reads_have_4_kib_to_128_kib() {
-        let mut reading = Reading { pool: BufferPool::new(), slow: None };
+        let mut reading = Reading { pool: BufferPool::new(), sparse: 0, slow: None };
         for _ in 0..9 {
             let size = reading.pool.buffer_size();
             reading.adapt(size, size as u64);
         }
         assert_eq!(reading.pool.buffer_size(), 128 << 10);
-        // Pings only.
+        // Bursts end with a small read.
         for _ in 0..9 {
+            reading.adapt(1, 1);
+            reading.adapt(64 << 10, 64 << 10);
+        }
+        assert_eq!(reading.pool.buffer_size(), 128 << 10);
+        // Pings only.
+        for _ in 0..9 * SPARSE_READS {
             reading.adapt(reading.pool.buffer_size(), 0);
         }
         assert_eq!(reading.pool.buffer_size(), 4 << 10);
