@@ -13,8 +13,8 @@ use alts_benches::verdicts::Verdict;
 use crate::figures::Figures;
 use crate::row::{Http2, Row};
 
-/// Connections of one pair of processes. The kernel tries ports of one parity first: with its default range, each connect beyond
-/// the first 14,116 tries as many ports in vain.
+/// Connections of one pair of processes. For a connect the kernel searches the ports of one parity first, and those of the other
+/// only when all of them are taken: with its default range, each connect after the first 14,116 searches 14,116 ports that are taken.
 const PER_PAIR: usize = 11_000;
 
 /// What a connection takes beside its server's resident memory: its client's, and the kernel's for both ends.

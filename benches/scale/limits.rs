@@ -41,8 +41,8 @@ impl Limits {
         // This process talks to all others.
         let pairs = PAIRS.min(descriptors / DESCRIPTORS_OF_A_PAIR / 2);
         let descriptors = descriptors.saturating_sub(OTHER_DESCRIPTORS);
-        // The kernel tries ports of one parity first. Once half of all are taken, each connect tries all of them in vain before
-        // it finds one of the others.
+        // For a connect the kernel searches the ports of one parity first. Once half of all ports are taken, each connect searches
+        // that half before it looks at the other.
         let ports =
             numbers::<usize>("/proc/sys/net/ipv4/ip_local_port_range").map_or(28_000, |range| {
                 match range[..] {

@@ -142,7 +142,8 @@ impl Error {
         }
     }
 
-    /// What GoAway says about it: 1 for a fault of the peer, which an end without a word is, too, 2 for one of this side, 0 otherwise.
+    /// The code of the GoAway frame that is sent because of it: 1 for a fault of the peer, such as a connection that ends without GoAway; 2
+    /// for a fault of this side; 0 otherwise.
     pub(super) fn go_away_code(&self) -> u32 {
         match self {
             Self::Protocol(_) | Self::Lost | Self::Truncated => 1,

@@ -27,8 +27,8 @@ const MAX_RETURNS: u8 = 2;
 /// For how long after it was taken for the first time, in seconds.
 const RETURN_WINDOW: u64 = 10;
 
-/// The client's tickets, each for one use. It holds 8 for each server and 1,024 in all, in at most 1 MiB; the one that was put in first
-/// leaves first, of the [partition](crate::LocalHandshakerBuilder::ticket_partition) that has most.
+/// The client's tickets, each for one use. It holds 8 for each server and 1,024 in all, in at most 1 MiB. When it is full, the oldest
+/// ticket of the [partition](crate::LocalHandshakerBuilder::ticket_partition) whose tickets take the most memory is dropped.
 ///
 /// Share one value among the connectors of a program that may know of each other's connections: a ticket that one of them got is
 /// used by another one to the same server under the same identity. Nothing is written to disk.
@@ -245,7 +245,7 @@ impl Entries {
         }
     }
 
-    /// Who has few tickets keeps them, however many others put in.
+    /// What to drop when the cache is full: a partition with few tickets keeps them, however many the others add.
     fn oldest_of_the_largest(&self) -> Option<u64> {
         let (largest, _) = self.by_partition.iter().max_by_key(|(_, bytes)| **bytes)?;
         let mut by_age = self.by_age.iter();

@@ -93,7 +93,11 @@ fn check_answer(first: &[u8], out: &[u8], offer: &Offer<'_>, verdict: &Verdict, 
         return;
     }
     let finished = ShortServerFinished::read(&plaintext).unwrap();
-    assert_eq!(finished.new.is_some(), offer.want, "who wants a ticket gets an answer");
+    assert_eq!(
+        finished.new.is_some(),
+        offer.want,
+        "a client that wants a ticket is told whether it gets one"
+    );
     let hashed = hash(&[&transcript, finished.statement].concat());
     assert_eq!(finished.mac, secrets.mac(Role::Server, &hashed));
 }

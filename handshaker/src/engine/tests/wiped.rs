@@ -30,7 +30,7 @@ use super::{config, step};
 use crate::engine::frame::Header;
 use crate::engine::key_share::{KeyShare, RingShare};
 use crate::engine::protocol::{Stage, Transcript};
-use crate::engine::schedule::{Secret, Secrets, SharedSecret};
+use crate::engine::schedule::{DirectionSecret, Secret, Secrets, SharedSecret};
 use crate::engine::{Config, Ephemerals, Handshake, Suite, SystemEphemerals};
 use crate::error::Error;
 use crate::role::Role;
@@ -92,17 +92,22 @@ fn wait(socket: &mut UnixStream) {
     receive(socket, WAITS);
 }
 
-/// Takes part in one handshake with the parent. Passes at once where there is no parent, as when all tests are run.
-#[test]
-fn child() {
-    let Some(parent) = env::var_os(PARENT) else { return };
-    let mut socket = UnixStream::connect(parent).unwrap();
+/// The parent's socket, the child's role, and its share as the parent chose it. `None` where there is no parent, as when all tests are run.
+fn meet_parent() -> Option<(UnixStream, Role, [u8; 32])> {
+    let mut socket = UnixStream::connect(env::var_os(PARENT)?).unwrap();
     let role = match receive(&mut socket, MESSAGE)[..] {
         [0] => Role::Client,
         _ => Role::Server,
     };
-    let name = if role == Role::Client { "client" } else { "server" };
     let masked = receive(&mut socket, MESSAGE).try_into().unwrap();
+    Some((socket, role, masked))
+}
+
+/// Takes part in one handshake with the parent. Passes at once where there is no parent, as when all tests are run.
+#[test]
+fn child() {
+    let Some((mut socket, role, masked)) = meet_parent() else { return };
+    let name = if role == Role::Client { "client" } else { "server" };
     let config = Config {
         suites: [Suite::X25519].into(),
         ephemerals: Arc::new(Chosen { masked }),
@@ -171,24 +176,33 @@ fn secrets(shared: [u8; 32], client_init: &[u8], server_init: &[u8]) -> Vec<Name
     let Secrets { server, client, master } = Secrets::new(&SharedSecret::copy_of(&shared), &th1);
     let early = Secret::extract(&[0; 32], &[0; 32]);
     let handshake = Secret::extract(&early.expander().next_salt().0, &shared);
-    vec![
+    let mut all = vec![
         ("ss", shared.to_vec()),
         ("hs", handshake.0.to_vec()),
         ("derived_hs", handshake.expander().next_salt().0.to_vec()),
         ("master", master.0.0.to_vec()),
+    ];
+    all.extend(of_directions(&server, &client));
+    all
+}
+
+/// What each side protects its messages with, and all that is derived from it.
+fn of_directions(server: &DirectionSecret, client: &DirectionSecret) -> Vec<Named> {
+    let [of_server, of_client] = [server, client].map(DirectionSecret::expander);
+    vec![
         ("s_hs", server.0.0.to_vec()),
         ("c_hs", client.0.0.to_vec()),
-        ("message_key of s_hs", server.expander().message_key().key().to_vec()),
-        ("message_key of c_hs", client.expander().message_key().key().to_vec()),
+        ("message_key of s_hs", of_server.message_key().key().to_vec()),
+        ("message_key of c_hs", of_client.message_key().key().to_vec()),
         // A freed key's own bytes are written over by allocators. The nonce behind it shows whether it was wiped.
-        ("message_nonce of s_hs", server.expander().message_key().iv().to_vec()),
-        ("message_nonce of c_hs", client.expander().message_key().iv().to_vec()),
-        ("alert_nonce of s_hs", server.expander().alert_key().iv().to_vec()),
-        ("alert_nonce of c_hs", client.expander().alert_key().iv().to_vec()),
-        ("alert_key of s_hs", server.expander().alert_key().key().to_vec()),
-        ("alert_key of c_hs", client.expander().alert_key().key().to_vec()),
-        ("finished_key of s_hs", server.expander().finished_key().0.to_vec()),
-        ("finished_key of c_hs", client.expander().finished_key().0.to_vec()),
+        ("message_nonce of s_hs", of_server.message_key().iv().to_vec()),
+        ("message_nonce of c_hs", of_client.message_key().iv().to_vec()),
+        ("alert_nonce of s_hs", of_server.alert_key().iv().to_vec()),
+        ("alert_nonce of c_hs", of_client.alert_key().iv().to_vec()),
+        ("alert_key of s_hs", of_server.alert_key().key().to_vec()),
+        ("alert_key of c_hs", of_client.alert_key().key().to_vec()),
+        ("finished_key of s_hs", of_server.finished_key().0.to_vec()),
+        ("finished_key of c_hs", of_client.finished_key().0.to_vec()),
     ]
 }
 

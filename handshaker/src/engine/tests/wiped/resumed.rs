@@ -1,14 +1,13 @@
 //! What is left of a resumed handshake's secrets, and of the full one's before it. A client keeps the secrets of the tickets that it has;
 //! a server keeps nothing.
 
-use std::env;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use super::super::{config, now, step};
 use super::{
-    Chosen, MASK, MESSAGE, Memory, Named, Names, PARENT, Tapped, WAITS, look, receive, secrets,
-    send, take_part, wait, with_child,
+    Chosen, MASK, MESSAGE, Memory, Named, Names, Tapped, WAITS, look, meet_parent, of_directions,
+    receive, secrets, send, take_part, wait, with_child,
 };
 use crate::engine::client_init::ClientInit;
 use crate::engine::config::{ClientTickets, ServerTickets};
@@ -67,13 +66,7 @@ fn take_ticket(result: HandshakeResult, ticket: &[u8]) {
 /// A full handshake, then a resumed one. Passes at once where there is no parent, as when all tests are run.
 #[test]
 fn child() {
-    let Some(parent) = env::var_os(PARENT) else { return };
-    let mut socket = UnixStream::connect(parent).unwrap();
-    let role = match receive(&mut socket, MESSAGE)[..] {
-        [0] => Role::Client,
-        _ => Role::Server,
-    };
-    let masked = receive(&mut socket, MESSAGE).try_into().unwrap();
+    let Some((mut socket, role, masked)) = meet_parent() else { return };
     let means = Means::new();
     let full = take_part(&mut socket, means.handshake(role, Arc::new(SystemEphemerals)));
     match role {
@@ -106,7 +99,7 @@ fn resumed_secrets(
     let Secrets { server, client, master } = secrets;
     let salt = Secret::extract(&[0; 32], &psk).expander().next_salt();
     let handshake = Secret::extract(&salt.0, &shared);
-    vec![
+    let mut all = vec![
         ("psk", psk.to_vec()),
         ("early", Secret::extract(&[0; 32], &psk).0.to_vec()),
         ("derived_early", salt.0.to_vec()),
@@ -116,19 +109,9 @@ fn resumed_secrets(
         ("derived_hs", handshake.expander().next_salt().0.to_vec()),
         ("master", master.0.0.to_vec()),
         ("next psk", master.expander().next_ticket(&th1).as_bytes().to_vec()),
-        ("s_hs", server.0.0.to_vec()),
-        ("c_hs", client.0.0.to_vec()),
-        ("message_key of s_hs", server.expander().message_key().key().to_vec()),
-        ("message_key of c_hs", client.expander().message_key().key().to_vec()),
-        ("message_nonce of s_hs", server.expander().message_key().iv().to_vec()),
-        ("message_nonce of c_hs", client.expander().message_key().iv().to_vec()),
-        ("alert_nonce of s_hs", server.expander().alert_key().iv().to_vec()),
-        ("alert_nonce of c_hs", client.expander().alert_key().iv().to_vec()),
-        ("alert_key of s_hs", server.expander().alert_key().key().to_vec()),
-        ("alert_key of c_hs", client.expander().alert_key().key().to_vec()),
-        ("finished_key of s_hs", server.expander().finished_key().0.to_vec()),
-        ("finished_key of c_hs", client.expander().finished_key().0.to_vec()),
-    ]
+    ];
+    all.extend(of_directions(&server, &client));
+    all
 }
 
 /// Where the flight's first frame ends.
